@@ -1,0 +1,58 @@
+"""Files that appear whole or not at all, and the hashes that identify them. Standard library only."""
+
+import hashlib
+import itertools
+import os
+import socket
+from pathlib import Path
+
+_TEMPORARY_PREFIX = ".tmp-"
+_serial = itertools.count()
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write ``content`` to ``path`` so that a reader sees all of it or nothing.
+
+    The bytes go to a temporary name in the same folder, reach the disk (fsync), and are then renamed.
+    The folder is made if missing. Raises OSError (disk full, read-only) and leaves no temporary file then;
+    one left by a killed process is removed by the next write to the same folder.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_orphans(target.parent)
+    # Not derived from the target's name, which may already be as long as the file system allows.
+    temporary = target.parent / f"{_TEMPORARY_PREFIX}{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove the temporary files of processes of this host that are no more."""
+    prefix = f"{_TEMPORARY_PREFIX}{socket.gethostname()}-"
+    for orphan in folder.glob(_TEMPORARY_PREFIX + "*"):
+        pid = orphan.name.removeprefix(prefix).split("-")[0] if orphan.name.startswith(prefix) else ""
+        if pid.isdigit() and int(pid) != os.getpid() and not _is_alive(int(pid)):
+            orphan.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""A job: one image at one palette size, and whether it is done. Standard library only.
+
+A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, nor touch a file at import time.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from colorquant.files import sha256_of
+from colorquant.records import CompressionResult, InvalidRecord
+
+#: Raised by one whenever the same input, k and settings give other bytes than before, so that old outputs are not
+#: taken for current ones.
+ALGORITHM_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What, beside the image and k, decides the output's bytes."""
+
+    seed: int = 0
+
+    def as_record(self) -> dict[str, Any]:
+        """The settings as a result record names them; the seed has a field of its own there."""
+        return {"algorithm_version": ALGORITHM_VERSION}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One image at one palette size.
+
+    ``image`` is the file's path, ``name`` what people call it: its path below the input folder.
+    ``output`` and ``result`` hold the input's hash and the settings in their path, so they never change once they
+    are there. ``failure`` belongs to the run.
+    """
+
+    image: str
+    name: str
+    image_sha256: str | None
+    k: int
+    settings: Settings
+    output: str
+    result: str
+    failure: str
+
+    @property
+    def label(self) -> str:
+        """What the job is called in Airflow's and Spark's UI, for example ``astronaut.png k=16``."""
+        return f"{self.name} k={self.k}"
+
+    def arguments(self) -> list[str]:
+        """Command line of ``compress_image.py``; ``--name=value``, because a value may begin with a dash."""
+        arguments = [
+            f"--image={self.image}",
+            f"--k={self.k}",
+            f"--output={self.output}",
+            f"--result={self.result}",
+            f"--failure={self.failure}",
+            f"--seed={self.settings.seed}",
+        ]
+        if self.image_sha256 is not None:
+            arguments.append(f"--image-sha256={self.image_sha256}")
+        return arguments
+
+    def is_done(self) -> bool:
+        """Whether a result of just this job is there, and its output is the one that was measured."""
+        try:
+            result = CompressionResult.read(self.result)
+            return (
+                result.k == self.k
+                and result.seed == self.settings.seed
+                and result.settings == self.settings.as_record()
+                and result.image_sha256 == self.image_sha256
+                and result.output_sha256 == sha256_of(self.output)
+            )
+        except (OSError, InvalidRecord):
+            return False

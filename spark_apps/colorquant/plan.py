@@ -1,0 +1,193 @@
+"""The plan of a run: which (image, k) jobs there are, and which of them are done already. Standard library only.
+
+A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, nor touch a file at import time.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from colorquant.files import sha256_of, write_atomically
+from colorquant.jobs import Job, Settings
+from colorquant.records import SCHEMA_VERSION, InvalidRecord
+
+MAX_K = 256
+#: Which files of a folder are images. What they really hold is found out by decoding them.
+IMAGE_SUFFIXES = frozenset(
+    ".avif .bmp .dib .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
+)
+
+
+class InvalidPlan(ValueError):
+    """The run cannot be planned; the message says which parameter is wrong and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All jobs of a run. ``reused`` are the labels of those whose result was there before the run."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    images_folder: str
+    ks: tuple[int, ...]
+    settings: Settings
+    jobs: tuple[Job, ...]
+    reused: frozenset[str]
+    ignored: tuple[str, ...]
+
+    def pending(self) -> list[Job]:
+        """The jobs that a Spark application must still do."""
+        return [job for job in self.jobs if job.label not in self.reused]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan as JSON, atomically."""
+        content = dataclasses.asdict(self) | {"reused": sorted(self.reused)}
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a plan. Raises FileNotFoundError, or InvalidRecord for another schema version."""
+        content = json.loads(Path(path).read_bytes())
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise InvalidRecord(f"{path}: schema_version {content.get('schema_version')!r} is unknown")
+        jobs = tuple(Job(**job | {"settings": Settings(**job["settings"])}) for job in content["jobs"])
+        return cls(
+            **content
+            | {
+                "settings": Settings(**content["settings"]),
+                "ks": tuple(content["ks"]),
+                "jobs": jobs,
+                "reused": frozenset(content["reused"]),
+                "ignored": tuple(content["ignored"]),
+            }
+        )
+
+
+def plan_run(
+    run_id: str,
+    images_folder: str,
+    ks: Iterable[str | int],
+    output_folder: str,
+    settings: Settings | None = None,
+    max_jobs: int = 1024,
+    force: bool = False,
+) -> Plan:
+    """List the images below a folder and make a job for each of them and each k.
+
+    Parameters
+    ----------
+    ks : palette sizes, as numbers or as the strings that Airflow's trigger form sends.
+    max_jobs : how many tasks Airflow can map at most (``[core] max_map_length``).
+    force : plan every job, also those whose result is there.
+
+    Raises
+    ------
+    InvalidPlan
+        For a wrong parameter, a folder without images, or too many jobs.
+    """
+    settings = settings or Settings()
+    sizes = parse_ks(ks)
+    folder = Path(images_folder)
+    if not folder.is_dir():
+        raise InvalidPlan(f"The image folder {images_folder!r} is no folder; give the path of one.")
+    names, ignored = list_images(folder)
+    if not names:
+        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+        raise InvalidPlan(f"There is no image in {images_folder!r}: no file there ends in one of {suffixes}.")
+    if len(names) * len(sizes) > max_jobs:
+        raise InvalidPlan(
+            f"{len(names)} images x {len(sizes)} k are {len(names) * len(sizes)} jobs, and Airflow maps at most "
+            f"{max_jobs}. Give fewer k or a smaller folder, or raise AIRFLOW__CORE__MAX_MAP_LENGTH."
+        )
+    jobs = tuple(
+        job
+        for name in names
+        for job in _jobs_of_image(run_id, folder, name, sizes, Path(output_folder).absolute(), settings)
+    )
+    reused = frozenset() if force else frozenset(job.label for job in jobs if job.is_done())
+    return Plan(
+        run_id=run_id,
+        images_folder=str(folder.absolute()),
+        ks=sizes,
+        settings=settings,
+        jobs=jobs,
+        reused=reused,
+        ignored=tuple(ignored),
+    )
+
+
+def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
+    """Palette sizes, ascending and distinct. Raises InvalidPlan where one is no whole number from 1 to 256."""
+    sizes = set()
+    for k in ks or ():
+        if not re.fullmatch(r"[0-9]{1,9}", str(k).strip()) or not 1 <= int(k) <= MAX_K:
+            raise InvalidPlan(f"k = {k!r} is no palette size: give whole numbers from 1 to {MAX_K}.")
+        sizes.add(int(k))
+    if not sizes:
+        raise InvalidPlan("No k is given: give at least one palette size, for example 16.")
+    return tuple(sorted(sizes))
+
+
+def list_images(folder: Path) -> tuple[list[str], list[str]]:
+    """Relative paths of the images below a folder, and of the files that are ignored; both sorted.
+
+    An image is a file whose name ends as an image's does, in any case of letters. Hidden files and folders are passed
+    over; so is a symbolic link that leads out of the folder.
+    """
+    images: list[str] = []
+    ignored: list[str] = []
+    for path in _files_below(folder):
+        name = path.relative_to(folder).as_posix()
+        inside = path.resolve().is_relative_to(folder.resolve())
+        is_image = path.suffix.lower() in IMAGE_SUFFIXES and inside
+        (images if is_image else ignored).append(name)
+    return sorted(images), sorted(ignored)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
+
+
+def _jobs_of_image(
+    run_id: str, folder: Path, name: str, ks: Sequence[int], output_folder: Path, settings: Settings
+) -> Iterator[Job]:
+    image = (folder / name).absolute()
+    try:
+        # Only a regular file is opened: reading a FIFO would wait for ever. Its job says what it is instead.
+        sha256 = sha256_of(image) if image.is_file() else None
+    except OSError:
+        sha256 = None
+    identity = json.dumps([sha256, settings.seed, settings.as_record()], sort_keys=True)
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    home = output_folder / "compressed" / name / fingerprint
+    for k in ks:
+        yield Job(
+            image=str(image),
+            name=name,
+            image_sha256=sha256,
+            k=k,
+            settings=settings,
+            output=str(home / f"k{k:03d}.png"),
+            result=str(home / f"k{k:03d}.json"),
+            failure=str(
+                run_folder(output_folder, run_id) / "failures" / f"{fingerprint}-{_digest(name)}-k{k:03d}.json"
+            ),
+        )
+
+
+def run_folder(output_folder: str | os.PathLike[str], run_id: str) -> Path:
+    """The folder of a run's plan and report: no two runs share one."""
+    readable = re.sub(r"[^A-Za-z0-9._-]", "_", run_id).lstrip(".")[:100]
+    return Path(output_folder).absolute() / "runs" / f"{readable}-{_digest(run_id)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]

@@ -1,0 +1,105 @@
+"""What a job leaves behind: what was measured, or why there is nothing; one JSON object. Standard library only."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from colorquant.files import write_atomically
+
+SCHEMA_VERSION = 1
+
+
+class InvalidRecord(ValueError):
+    """The file is no record that this version can read; the message says which file and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    schema_version: int = SCHEMA_VERSION
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the record as JSON, atomically. JSON has no infinity or NaN: such a value raises ValueError."""
+        text = json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False)
+        write_atomically(path, (text + "\n").encode())
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a record. Raises FileNotFoundError, or InvalidRecord where it is not one of this schema."""
+        try:
+            content = json.loads(Path(path).read_bytes())
+        except ValueError as error:
+            raise InvalidRecord(f"{path}: not JSON ({error})") from error
+        return cls.from_json(content, source=str(path))
+
+    @classmethod
+    def from_json(cls, content: Any, source: str = "record") -> Self:
+        """Make a record of parsed JSON. Raises InvalidRecord naming ``source``."""
+        if not isinstance(content, dict):
+            raise InvalidRecord(f"{source}: a JSON object is expected, not {type(content).__name__}")
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InvalidRecord(f"{source}: schema_version {version!r} is unknown; this version reads {SCHEMA_VERSION}")
+        names = {field.name for field in dataclasses.fields(cls)}
+        if names != content.keys():
+            missing, unknown = sorted(names - content.keys()), sorted(content.keys() - names)
+            raise InvalidRecord(f"{source}: fields missing {missing}, unknown {unknown}")
+        return cls(**content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionResult(_Record):
+    """One compressed image: every figure is measured on the decoded output file.
+
+    Attributes
+    ----------
+    mse : mean over pixels of the squared Euclidean RGB distance (the sum of the three channels).
+    psnr_db : ``10 log10(255^2 / (mse / 3))``; None, with ``lossless`` true, where mse is 0.
+    ssim : mean structural similarity, 11x11 Gaussian window.
+    inertia : the sum of squared distances that the solver ends with, on the 8-bit palette.
+    compression_ratio : original_bytes / compressed_bytes.
+    bits_per_pixel : 8 * compressed_bytes / (width * height).
+    seconds : decode, histogram, kmeans, remap, encode, metrics, total.
+    spark : application_id, master, version, partitions, jobs.
+    """
+
+    image: str
+    image_sha256: str
+    width: int
+    height: int
+    unique_colors: int
+    k: int
+    colors_used: int
+    seed: int
+    settings: dict[str, Any]
+    iterations: int
+    converged: bool
+    inertia: int
+    mse: float
+    psnr_db: float | None
+    ssim: float
+    lossless: bool
+    original_bytes: int
+    compressed_bytes: int
+    compression_ratio: float
+    bits_per_pixel: float
+    output: str
+    output_sha256: str
+    seconds: dict[str, float]
+    spark: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFailure(_Record):
+    """Why a job of a run has no result.
+
+    ``retryable`` is False where another try of the same input would end the same.
+    """
+
+    image: str
+    k: int
+    reason: str
+    exit_code: int
+    retryable: bool
