@@ -1,0 +1,135 @@
+"""The steps of K-Means (Lloyd 1982) over a color histogram: assign and sum (map), merge (reduce), update.
+
+Everything that is merged is an exact integer, and every color's decision depends on nothing but the color and
+the centroids, so results do not depend on how the histogram was split. Distances are exact too: centroids lie
+on a grid of 1/8, where squared distances times 64 are integers below 2^24, which float32 holds exactly.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from colorquant.histogram import ColorHistogram
+
+GRID = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterSums:
+    """What one assignment of colors to centroids adds up to; exact, mergeable in any order with ``+``.
+
+    Attributes
+    ----------
+    sums : int64 (k, 3)
+        Channel sums over the pixels of each cluster.
+    counts : int64 (k,)
+        Pixels of each cluster.
+    squares : int
+        Sum over all pixels of the squared norm of the color.
+    """
+
+    sums: np.ndarray
+    counts: np.ndarray
+    squares: int
+
+    def __add__(self, other: "ClusterSums") -> "ClusterSums":
+        return ClusterSums(self.sums + other.sums, self.counts + other.counts, self.squares + other.squares)
+
+    def inertia(self, palette: np.ndarray) -> int:
+        """Sum over pixels of the squared distance to the entry of their cluster, exact.
+
+        Parameters
+        ----------
+        palette : integers (k, 3)
+            The palette that the colors were assigned to.
+        """
+        entries = palette.astype(np.int64)
+        cross = int((entries * self.sums).sum())
+        return self.squares - 2 * cross + int((self.counts * (entries * entries).sum(axis=1)).sum())
+
+
+def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> ClusterSums:
+    """Assign the colors of a histogram, or of a part of one, to their nearest centroids and sum them up.
+
+    Parameters
+    ----------
+    histogram : ColorHistogram
+        Any part of the image's histogram.
+    centroids : (k, 3), k <= 256
+        A palette, or real-valued centroids, which are taken at the nearest 1/8.
+
+    Returns
+    -------
+    ClusterSums
+        Ties go to the lower index.
+    """
+    k = len(centroids)
+    sums, counts, squares = _assign_and_sum(histogram.colors, histogram.counts, _on_grid(centroids))
+    return ClusterSums(sums.reshape(k, 3), counts, int(squares))
+
+
+def update(sums: ClusterSums, centroids: np.ndarray) -> np.ndarray:
+    """New centroids float64 (k, 3): the means of the clusters; an empty cluster keeps its centroid."""
+    filled = sums.counts > 0
+    means = np.array(centroids, dtype=np.float64)
+    means[filled] = sums.sums[filled] / sums.counts[filled, None]
+    return means
+
+
+def nearest(colors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """Index uint8 (n,) of the nearest centroid of each packed color; ties go to the lower index."""
+    return _nearest(np.ascontiguousarray(colors), _on_grid(centroids))
+
+
+def _on_grid(centroids: np.ndarray) -> np.ndarray:
+    return np.floor(np.asarray(centroids, dtype=np.float64) * GRID + 0.5).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _nearest(colors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    width = 256
+    labels = np.empty(len(colors), np.uint8)
+    red, green, blue = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    best, index = np.empty(width, np.float32), np.empty(width, np.int32)
+    for start in range(0, len(colors), width):
+        size = min(width, len(colors) - start)
+        for j in range(size):
+            color = colors[start + j]
+            red[j] = (color >> 16) * GRID
+            green[j] = ((color >> 8) & 255) * GRID
+            blue[j] = (color & 255) * GRID
+            best[j] = np.inf
+            index[j] = 0
+        for c in range(len(centroids)):
+            cr, cg, cb = centroids[c, 0], centroids[c, 1], centroids[c, 2]
+            for j in range(size):
+                dr, dg, db = red[j] - cr, green[j] - cg, blue[j] - cb
+                distance = dr * dr + dg * dg + db * db
+                nearer = distance < best[j]
+                best[j] = distance if nearer else best[j]
+                index[j] = c if nearer else index[j]
+        for j in range(size):
+            labels[start + j] = index[j]
+    return labels
+
+
+@njit(cache=True, nogil=True)
+def _assign_and_sum(
+    colors: np.ndarray, counts: np.ndarray, centroids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.int64]:
+    sums = np.zeros((len(centroids), 3), np.int64)
+    sizes = np.zeros(len(centroids), np.int64)
+    squares = np.int64(0)
+    labels = _nearest(colors, centroids)
+    for i in range(len(colors)):
+        weight, label = counts[i], labels[i]
+        red = np.int64(colors[i] >> 16)
+        green = np.int64((colors[i] >> 8) & 255)
+        blue = np.int64(colors[i] & 255)
+        sums[label, 0] += weight * red
+        sums[label, 1] += weight * green
+        sums[label, 2] += weight * blue
+        sizes[label] += weight
+        squares += weight * (red * red + green * green + blue * blue)
+    return sums, sizes, squares
