@@ -1,0 +1,64 @@
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colorquant.images import decode_png
+from colorquant.indexed_png import encode_indexed_png
+
+BIT_DEPTH, COLOR_TYPE = 24, 25  # offsets in a PNG file
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 256), st.integers(1, 40), st.integers(1, 40), st.booleans(), st.integers(0, 2**32))
+def test_the_decoded_file_is_the_picture(colors: int, height: int, width: int, grey: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    palette = rng.integers(0, 256, (colors, 3), dtype=np.uint8)
+    if grey:
+        palette[:] = palette[:, :1]
+    indexes = rng.integers(0, colors, (height, width), dtype=np.uint8)
+    content = encode_indexed_png(palette, indexes)
+    assert np.array_equal(decode_png(content), palette[indexes])
+    assert struct.unpack(">II", content[16:24]) == (width, height)
+    assert content[COLOR_TYPE] == 3
+    assert b"tRNS" not in content
+    distinct = len(np.unique(palette[indexes].reshape(-1, 3), axis=0))
+    assert content[BIT_DEPTH] == next(depth for depth in (1, 2, 4, 8) if distinct <= 2**depth)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 64), st.integers(0, 2**32))
+def test_the_bytes_depend_on_the_picture_and_not_on_the_order_of_the_palette(colors: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    palette = rng.integers(0, 256, (colors, 3), dtype=np.uint8)
+    indexes = rng.integers(0, colors, (24, 32), dtype=np.uint8)
+    order = rng.permutation(colors)
+    rank = np.argsort(order).astype(np.uint8)
+    assert encode_indexed_png(palette, indexes) == encode_indexed_png(palette[order], rank[indexes])
+
+
+def test_entries_that_no_pixel_uses_and_equal_entries_cost_nothing() -> None:
+    palette = np.array([[9, 9, 9], [1, 2, 3], [9, 9, 9], [200, 0, 0], [7, 7, 7]], np.uint8)
+    indexes = np.array([[0, 2, 3], [3, 2, 0]], np.uint8)
+    content = encode_indexed_png(palette, indexes)
+    assert content[BIT_DEPTH] == 1
+    assert np.array_equal(decode_png(content), palette[indexes])
+
+
+@pytest.mark.parametrize(
+    ("palette", "indexes"),
+    [
+        (np.zeros((0, 3), np.uint8), np.zeros((2, 2), np.uint8)),
+        (np.zeros((257, 3), np.uint8), np.zeros((2, 2), np.uint8)),
+        (np.zeros((2, 4), np.uint8), np.zeros((2, 2), np.uint8)),
+        (np.zeros((2, 3), float), np.zeros((2, 2), np.uint8)),
+        (np.zeros((2, 3), np.uint8), np.zeros((2, 2), np.int64)),
+        (np.zeros((2, 3), np.uint8), np.zeros((0, 2), np.uint8)),
+        (np.zeros((2, 3), np.uint8), np.full((2, 2), 2, np.uint8)),
+    ],
+)
+def test_what_is_no_index_map_of_its_palette_is_refused(palette: np.ndarray, indexes: np.ndarray) -> None:
+    with pytest.raises(ValueError):
+        encode_indexed_png(palette, indexes)
