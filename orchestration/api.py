@@ -1,0 +1,105 @@
+"""A client of Airflow's REST API, for what `make run` asks of it."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+_PAGE = 100
+
+
+class AirflowApi:
+    """Airflow's public API (v2) on 127.0.0.1, as its user ``admin``.
+
+    Every method raises httpx.HTTPError where Airflow does not answer or refuses.
+    """
+
+    def __init__(self, port: int, password: str) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self._login = {"username": "admin", "password": password}
+        # Not through a proxy that the environment may name: it could not reach this machine's loopback.
+        self._client = httpx.Client(base_url=self.address, timeout=30, trust_env=False)
+        self._log_in()
+
+    @staticmethod
+    def is_healthy(port: int) -> bool:
+        """Whether API server, metadata database, scheduler and DAG processor all say that they are well."""
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5, trust_env=False).json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        parts = ("metadatabase", "scheduler", "dag_processor")
+        return all(health.get(part, {}).get("status") == "healthy" for part in parts)
+
+    def import_errors(self) -> list[str]:
+        """Stack traces of DAG files that cannot be imported."""
+        return [error["stack_trace"] for error in self._get("/importErrors")["import_errors"]]
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether the DAG is known."""
+        response = self._send("GET", f"/dags/{dag_id}")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return False
+        response.raise_for_status()
+        return True
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run the DAG."""
+        self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+
+    def set_pool(self, name: str, slots: int, description: str) -> None:
+        """Make the pool, or change its size."""
+        pool = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+        response = self._send("POST", "/pools", json=pool)
+        if response.status_code == httpx.codes.CONFLICT:
+            response = self._send("PATCH", f"/pools/{name}", json={"slots": slots}, params={"update_mask": "slots"})
+        response.raise_for_status()
+
+    def unfinished_runs(self, dag_id: str) -> list[str]:
+        """Ids of the runs that are queued or running."""
+        runs = self._get(f"/dags/{dag_id}/dagRuns", state=["queued", "running"], limit=_PAGE)["dag_runs"]
+        return [run["dag_run_id"] for run in runs]
+
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        """Mark a run as failed."""
+        self._send("PATCH", _run(dag_id, run_id), json={"state": "failed"}).raise_for_status()
+
+    def trigger(self, dag_id: str, params: dict[str, Any]) -> str:
+        """Start a run; return its id."""
+        response = self._send("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})
+        response.raise_for_status()
+        return response.json()["dag_run_id"]
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """State of a run: queued, running, success or failed."""
+        return self._get(_run(dag_id, run_id))["state"]
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """All task instances of a run, mapped ones included."""
+        instances: list[dict[str, Any]] = []
+        while True:
+            page = self._get(f"{_run(dag_id, run_id)}/taskInstances", limit=_PAGE, offset=len(instances))
+            instances += page["task_instances"]
+            if not page["task_instances"] or len(instances) >= page["total_entries"]:
+                return instances
+
+    def _get(self, path: str, **query: Any) -> Any:
+        response = self._send("GET", path, params=query)
+        response.raise_for_status()
+        return response.json()
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        response = self._client.request(method, f"/api/v2{path}", **request)
+        if response.status_code == httpx.codes.UNAUTHORIZED:  # The token has expired.
+            self._log_in()
+            response = self._client.request(method, f"/api/v2{path}", **request)
+        return response
+
+    def _log_in(self) -> None:
+        response = self._client.post("/auth/token", json=self._login)
+        response.raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"

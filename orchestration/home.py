@@ -1,0 +1,107 @@
+"""The private Airflow of this checkout: where it keeps its state, and the environment that its processes get."""
+
+import json
+import os
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+PROJECT = Path(__file__).resolve().parent.parent
+DAG_ID = "kmeans_image_compression"
+_BYTES_FOR_EACH_JOB = 1_500_000_000
+
+
+@dataclass(frozen=True)
+class AirflowHome:
+    """A folder with an Airflow of its own: SQLite, local executor, logs, secrets.
+
+    Attributes
+    ----------
+    folder : the AIRFLOW_HOME.
+    jobs_at_once : slots of the pool ``spark``.
+    """
+
+    folder: Path
+    jobs_at_once: int
+
+    @classmethod
+    def of_this_checkout(cls) -> Self:
+        """The home below the checkout (or where KMEANS_AIRFLOW_HOME says), sized for this machine."""
+        folder = Path(os.environ.get("KMEANS_AIRFLOW_HOME", PROJECT / ".airflow")).absolute()
+        by_memory = psutil.virtual_memory().available // _BYTES_FOR_EACH_JOB
+        return cls(folder, max(1, min(os.cpu_count() or 1, by_memory)))
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked as long as a process of this project runs an Airflow here."""
+        return self.folder / "services.lock"
+
+    @property
+    def log_file(self) -> Path:
+        """What Airflow's services print."""
+        return self.folder / "services.log"
+
+    def password(self) -> str:
+        """Password of the UI's user ``admin``, which Airflow draws at its first start."""
+        passwords = self.folder / "simple_auth_manager_passwords.json.generated"
+        return json.loads(passwords.read_text())["admin"]
+
+    def environment(self, port: int, schedule: bool) -> dict[str, str]:
+        """Environment of all processes of this Airflow.
+
+        Parameters
+        ----------
+        port : of the API server and UI, on 127.0.0.1.
+        schedule : whether the DAG's nightly schedule is in force.
+        """
+        ours = {
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            # The executor starts as many idle workers as this says: the Spark jobs, and one for the other tasks.
+            "AIRFLOW__CORE__PARALLELISM": str(self.jobs_at_once + 1),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__FERNET_KEY": "",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": self._secret("api"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt"),
+            # Fixed ports would clash with another Airflow on this machine.
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "PYTHONWARNINGS": "ignore",
+        }
+        if not schedule:
+            ours["COMPRESSION_SCHEDULE"] = "none"
+        theirs = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW__")}
+        theirs.setdefault(
+            "AIRFLOW_CONN_SPARK_DEFAULT",
+            json.dumps({"conn_type": "spark", "host": f"local[{min(2, os.cpu_count() or 1)}]"}),
+        )
+        return theirs | ours
+
+    def _secret(self, name: str) -> str:
+        file = self.folder / f"{name}.secret"
+        if not file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as stream:
+                stream.write(secrets.token_hex(32))
+        return file.read_text()
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

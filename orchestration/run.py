@@ -1,0 +1,138 @@
+"""`make run`: one run of the DAG, watched. A line for each job as it ends, the summary, and the report's path."""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from colorquant.jobs import Job
+from colorquant.plan import InvalidPlan, Plan, parse_ks, run_folder
+from colorquant.records import CompressionResult, InvalidRecord, JobFailure
+from orchestration.api import AirflowApi
+from orchestration.home import DAG_ID, PROJECT, AirflowHome
+from orchestration.services import ServicesFailed, airflow_services
+
+_ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+_POLL_SECONDS = 1.0
+
+
+def main() -> int:
+    """Run the DAG once; return 0 if the run succeeded, 1 if a job failed, 2 for wrong arguments."""
+    arguments = _parse()
+    # A terminal that is closed or a `kill` ends the run as Ctrl-C does: with the services stopped.
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, signal.default_int_handler)
+    home = AirflowHome.of_this_checkout()
+    print("Starting Airflow ...", flush=True)
+    try:
+        with airflow_services(home, purpose="run") as api:
+            api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
+            for run_id in api.unfinished_runs(DAG_ID):
+                print(f"Run {run_id} was interrupted: marked as failed. What it finished is reused.")
+                api.fail_run(DAG_ID, run_id)
+            api.unpause(DAG_ID)
+            run_id = api.trigger(DAG_ID, _params(arguments))
+            print(f"Run {run_id} of the DAG {DAG_ID}, up to {home.jobs_at_once} Spark jobs at once", flush=True)
+            folder = run_folder(arguments.output, run_id)
+            return _report(folder, _watch(api, run_id, folder), home)
+    except ServicesFailed as error:
+        print(f"make run: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped. `make run` goes on from here: what is finished is kept.", file=sys.stderr)
+    return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--images", default=str(PROJECT / "include" / "images"))
+    parser.add_argument("--ks", default="4 16 64")
+    parser.add_argument("--output", default=str(PROJECT / "output"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-failures", type=int, default=0)
+    parser.add_argument("--force", action="store_true")
+    arguments = parser.parse_args()
+    arguments.images = str(Path(arguments.images).expanduser().absolute())
+    arguments.output = str(Path(arguments.output).expanduser().absolute())
+    try:
+        arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
+        if not Path(arguments.images).is_dir():
+            raise InvalidPlan(f"IMAGES={arguments.images} is no folder")
+    except InvalidPlan as error:
+        parser.exit(2, f"make run: {error}\n")
+    return arguments
+
+
+def _params(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "images": arguments.images,
+        "ks": [str(k) for k in arguments.ks],
+        "output": arguments.output,
+        "seed": arguments.seed,
+        "max_failures": arguments.max_failures,
+        "force": arguments.force,
+    }
+
+
+def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
+    """Print a line for each job as it ends, until the run ends; return the run's state."""
+    pending: list[Job] | None = None
+    printed: set[int] = set()
+    while True:
+        # Asked before the instances: of a run that has ended, all of them are seen below.
+        state = api.run_state(DAG_ID, run_id)
+        if pending is None and (folder / "plan.json").exists():
+            plan = Plan.read(folder / "plan.json")
+            pending = plan.pending()
+            _print_plan(plan)
+        for instance in api.task_instances(DAG_ID, run_id) if pending else []:
+            index = instance["map_index"]
+            if instance["task_id"] == "compress_image" and instance["state"] in _ENDED and index not in printed:
+                if pending and 0 <= index < len(pending):
+                    printed.add(index)
+                    print(f"[{len(printed)}/{len(pending)}] {_outcome(pending[index])}", flush=True)
+        if state in ("success", "failed"):
+            return state
+        time.sleep(_POLL_SECONDS)
+
+
+def _print_plan(plan: Plan) -> None:
+    pending = plan.pending()
+    images = len({job.name for job in plan.jobs})
+    print(f"{images} images x {len(plan.ks)} k = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
+    if plan.ignored:
+        print(
+            f"Ignored, not named as images are: {', '.join(plan.ignored[:5])}{' ...' if len(plan.ignored) > 5 else ''}"
+        )
+    if not pending:
+        print("Nothing to compute: no Spark application is launched.")
+    sys.stdout.flush()
+
+
+def _outcome(job: Job) -> str:
+    try:
+        result = CompressionResult.read(job.result)
+    except (OSError, InvalidRecord):
+        try:
+            return f"{job.label}  FAILED: {JobFailure.read(job.failure).reason}"
+        except (OSError, InvalidRecord):
+            return f"{job.label}  FAILED, and left no reason: see its task's log"
+    psnr = "lossless" if result.psnr_db is None else f"{result.psnr_db:.2f} dB"
+    return f"{job.label}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
+
+
+def _report(folder: Path, state: str, home: AirflowHome) -> int:
+    from colorquant.report import read_summary
+
+    try:
+        summary = read_summary(folder / "summary.json")
+    except FileNotFoundError:
+        print(f"make run: the run failed before its report was written; see {home.folder / 'logs'}", file=sys.stderr)
+        return 1
+    print(f"\n{summary.table()}\n\nReport: {folder / 'summary.html'}")
+    return 0 if state == "success" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Airflow's services as child processes: one set for each home, started when needed, and none left behind."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from orchestration.api import AirflowApi
+from orchestration.home import DAG_ID, AirflowHome, free_port
+
+_START_TIMEOUT = 180.0
+_STOP_TIMEOUT = 30.0
+
+
+class ServicesFailed(RuntimeError):
+    """Airflow could not be started, or stopped by itself; the message says where its log is."""
+
+
+@contextmanager
+def airflow_services(
+    home: AirflowHome, purpose: str, port: int | None = None, schedule: bool = False
+) -> Iterator[AirflowApi]:
+    """Have Airflow run for this home, and give a client of its API.
+
+    An Airflow that ``make ui`` runs here already is used as it is. Otherwise what a killed one left running is ended,
+    the services are started, and stopped at the end with every process that they started.
+
+    Raises
+    ------
+    ServicesFailed
+    """
+    home.folder.mkdir(parents=True, exist_ok=True)
+    with open(home.lock_file, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield _join(home, lock.name)
+            return
+        end_processes_of(home)
+        port = port or free_port()
+        _write_holder(lock.name, purpose, port)
+        environment = home.environment(port, schedule)
+        with open(home.log_file, "wb") as log:
+            services = subprocess.Popen(
+                [sys.executable, "-m", "airflow", "standalone"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for this process, which then stops them in order.
+            )
+        try:
+            yield _wait_until_ready(home, services, port)
+        finally:
+            _stop(home, services)
+
+
+def end_processes_of(home: AirflowHome) -> None:
+    """Kill every process whose AIRFLOW_HOME is this one: services, tasks, and the Spark jobs that they started."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    ours = [process for process in psutil.process_iter() if process.pid not in own and _belongs(process, home)]
+    for process in ours:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(ours, timeout=10)
+
+
+def _belongs(process: psutil.Process, home: AirflowHome) -> bool:
+    try:
+        return process.environ().get("AIRFLOW_HOME") == str(home.folder)
+    except psutil.Error:
+        return False
+
+
+def _join(home: AirflowHome, lock_file: str) -> AirflowApi:
+    holder = json.loads(Path(lock_file).read_text() or "{}")
+    if holder.get("purpose") != "ui":
+        raise ServicesFailed(
+            f"another `make {holder.get('purpose', 'run')}` (process {holder.get('pid')}) is at work in {home.folder}; "
+            "wait for its end, or use another checkout"
+        )
+    return AirflowApi(holder["port"], home.password())
+
+
+def _write_holder(lock_file: str, purpose: str, port: int) -> None:
+    Path(lock_file).write_text(json.dumps({"purpose": purpose, "pid": os.getpid(), "port": port}))
+
+
+def _wait_until_ready(home: AirflowHome, services: subprocess.Popen[bytes], port: int) -> AirflowApi:
+    """Wait for a healthy scheduler and DAG processor, and for the DAG to be parsed."""
+    deadline = time.monotonic() + _START_TIMEOUT
+    api = None
+    while time.monotonic() < deadline:
+        if services.poll() is not None:
+            raise ServicesFailed(f"Airflow ended with exit code {services.returncode}; see {home.log_file}")
+        if api is None and AirflowApi.is_healthy(port):
+            api = AirflowApi(port, home.password())
+        if api is not None:
+            errors = api.import_errors()
+            if errors:
+                raise ServicesFailed("the DAG cannot be imported:\n" + "\n".join(errors))
+            if api.has_dag(DAG_ID):
+                return api
+        time.sleep(0.5)
+    raise ServicesFailed(f"Airflow was not ready within {_START_TIMEOUT:.0f} s; see {home.log_file}")
+
+
+def _stop(home: AirflowHome, services: subprocess.Popen[bytes]) -> None:
+    services.send_signal(signal.SIGINT)  # What `airflow standalone` stops at.
+    try:
+        services.wait(timeout=_STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        pass
+    end_processes_of(home)

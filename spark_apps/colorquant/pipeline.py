@@ -1,0 +1,143 @@
+"""The way of one image: decode, histogram, search and refinement, remap, encode, measure, commit."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+from colorquant import metrics
+from colorquant.files import write_atomically
+from colorquant.images import DecodedImage, UnsupportedImage, decode_png, read_image
+from colorquant.indexed_png import encode_indexed_png
+from colorquant.jobs import Settings
+from colorquant.quantizer import ColorSource, Solution, solve
+from colorquant.records import CompressionResult
+
+
+class Source(ColorSource, Protocol):
+    """An image that the pipeline can count, solve for and remap, wherever its pixels are."""
+
+    @property
+    def unique_colors(self) -> int:
+        """Number of distinct colors."""
+
+    def remap(self, palette: np.ndarray) -> np.ndarray:
+        """Index map uint8 (H, W)."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the result record says of Spark."""
+
+
+class Stopwatch:
+    """Wall-clock seconds of the named steps."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        before = time.perf_counter()
+        yield
+        self.seconds[step] = round(time.perf_counter() - before, 4)
+
+    def stop(self) -> dict[str, float]:
+        """All steps, and the total since the stopwatch was made."""
+        return self.seconds | {"total": round(time.perf_counter() - self._started, 4)}
+
+
+def compress_image(
+    image: str,
+    k: int,
+    output: str,
+    result: str,
+    settings: Settings,
+    distribute: Callable[[np.ndarray], Source],
+    expected_sha256: str | None = None,
+) -> CompressionResult:
+    """Compress one image at one palette size, and commit the output and its record.
+
+    Parameters
+    ----------
+    image : path of the image file, which is only read.
+    output, result : paths of the indexed PNG and of the JSON record. Each appears whole or not at all, the record last.
+    distribute : makes the source of pixels uint8 (H, W, 3); called after the image is found to be good.
+    expected_sha256 : hash of the file that was planned.
+
+    Raises
+    ------
+    UnsupportedImage
+        The image cannot be compressed, and trying again is useless.
+    OSError
+        Reading or writing failed in a way that may go away.
+    """
+    clock = Stopwatch()
+    with clock("decode"):
+        decoded = read_image(image)
+        _check_planned(image, decoded, expected_sha256)
+    with clock("histogram"):
+        source = distribute(decoded.pixels)
+        unique_colors = source.unique_colors
+    with clock("kmeans"):
+        solution = solve(source, k, settings.seed)
+    with clock("remap"):
+        indexes = source.remap(solution.palette)
+    with clock("encode"):
+        encoded = encode_indexed_png(solution.palette, indexes)
+    with clock("metrics"):
+        measured = _measure(decoded, encoded)
+    write_atomically(output, encoded)
+    record = CompressionResult(
+        image=image,
+        image_sha256=decoded.sha256,
+        unique_colors=unique_colors,
+        k=k,
+        seed=settings.seed,
+        settings=settings.as_record(),
+        **_solved(solution),
+        **measured,
+        output=output,
+        seconds=clock.stop(),
+        spark=source.describe(),
+    )
+    record.write(result)
+    return record
+
+
+def _check_planned(image: str, decoded: DecodedImage, expected_sha256: str | None) -> None:
+    if expected_sha256 not in (None, decoded.sha256):
+        raise UnsupportedImage(
+            f"{image} has changed since this run was planned; a new run will compress what it is now."
+        )
+
+
+def _solved(solution: Solution) -> dict[str, Any]:
+    return {
+        "iterations": solution.iterations,
+        "converged": solution.converged,
+        "inertia": int(solution.inertia),
+    }
+
+
+def _measure(original: DecodedImage, encoded: bytes) -> dict[str, Any]:
+    """Figures of the encoded file, decoded again: what a viewer will see, not what the solver believes."""
+    pixels = decode_png(encoded)
+    height, width = pixels.shape[:2]
+    mse = metrics.mean_squared_error(original.pixels, pixels)
+    return {
+        "width": width,
+        "height": height,
+        "colors_used": metrics.count_colors(pixels),
+        "mse": mse,
+        "psnr_db": metrics.psnr_db(mse),
+        "ssim": metrics.structural_similarity(original.pixels, pixels),
+        "lossless": mse == 0,
+        "original_bytes": original.original_bytes,
+        "compressed_bytes": len(encoded),
+        "compression_ratio": metrics.compression_ratio(original.original_bytes, len(encoded)),
+        "bits_per_pixel": metrics.bits_per_pixel(len(encoded), width, height),
+        "output_sha256": hashlib.sha256(encoded).hexdigest(),
+    }
