@@ -1,0 +1,154 @@
+"""A contact sheet: one PNG with the original and every k side by side, drawn by Matplotlib."""
+
+import hashlib
+import io
+import math
+import os
+import textwrap
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from colorquant.report.rows import Row
+from colorquant.report.text import byte_size, printable, shorten
+
+_DPI = 100
+_CAPTION = 46
+_MARGIN = 24
+_HEADER = 56
+_LARGEST_CELL = 400
+_SMALLEST_CELL = 120
+#: Bounds the sheet's height and width together, and with them its memory (4 bytes a pixel, a few times over).
+_MOST_PIXELS = 12_000_000
+_NAME_MAX = 255
+_INK, _QUIET, _EMPTY = "#1c1f23", "#5d646c", "#ecece7"
+
+
+def sheet_names(images: Iterable[str]) -> dict[str, str]:
+    """The file name of each image's sheet below ``contact_sheets``: the image's relative name and ``.png``.
+
+    A last part too long for the file system is cut and gets a hash; so does a name that is another's folder.
+    """
+    names = {image: _sheet_name(image) for image in images}
+    folders = {parent for name in names.values() for parent in _parents(name)}
+    return {image: _hashed(name) if name in folders else name for image, name in names.items()}
+
+
+def _sheet_name(image: str) -> str:
+    name = image + ".png"
+    return name if len(os.fsencode(os.path.basename(name))) <= _NAME_MAX else _hashed(name)
+
+
+def _hashed(name: str) -> str:
+    folder, base = os.path.split(name)
+    ending = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.png"
+    # Cut by bytes, not characters: that is what the file system counts. What is cut of a character is dropped.
+    stem = os.fsencode(base.removesuffix(".png"))[: _NAME_MAX - len(ending)].decode("utf-8", "ignore")
+    return os.path.join(folder, stem + ending)
+
+
+def _parents(name: str) -> Iterable[str]:
+    while name := os.path.dirname(name):
+        yield name
+
+
+def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tuple[Row, Image.Image | None]]) -> bytes:
+    """Draw the sheet of one image.
+
+    Parameters
+    ----------
+    name : the image's name, as people read it.
+    original, versions : previews (RGB), or None for what cannot be shown; a place is kept for it.
+
+    Returns
+    -------
+    The PNG's bytes: the same for the same input and Matplotlib, and at most about 12 megapixels.
+    """
+    pictures = [original, *(preview for _, preview in versions)]
+    columns = len(pictures) if len(pictures) <= 5 else math.ceil(math.sqrt(len(pictures) * 1.3))
+    lines = math.ceil(len(pictures) / columns)
+    cell = int(
+        min(_LARGEST_CELL, max(_SMALLEST_CELL, math.sqrt(_MOST_PIXELS / (columns * lines)) - _CAPTION - _MARGIN))
+    )
+    shown = [_fitted(picture, cell) for picture in pictures]
+    tallest = max([cell // 4, *(picture.height for picture in shown if picture)])
+    width = max(columns * (cell + _MARGIN) + _MARGIN, 480)
+    height = _HEADER + lines * (tallest + _CAPTION + _MARGIN)
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    title = shorten(printable(name), max(20, width // 11))
+    _write(figure, _MARGIN, height - 34, title, 13, _INK, weight="bold")
+    captions = [_original_caption(versions, shown[0]), *(_caption(row) for row, _ in versions)]
+    for index, (picture, caption) in enumerate(zip(shown, captions, strict=True)):
+        left = _MARGIN + index % columns * (cell + _MARGIN)
+        bottom = height - _HEADER - (index // columns + 1) * (tallest + _CAPTION + _MARGIN) + _CAPTION + _MARGIN
+        _place(figure, picture, left, bottom, cell, tallest, caption)
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # A name in a script that the bundled font lacks is drawn as boxes; that is no news for the log.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        canvas.print_png(stream, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _fitted(picture: Image.Image | None, cell: int) -> Image.Image | None:
+    """Scaled down by averaging, or up by whole factors without smoothing: tiny pictures keep their pixels."""
+    if picture is None:
+        return None
+    factor = cell // max(picture.size)
+    if factor >= 2:
+        return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    smaller = picture.copy()
+    smaller.thumbnail((cell, cell), Image.Resampling.BOX, reducing_gap=None)
+    return smaller
+
+
+def _place(
+    figure: Figure, picture: Image.Image | None, left: int, bottom: int, cell: int, tallest: int, caption: Sequence[str]
+) -> None:
+    """Put a picture and its caption on the figure, pixel for pixel: nothing is resampled here."""
+    if picture is None:
+        place = Rectangle((left, bottom), cell, tallest, transform=None, facecolor=_EMPTY, edgecolor="none")
+        figure.add_artist(place)
+        _write(figure, left + 16, bottom + tallest / 2 - 4, "no picture", 9, _QUIET)
+    else:
+        figure.figimage(np.asarray(picture), left, bottom + (tallest - picture.height) // 2, origin="upper")
+    _write(figure, left, bottom - 17, shorten(caption[0], cell // 7), 9, _INK, weight="bold")
+    for number, line in enumerate(caption[1:3]):
+        _write(figure, left, bottom - 31 - 13 * number, shorten(line, cell // 5), 7.5, _QUIET)
+
+
+def _write(figure: Figure, x: float, y: float, text: str, size: float, color: str, weight: str = "normal") -> None:
+    # A file name may hold $ and _, which Matplotlib would take for mathematics.
+    figure.text(
+        x / figure.bbox.width,
+        y / figure.bbox.height,
+        text,
+        fontsize=size,
+        color=color,
+        fontweight=weight,
+        parse_math=False,
+        family="DejaVu Sans",
+    )
+
+
+def _original_caption(versions: Sequence[tuple[Row, Image.Image | None]], shown: Image.Image | None) -> tuple[str, ...]:
+    row = next((row for row, _ in versions if not row.failed), None)
+    if row is None:
+        return ("original",)
+    scaled = shown is not None and shown.size != (row.width, row.height)
+    size = f"{row.width} x {row.height}" + (f", shown at {shown.width} x {shown.height}" if shown and scaled else "")
+    return ("original", size, byte_size(row.original_bytes or 0))
+
+
+def _caption(row: Row) -> tuple[str, ...]:
+    if row.failed:
+        return (f"k = {row.k}: failed", *textwrap.wrap(printable(" ".join((row.reason or "").split())), 66)[:2])
+    psnr = "lossless" if row.psnr_db is None else f"PSNR {row.psnr_db:.2f} dB"
+    ratio = f"ratio {row.compression_ratio:.2f}, {byte_size(row.compressed_bytes or 0)}"
+    return (f"k = {row.k}", ratio, f"{psnr}, SSIM {row.ssim:.4f}")

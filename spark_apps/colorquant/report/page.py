@@ -1,0 +1,137 @@
+"""The report's page: one HTML file that needs neither network nor scripts."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from colorquant.report.plots import distortion_plot, ratio_plot
+from colorquant.report.previews import Picture
+from colorquant.report.rows import Row
+from colorquant.report.summary import Summary
+from colorquant.report.text import BYTES_OF, byte_size, printable
+
+#: Bytes of all pictures of a page. Base64 makes a third more of it; with text and plots a page stays under 15 MB.
+_PICTURE_BYTES = 7_600_000
+_LARGEST_PICTURE = 160_000
+_MOST_LISTED = 20
+_MINUS, _DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class ImageSection:
+    """What the page shows of one image. ``pictures`` and ``palettes`` go by k; ``contact_sheet`` is a relative path."""
+
+    name: str
+    rows: list[Row]
+    original: Picture | None
+    pictures: dict[int, Picture]
+    palettes: dict[int, str]
+    contact_sheet: str | None
+
+    @property
+    def measured(self) -> Row | None:
+        """A row that has the figures of the original, if any has."""
+        return next((row for row in self.rows if not row.failed), None)
+
+
+def picture_budget(count: int) -> int:
+    """Bytes that each of ``count`` pictures may take."""
+    return min(_LARGEST_PICTURE, _PICTURE_BYTES // max(count, 1))
+
+
+def page_html(summary: Summary, sections: list[ImageSection]) -> str:
+    """The text of ``summary.html``. Names and reasons are escaped wherever they appear."""
+    measured = {image: rows for image, rows in summary.rows_by_image().items() if any(not row.failed for row in rows)}
+    by_k = [part for part in summary.totals.by_k if part.images]
+    several = len(measured) > 1
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            summary=summary,
+            totals=summary.totals,
+            by_k=by_k,
+            sections=sections,
+            numbers={section.name: number for number, section in enumerate(sections, start=1)},
+            ratio_plot=ratio_plot,
+            distortion_plot=distortion_plot,
+            library_plots=[
+                plot(measured, by_k) for plot in (ratio_plot, distortion_plot) if several and len(summary.ks) > 1
+            ],
+            has_previews=any(not picture.whole for section in sections for picture in section.pictures.values()),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "size": byte_size,
+        "name": printable,
+        "lines": _lines,
+        "href": _href,
+        "number": _number,
+        "percent": _percent,
+        "listed": _listed,
+    }
+    environment.globals |= {"saved": _saved, "between": _between, "between_sizes": _between_sizes}
+    return environment
+
+
+def _lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
+def _href(path: str) -> str:
+    """A relative path as a URL; a name's bytes that are no UTF-8 survive it."""
+    return quote(os.fsencode(path))
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return _DASH if value is None else f"{value:,.{digits}f}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %".replace("-", _MINUS)
+
+
+def _saved(original: int, compressed: int) -> float:
+    """The part of the bytes that is gained; negative where the output is larger."""
+    return 1 - compressed / original if original else 0.0
+
+
+def _between(values: Iterable[float | None], unit: str = "", digits: int = 0) -> str:
+    """``3 to 5`` as people write a range; one number where both ends read alike."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return _DASH
+    low, high = (f"{value:,.{digits}f}".replace("-", _MINUS) for value in (min(known), max(known)))
+    return (low if low == high else f"{low} {_DASH} {high}") + unit
+
+
+def _between_sizes(sizes: Iterable[int]) -> str:
+    """A range of bytes in the unit of its larger end: ``0.35 to 1.36 MB``."""
+    known = sorted(sizes)
+    if not known:
+        return _DASH
+    high, unit = byte_size(known[-1]).split()
+    low = f"{known[0] / BYTES_OF[unit]:.{len(high.partition('.')[2])}f}"
+    return f"{high} {unit}" if low == high else f"{low} {_DASH} {high} {unit}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = list(map(str, numbers))
+    if len(shown) > _MOST_LISTED:
+        shown[3:-1] = ["\N{HORIZONTAL ELLIPSIS}"]
+        return f"{', '.join(shown)} ({len(numbers)} sizes)"
+    return ", ".join(shown)

@@ -1,0 +1,178 @@
+"""Plots as inline SVG, drawn with the page's own colors, so that they follow light and dark."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from colorquant.report.axes import Axis, linear_axis, palette_axis, ratio_axis
+from colorquant.report.rows import Row
+from colorquant.report.text import printable, shorten
+from colorquant.report.totals import KTotals
+
+_WIDTH = 460
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 26, 46
+#: With more lines than this, names beside them would hide the plot; each line still has its name as a tooltip.
+_MOST_LABELS = 8
+_LABEL_ROOM = 104
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points (x, y, label) in order. A ``strong`` line stands out, and its points are drawn."""
+
+    name: str
+    points: tuple[tuple[float, float, str], ...]
+    strong: bool = False
+
+
+def ratio_plot(rows_by_image: dict[str, list[Row]], library: Sequence[KTotals] = ()) -> Markup:
+    """Compression ratio against k: a line for each image, and one for the bytes of all."""
+    lines = [
+        _line(image, ((row.k, row.compression_ratio, row.k) for row in rows), strong=not library)
+        for image, rows in rows_by_image.items()
+    ]
+    lines.append(_line("all images", ((part.k, part.compression_ratio, part.k) for part in library), strong=True))
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return Markup("")
+    ks = sorted({int(x) for line in lines for x, _, _ in line.points})
+    ratio = ratio_axis("compression ratio", [y for line in lines for _, y, _ in line.points])
+    across = palette_axis(ks, _WIDTH - _LEFT - _RIGHT - _LABEL_ROOM)
+    return _plot("Compression ratio against k", lines, across, ratio, _floor(library))
+
+
+def distortion_plot(rows_by_image: dict[str, list[Row]], library: Sequence[KTotals] = ()) -> Markup:
+    """PSNR against bits per pixel: a line for each image, and one for the medians. Lossless outputs have no PSNR."""
+    lines = [
+        _line(image, ((row.bits_per_pixel, row.psnr_db, row.k) for row in rows), strong=not library)
+        for image, rows in rows_by_image.items()
+    ]
+    medians = ((part.median_bits_per_pixel, part.median_psnr_db, part.k) for part in library)
+    lines.append(_line("median", medians, strong=True))
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return Markup("")
+    bits = linear_axis("bits per pixel", [x for line in lines for x, _, _ in line.points], from_zero=True)
+    psnr = linear_axis("PSNR, dB", [y for line in lines for _, y, _ in line.points])
+    return _plot("PSNR against bits per pixel", lines, bits, psnr, _floor(library))
+
+
+def _floor(library: Sequence[KTotals]) -> int:
+    """The library's plots are the larger ones."""
+    return 254 if library else 190
+
+
+def _line(name: str, points: Iterable[tuple[float | None, float | None, int]], strong: bool) -> Line:
+    known = tuple((x, y, f"k = {k}") for x, y, k in points if x is not None and y is not None)
+    return Line(printable(name), known, strong)
+
+
+def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int) -> Markup:
+    """Draw, the horizontal axis at ``floor``; every text passes through Markup.format, which escapes it."""
+    labelled = 1 < len(lines) <= _MOST_LABELS
+    right = _WIDTH - _RIGHT - (_LABEL_ROOM if labelled else 0)
+    drawn = [[(_x(across, x, right), _y(up, y, floor), label) for x, y, label in line.points] for line in lines]
+    parts = [_grid(across, up, right, floor)]
+    for line, points in zip(lines, drawn, strict=True):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
+        css = "line strong" if line.strong else "line"
+        parts.append(Markup('<g class="{}"><title>{}</title><polyline points="{}"/>').format(css, line.name, path))
+        for (x, y, label), (_, value, _) in zip(points, line.points, strict=True):
+            tip = f"{line.name}, {label}: {value:.2f}"
+            parts.append(
+                Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>').format(
+                    x, y, 3.5 if line.strong else 2, tip
+                )
+            )
+        parts.append(Markup("</g>"))
+    if labelled:
+        parts += _labels(lines, [points[-1] for points in drawn], right, floor)
+    elif len(lines) == 1:
+        parts += _point_labels(drawn[0], right)
+    head = Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+        _WIDTH, floor + _BOTTOM, _description(title, lines)
+    )
+    return head + Markup("").join(parts) + Markup("</svg>")
+
+
+def _x(axis: Axis, value: float, right: float) -> float:
+    return _LEFT + axis.fraction(value) * (right - _LEFT)
+
+
+def _y(axis: Axis, value: float, floor: int) -> float:
+    return floor - axis.fraction(value) * (floor - _TOP)
+
+
+def _grid(across: Axis, up: Axis, right: float, floor: int) -> Markup:
+    parts = []
+    for value, label in up.ticks:
+        y = _y(up, value, floor)
+        css = "grid reference" if value == up.reference else "grid"
+        parts.append(
+            Markup('<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(css, _LEFT, right, y, y)
+        )
+        parts.append(_text(_LEFT - 8, y + 4, label, "end"))
+    for value, label in across.ticks:
+        x = _x(across, value, right)
+        parts.append(
+            Markup('<line class="tick" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>').format(x, floor, floor + 4)
+        )
+        parts.append(_text(x, floor + 18, label, "middle"))
+    parts.append(Markup('<line class="floor" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_LEFT, right, floor, floor))
+    parts.append(_text((_LEFT + right) / 2, floor + _BOTTOM - 8, across.title, "middle", "title"))
+    parts.append(_text(8, 12, up.title, "start", "title"))
+    return Markup("").join(parts)
+
+
+def _text(x: float, y: float, text: str, anchor: str, css: str = "label") -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(css, x, y, anchor, text)
+
+
+def _labels(lines: Sequence[Line], ends: Sequence[tuple[float, float, str]], right: float, floor: int) -> list[Markup]:
+    """Names at the ends of the lines, moved apart where they would overlap."""
+    spacing = 14.0
+    order = sorted(range(len(lines)), key=lambda index: ends[index][1])
+    places: list[float] = []
+    for index in order:
+        places.append(max(ends[index][1], places[-1] + spacing if places else _TOP))
+    # What was pushed below the plot's floor pushes those above it back up.
+    limit = float(floor)
+    for number in range(len(places) - 1, -1, -1):
+        places[number] = min(places[number], limit)
+        limit = places[number] - spacing
+    parts = []
+    for index, place in zip(order, places, strict=True):
+        x, y, _ = ends[index]
+        css = "name strong" if lines[index].strong else "name"
+        parts.append(
+            Markup('<path class="leader" d="M{:.1f},{:.1f} L{:.1f},{:.1f}"/>').format(x + 4, y, right + 8, place)
+        )
+        parts.append(_text(right + 11, place + 4, shorten(lines[index].name, 14), "start", css))
+    return parts
+
+
+def _point_labels(points: Sequence[tuple[float, float, str]], right: float) -> list[Markup]:
+    """The k beside each point of a single line, where there is room; the last one always.
+
+    They lie on the side that the line leaves free: below one that rises, above one that falls; at the right border,
+    where they stand before their point, the other way round.
+    """
+    rising = points[-1][1] < points[0][1]
+    parts: list[Markup] = []
+    last: tuple[float, float] | None = None
+    for x, y, label in reversed(points):
+        if last is None or abs(x - last[0]) > 44 or abs(y - last[1]) > 16:
+            at_border = x > right - 44
+            below = rising != at_border
+            parts.append(
+                _text(x + (-8 if at_border else 7), y + (15 if below else -7), label, "end" if at_border else "start")
+            )
+            last = (x, y)
+    return parts
+
+
+def _description(title: str, lines: Sequence[Line]) -> str:
+    strong = next((line for line in lines if line.strong), lines[0])
+    points = "; ".join(f"{label}: {y:.2f}" for _, y, label in strong.points)
+    return f"{title}. {strong.name}: {points}."

@@ -1,0 +1,131 @@
+"""Pictures small enough for a page: decoded, turned upright, scaled down, encoded."""
+
+import base64
+import io
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+logger = logging.getLogger(__name__)
+
+#: Longest side in pixels of what is decoded for a report.
+PREVIEW_SIDE = 640
+_WEBP_QUALITY = 78
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a page embeds. ``whole`` tells the file itself, byte for byte, from a scaled-down preview of it."""
+
+    uri: str
+    width: int
+    height: int
+    whole: bool
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether a browser enlarges it, and had better show its pixels than smooth them."""
+        return max(self.width, self.height) <= 128
+
+
+def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
+    """Decode an image to RGB, at most ``side`` pixels on its longer side, upright (EXIF) and in sRGB.
+
+    Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparency lies on white.
+    Returns None, and logs why, where the file cannot be decoded: a picture that is missing must not cost the report.
+    """
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * side, 2 * side))
+            profile = image.info.get("icc_profile")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            color = (
+                upright.convert("RGBA" if upright.has_transparency_data else "RGB") if _is_flat(upright) else upright
+            )
+            color.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
+            return _on_white(_in_srgb(color, profile))
+    except Exception as error:  # Pillow raises whatever a broken file makes its decoders raise.
+        logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
+        return None
+
+
+def _is_flat(image: Image.Image) -> bool:
+    """Whether averaging needs another mode first: palette indexes cannot be averaged, nor bits."""
+    return image.mode in ("P", "PA", "1") or image.has_transparency_data
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if not profile or image.mode not in ("RGB", "L", "CMYK"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image
+    return converted or image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode == "RGBA":
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def embed(file: Path, preview: Image.Image, budget: int) -> Picture:
+    """The PNG file itself where it fits in ``budget`` bytes, and else its preview as WebP."""
+    try:
+        if file.suffix == ".png" and file.stat().st_size <= budget:
+            with Image.open(file) as image:
+                width, height = image.size
+            if max(width, height) <= 2 * PREVIEW_SIDE:
+                return Picture(_data_uri("image/png", file.read_bytes()), width, height, whole=True)
+    except OSError as error:
+        logger.warning("Cannot embed %r: %s", str(file), error)
+    return embed_preview(preview, budget)
+
+
+def embed_preview(preview: Image.Image, budget: int) -> Picture:
+    """Encode a preview as WebP, scaled down further until it fits in ``budget`` bytes (or is 32 pixels small)."""
+    # About 1.5 bits per pixel is what WebP takes for a photograph at this quality: one try does for most.
+    side = min(max(preview.size), round(math.sqrt(budget * 8 / 1.5 * _aspect(preview))))
+    while True:
+        scaled = preview.copy()
+        scaled.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
+        stream = io.BytesIO()
+        scaled.save(stream, "WEBP", quality=_WEBP_QUALITY, method=4)
+        size = stream.tell()
+        if size <= budget or side <= 32:
+            return Picture(_data_uri("image/webp", stream.getvalue()), *scaled.size, whole=False)
+        side = max(32, min(side - 1, int(side * math.sqrt(budget / size) * 0.97)))
+
+
+def palette_strip(file: Path) -> str | None:
+    """A data URI of one line of pixels, the file's colors from dark to light; None where it has no palette."""
+    try:
+        with Image.open(file) as image:
+            if image.mode != "P" or image.palette is None:
+                return None
+            entries = np.frombuffer(bytes(image.palette.palette), np.uint8).reshape(-1, 3)
+    except (OSError, ValueError) as error:
+        logger.warning("No palette of %r: %s", str(file), error)
+        return None
+    colors = np.unique(entries, axis=0)
+    lightness = colors @ np.array([0.299, 0.587, 0.114])
+    stream = io.BytesIO()
+    strip = Image.frombytes("P", (len(colors), 1), bytes(range(len(colors))))
+    strip.putpalette(colors[np.argsort(lightness, kind="stable")].tobytes())
+    strip.save(stream, "PNG", optimize=True)
+    return _data_uri("image/png", stream.getvalue())
+
+
+def _aspect(image: Image.Image) -> float:
+    return max(image.size) / min(image.size)
+
+
+def _data_uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,145 @@
+"""A row of the summary: what became of one planned job. Standard library only."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from colorquant.files import sha256_of
+from colorquant.jobs import Job
+from colorquant.records import CompressionResult, InvalidRecord, JobFailure
+
+DONE, REUSED, FAILED = "done", "reused", "failed"
+NO_RESULT = "the job left no result: see the log of its task compress_image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One image at one k.
+
+    ``state`` is "done" (computed in this run), "reused" (was there before) or "failed"; a failed row has a ``reason``
+    and no figures. ``image`` is the name relative to the input folder, ``output`` the file's path relative to the
+    folder of the summary, with forward slashes. The figures are those of ``CompressionResult``; ``seconds`` is the
+    job's total.
+    """
+
+    image: str
+    k: int
+    state: str
+    reason: str | None = None
+    width: int | None = None
+    height: int | None = None
+    unique_colors: int | None = None
+    colors_used: int | None = None
+    original_bytes: int | None = None
+    compressed_bytes: int | None = None
+    compression_ratio: float | None = None
+    bits_per_pixel: float | None = None
+    mse: float | None = None
+    psnr_db: float | None = None
+    ssim: float | None = None
+    lossless: bool | None = None
+    iterations: int | None = None
+    converged: bool | None = None
+    seconds: float | None = None
+    image_sha256: str | None = None
+    output: str | None = None
+    output_sha256: str | None = None
+    spark_version: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no valid output."""
+        return self.state == FAILED
+
+
+_COUNTS = ("width", "height", "unique_colors", "colors_used", "original_bytes", "compressed_bytes", "iterations")
+_MEASURES = ("compression_ratio", "bits_per_pixel", "mse", "ssim")
+_FLAGS = ("lossless", "converged")
+
+
+def row_of(job: Job, reused: bool, folder: Path) -> Row:
+    """Read what a job left behind.
+
+    Parameters
+    ----------
+    reused : whether the result was there before the run.
+    folder : the folder of the summary, which ``Row.output`` is relative to.
+    """
+    try:
+        result = CompressionResult.read(job.result)
+        _check(job, result)
+    except FileNotFoundError:
+        return Row(image=job.name, k=job.k, state=FAILED, reason=_reason_of_failure(job))
+    except (InvalidRecord, OSError) as error:
+        return Row(image=job.name, k=job.k, state=FAILED, reason=str(error))
+    figures = {name: getattr(result, name) for name in (*_COUNTS, *_MEASURES, *_FLAGS, "psnr_db")}
+    return Row(
+        image=job.name,
+        k=job.k,
+        state=REUSED if reused else DONE,
+        **figures,
+        seconds=_total_seconds(result),
+        image_sha256=result.image_sha256,
+        output=Path(os.path.relpath(job.output, folder)).as_posix(),
+        output_sha256=result.output_sha256,
+        spark_version=_spark_version(result),
+    )
+
+
+def _reason_of_failure(job: Job) -> str:
+    try:
+        return str(JobFailure.read(job.failure).reason)
+    except FileNotFoundError:
+        return NO_RESULT
+    except (InvalidRecord, OSError) as error:
+        return f"{NO_RESULT}; nor can the reason be read: {error}"
+
+
+def _check(job: Job, result: CompressionResult) -> None:
+    """Raise InvalidRecord unless the result is this job's, has the figures of one, and its output is there unchanged.
+
+    A record is a file that anything may have written or edited since: a report must not print its NaN, nor
+    die of it.
+    """
+    expected = {
+        "k": job.k,
+        "seed": job.settings.seed,
+        "settings": job.settings.as_record(),
+        "image_sha256": job.image_sha256,
+    }
+    for name, value in expected.items():
+        if getattr(result, name) != value:
+            raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, and the plan has {value!r}")
+    for name in _COUNTS:
+        value = getattr(result, name)
+        if not _is_number(value) or value != int(value) or value < (0 if name == "iterations" else 1):
+            raise InvalidRecord(f"{job.result}: {name} is {value!r}, no count")
+    for name in _MEASURES:
+        if not _is_number(getattr(result, name)):
+            raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, no finite number")
+    for name in _FLAGS:
+        if not isinstance(getattr(result, name), bool):
+            raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, neither true nor false")
+    if not (result.lossless if result.psnr_db is None else _is_number(result.psnr_db)):
+        raise InvalidRecord(f"{job.result}: psnr_db is {result.psnr_db!r}, no finite number")
+    try:
+        sha256 = sha256_of(job.output)
+    except FileNotFoundError:
+        raise InvalidRecord(f"the output {job.output} is missing, though it was recorded") from None
+    if sha256 != result.output_sha256:
+        raise InvalidRecord(f"the output {job.output} has changed since it was recorded (its SHA-256 differs)")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _total_seconds(result: CompressionResult) -> float | None:
+    total = result.seconds.get("total") if isinstance(result.seconds, dict) else None
+    return total if _is_number(total) else None
+
+
+def _spark_version(result: CompressionResult) -> str | None:
+    version = result.spark.get("version") if isinstance(result.spark, dict) else None
+    return version if isinstance(version, str) else None

@@ -1,0 +1,75 @@
+"""Write the summary of a run into its folder."""
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from colorquant.files import write_atomically
+from colorquant.plan import Plan
+from colorquant.report.contact_sheet import contact_sheet, sheet_names
+from colorquant.report.page import ImageSection, page_html, picture_budget
+from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip
+from colorquant.report.rows import Row
+from colorquant.report.summary import Summary
+from colorquant.report.text import readable
+
+logger = logging.getLogger(__name__)
+
+SHEETS_FOLDER = "contact_sheets"
+
+
+def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) -> Summary:
+    """Read what the plan's jobs left behind and write the report.
+
+    Parameters
+    ----------
+    folder : the run's own folder. It gets ``summary.json``, ``summary.csv``, ``summary.html`` and
+        ``contact_sheets/<image>.png`` for each image with an output; each appears whole or not at all, the page last.
+    written_at : the time that the report states; now by default.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written. What a job left behind raises nothing: it is a failed row.
+    """
+    summary = Summary.of(plan, folder, written_at)
+    # The figures first: they are safe when a picture takes long or the disk fills.
+    write_atomically(folder / "summary.json", summary.as_json().encode("ascii"))
+    write_atomically(folder / "summary.csv", summary.as_csv().encode())
+    originals = {job.name: Path(job.image) for job in plan.jobs}
+    by_image = summary.rows_by_image()
+    sheets = sheet_names(image for image, rows in by_image.items() if not all(row.failed for row in rows))
+    budget = picture_budget(len(originals) + summary.totals.jobs - summary.totals.failed)
+    sections = [
+        _illustrate(image, rows, originals[image], folder, sheets.get(image), budget)
+        for image, rows in by_image.items()
+    ]
+    write_atomically(folder / "summary.html", page_html(summary, sections).encode())
+    return summary
+
+
+def _illustrate(
+    image: str, rows: list[Row], original: Path, folder: Path, sheet: str | None, budget: int
+) -> ImageSection:
+    """Decode an image and its outputs once; draw the contact sheet; return what the page shows of it."""
+    preview = load_preview(original)
+    versions = []
+    pictures, palettes = {}, {}
+    for row in rows:
+        output = folder / row.output if row.output else None
+        version = load_preview(output) if output else None
+        versions.append((row, version))
+        if output and version:
+            pictures[row.k] = embed(output, version, budget)
+            if strip := palette_strip(output):
+                palettes[row.k] = strip
+    if sheet:
+        write_atomically(folder / SHEETS_FOLDER / sheet, contact_sheet(readable(image), preview, versions))
+    return ImageSection(
+        name=image,
+        rows=rows,
+        original=embed_preview(preview, budget) if preview else None,
+        pictures=pictures,
+        palettes=palettes,
+        contact_sheet=f"{SHEETS_FOLDER}/{sheet}" if sheet else None,
+    )

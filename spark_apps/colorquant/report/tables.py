@@ -1,0 +1,105 @@
+"""Rows as a CSV file and as a table for the terminal. Standard library only."""
+
+import csv
+import dataclasses
+import io
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from colorquant.report.rows import Row
+from colorquant.report.text import byte_size, display_width, pad, printable, readable, shorten
+from colorquant.report.totals import Totals
+
+#: A spreadsheet takes a cell that begins so for a formula, and would run it.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+_COLUMNS = ("k", "colors", "ratio", "PSNR dB", "SSIM", "bits/px", "KB", "seconds", "state")
+_WIDTHS = (3, 6, 7, 8, 6, 7, 8, 7, 6)
+_GAP = "  "
+_ALL = "all images"
+
+
+def csv_text(rows: Iterable[Row]) -> str:
+    r"""One line for each row under a header line; the fields of ``Row``, empty where there is no figure.
+
+    A text that a spreadsheet would run as a formula gets a single quote before it (OWASP, "CSV injection"). Line ends
+    are CRLF (RFC 4180); the csv module quotes commas, quotes and line ends within a cell.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(field.name for field in dataclasses.fields(Row))
+    writer.writerows([_cell(value) for value in dataclasses.astuple(row)] for row in rows)
+    return stream.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return value
+    text = readable(value)
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+
+
+def terminal_table(
+    rows: Sequence[Row], totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int
+) -> str:
+    """The rows, the totals of each k, and beneath them every failure with its reason."""
+    room = max(12, width - sum(_WIDTHS) - len(_GAP) * len(_WIDTHS))
+    name_width = min(room, max([len(_ALL), *(display_width(printable(row.image)) for row in rows)]))
+    rule = "-" * (name_width + sum(_WIDTHS) + len(_GAP) * len(_WIDTHS))
+    lines = [_line("image", _COLUMNS, name_width), rule]
+    lines += [_line(shorten(printable(row.image), name_width), _figures(row), name_width) for row in rows]
+    lines.append(rule)
+    for part in totals.by_k:
+        figures = (
+            str(part.k),
+            "",
+            _number(part.compression_ratio, 2),
+            "lossless" if part.images and part.median_psnr_db is None else _number(part.median_psnr_db, 2),
+            _number(part.median_ssim, 4),
+            _number(part.median_bits_per_pixel, 2),
+            f"{part.compressed_bytes / 1000:.1f}",
+            "",
+            "",
+        )
+        lines.append(_line(_ALL, figures, name_width))
+    return "\n".join(line.rstrip() for line in lines + _closing(totals, failures, width))
+
+
+def _line(name: str, figures: Iterable[str], name_width: int) -> str:
+    cells = [pad(figure, size, right=True) for figure, size in zip(figures, _WIDTHS, strict=True)]
+    return _GAP.join([pad(name, name_width), *cells])
+
+
+def _figures(row: Row) -> tuple[str, ...]:
+    if row.failed:
+        return (str(row.k), *("-" * 7), row.state)
+    return (
+        str(row.k),
+        str(row.colors_used),
+        _number(row.compression_ratio, 2),
+        _number(row.psnr_db, 2) if not row.lossless else "lossless",
+        _number(row.ssim, 4),
+        _number(row.bits_per_pixel, 2),
+        f"{(row.compressed_bytes or 0) / 1000:.1f}",
+        _number(row.seconds, 1),
+        row.state,
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _closing(totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int) -> list[str]:
+    lines = [
+        "(all images: KB and ratio of the sum; PSNR, SSIM and bits per pixel are medians; 1 KB = 1000 bytes)",
+        "",
+        f"{totals.jobs} jobs: {totals.done} done, {totals.reused} reused, {totals.failed} failed. "
+        f"{totals.images_compressed} of {totals.images} images, {byte_size(totals.original_bytes)}.",
+    ]
+    for image, reason, ks in failures:
+        named = f"FAILED {printable(image)} at k = {', '.join(map(str, ks))}: {printable(' '.join(reason.split()))}"
+        lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
+    return lines

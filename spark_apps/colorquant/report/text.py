@@ -1,0 +1,72 @@
+"""How names and figures are written for people. Standard library only."""
+
+import unicodedata
+from collections.abc import Iterable
+
+ELLIPSIS = "…"
+BYTES_OF = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def readable(name: str) -> str:
+    """The name with bytes that are no UTF-8 shown as U+FFFD, so that it can be encoded as UTF-8.
+
+    Python holds such bytes of a file name as lone surrogates, which no encoder accepts.
+    """
+    return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in name)
+
+
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal: control, format and bidirectional characters shown as escapes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in readable(text)
+    )
+
+
+def display_width(text: str) -> int:
+    """Terminal columns of a printable text: East Asian wide characters take two, combining marks none."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def shorten(text: str, width: int) -> str:
+    """The text within ``width`` terminal columns; what is too much is left out in the middle.
+
+    Names of one library tend to share their beginning (folders), and end in what tells them apart.
+    """
+    if display_width(text) <= width:
+        return text
+    tail = _fitting(reversed(text), (width - 1) // 2)[::-1]
+    head = _fitting(text, width - 1 - display_width(tail))
+    return head + ELLIPSIS + tail
+
+
+def _fitting(characters: Iterable[str], width: int) -> str:
+    kept: list[str] = []
+    used = 0
+    for character in characters:
+        used += _columns(character)
+        if used > width:
+            break
+        kept.append(character)
+    return "".join(kept)
+
+
+def pad(text: str, width: int, right: bool = False) -> str:
+    """The text filled with spaces to ``width`` terminal columns; ``right`` aligns it to the right."""
+    space = " " * max(0, width - display_width(text))
+    return space + text if right else text + space
+
+
+def byte_size(count: int) -> str:
+    """Bytes in the unit that a person reads easily; decimal units, as storage is sold and measured."""
+    unit = next((unit for unit, size in reversed(BYTES_OF.items()) if count >= 0.9995 * size), "B")
+    if unit == "B":
+        return f"{count} B"
+    value = count / BYTES_OF[unit]
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"

@@ -1,0 +1,106 @@
+"""What a run gained: totals over its rows, for the whole library and for each k. Standard library only."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Self
+
+from colorquant.report.rows import DONE, REUSED, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class KTotals:
+    """All images at one k. Bytes count the ``images`` that have an output at this k, so before and after compare.
+
+    ``median_psnr_db`` is None where there is no output, or where half of them or more are lossless (infinite PSNR).
+    """
+
+    k: int
+    images: int
+    failed: int
+    lossless: int
+    original_bytes: int
+    compressed_bytes: int
+    compression_ratio: float | None
+    median_psnr_db: float | None
+    median_ssim: float | None
+    median_bits_per_pixel: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """The whole run; ``jobs = done + reused + failed``.
+
+    ``images`` counts those planned, ``images_compressed`` those with an output at one k at least. ``original_bytes``
+    counts each of the latter once, and ``smallest_bytes`` the smallest output of each. ``seconds`` is the sum of the
+    jobs' own times that this run spent (reused ones cost nothing).
+    """
+
+    jobs: int
+    done: int
+    reused: int
+    failed: int
+    images: int
+    images_compressed: int
+    original_bytes: int
+    smallest_bytes: int
+    smallest_ratio: float | None
+    seconds: float
+    by_k: tuple[KTotals, ...]
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The totals of parsed JSON."""
+        return cls(**content | {"by_k": tuple(KTotals(**part) for part in content["by_k"])})
+
+
+def totals_of(rows: Sequence[Row]) -> Totals:
+    """Sum up rows."""
+    measured = [row for row in rows if not row.failed]
+    original = {row.image: row.original_bytes or 0 for row in measured}
+    smallest: dict[str, int] = {}
+    for row in measured:
+        smallest[row.image] = min(row.compressed_bytes or 0, smallest.get(row.image, row.compressed_bytes or 0))
+    states = [row.state for row in rows]
+    return Totals(
+        jobs=len(rows),
+        done=states.count(DONE),
+        reused=states.count(REUSED),
+        failed=len(rows) - len(measured),
+        images=len({row.image for row in rows}),
+        images_compressed=len(original),
+        original_bytes=sum(original.values()),
+        smallest_bytes=sum(smallest.values()),
+        smallest_ratio=_ratio(sum(original.values()), sum(smallest.values())),
+        seconds=math.fsum(row.seconds or 0 for row in measured if row.state == DONE),
+        by_k=tuple(_at_k(k, [row for row in rows if row.k == k]) for k in sorted({row.k for row in rows})),
+    )
+
+
+def _at_k(k: int, rows: Sequence[Row]) -> KTotals:
+    measured = [row for row in rows if not row.failed]
+    original = sum(row.original_bytes or 0 for row in measured)
+    compressed = sum(row.compressed_bytes or 0 for row in measured)
+    return KTotals(
+        k=k,
+        images=len(measured),
+        failed=len(rows) - len(measured),
+        lossless=sum(bool(row.lossless) for row in measured),
+        original_bytes=original,
+        compressed_bytes=compressed,
+        compression_ratio=_ratio(original, compressed),
+        median_psnr_db=_median(math.inf if row.psnr_db is None else row.psnr_db for row in measured),
+        median_ssim=_median(row.ssim for row in measured),
+        median_bits_per_pixel=_median(row.bits_per_pixel for row in measured),
+    )
+
+
+def _ratio(original: int, compressed: int) -> float | None:
+    return original / compressed if compressed else None
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    middle = median(numbers) if numbers else math.inf
+    return middle if math.isfinite(middle) else None
