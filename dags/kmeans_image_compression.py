@@ -12,10 +12,8 @@ from pathlib import Path
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Works on a bare checkout, whatever the PYTHONPATH.
-for folder in (str(PROJECT), str(PROJECT / "spark_apps")):
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPATH.
+    sys.path.insert(0, str(PROJECT))
 
 from orchestration.operators import CompressImageOperator  # noqa: E402  (needs the path above)
 from orchestration.spark_conf import SPARK_CONF  # noqa: E402
@@ -144,12 +142,12 @@ def kmeans_image_compression() -> None:
             raise AirflowFailException("There is no plan to report on: see the log of plan_jobs.") from None
         summary = summarize_run(plan, folder)
         print(f"Report: {folder / 'summary.html'}\n{summary.table()}")
-        if summary.failed > params["max_failures"]:
+        if summary.totals.failed > params["max_failures"]:
             raise AirflowFailException(
-                f"{summary.failed} of {len(plan.jobs)} jobs failed, and max_failures is {params['max_failures']}. "
+                f"{summary.totals.failed} of {len(plan.jobs)} jobs failed, and max_failures is {params['max_failures']}. "
                 f"The report is written: {folder / 'summary.html'}"
             )
-        return {"report": str(folder / "summary.html"), "jobs": len(plan.jobs), "failed": summary.failed}
+        return {"report": str(folder / "summary.html"), "jobs": len(plan.jobs), "failed": summary.totals.failed}
 
     jobs = plan_jobs()
     compressed = compress_image.expand_kwargs(jobs)

@@ -49,10 +49,10 @@ class AirflowApi:
 
     def set_pool(self, name: str, slots: int, description: str) -> None:
         """Make the pool, or change its size."""
-        pool = {"name": name, "slots": slots, "description": description, "include_deferred": False}
-        response = self._send("POST", "/pools", json=pool)
-        if response.status_code == httpx.codes.CONFLICT:
-            response = self._send("PATCH", f"/pools/{name}", json={"slots": slots}, params={"update_mask": "slots"})
+        pool = {"slots": slots, "description": description, "include_deferred": False}
+        response = self._send("POST", "/pools", json={"name": name} | pool)
+        if response.status_code == httpx.codes.CONFLICT:  # It is there. PATCH names the pool by another word.
+            response = self._send("PATCH", f"/pools/{name}", json={"pool": name} | pool)
         response.raise_for_status()
 
     def unfinished_runs(self, dag_id: str) -> list[str]:

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from colorquant.jobs import Job
 from colorquant.plan import InvalidPlan, Plan, parse_ks, run_folder
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
@@ -27,9 +29,10 @@ def main() -> int:
     home = AirflowHome.of_this_checkout()
     print("Starting Airflow ...", flush=True)
     try:
-        with airflow_services(home, purpose="run") as api:
+        with airflow_services(home, purpose="run") as services:
+            api = services.api
             api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
-            for run_id in api.unfinished_runs(DAG_ID):
+            for run_id in api.unfinished_runs(DAG_ID) if services.own else []:
                 print(f"Run {run_id} was interrupted: marked as failed. What it finished is reused.")
                 api.fail_run(DAG_ID, run_id)
             api.unpause(DAG_ID)
@@ -39,6 +42,9 @@ def main() -> int:
             return _report(folder, _watch(api, run_id, folder), home)
     except ServicesFailed as error:
         print(f"make run: {error}", file=sys.stderr)
+    except httpx.HTTPError as error:
+        detail = error.response.text if isinstance(error, httpx.HTTPStatusError) else ""
+        print(f"make run: Airflow's API: {error} {detail}\nIts log is {home.log_file}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nStopped. `make run` goes on from here: what is finished is kept.", file=sys.stderr)
     return 1

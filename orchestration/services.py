@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -24,11 +25,19 @@ class ServicesFailed(RuntimeError):
     """Airflow could not be started, or stopped by itself; the message says where its log is."""
 
 
+@dataclass(frozen=True)
+class Services:
+    """A running Airflow. ``own`` is whether it was started just now, so that no live run can be in its database."""
+
+    api: AirflowApi
+    own: bool
+
+
 @contextmanager
 def airflow_services(
     home: AirflowHome, purpose: str, port: int | None = None, schedule: bool = False
-) -> Iterator[AirflowApi]:
-    """Have Airflow run for this home, and give a client of its API.
+) -> Iterator[Services]:
+    """Have Airflow run for this home.
 
     An Airflow that ``make ui`` runs here already is used as it is. Otherwise what a killed one left running is ended,
     the services are started, and stopped at the end with every process that they started.
@@ -42,7 +51,7 @@ def airflow_services(
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield _join(home, lock.name)
+            yield Services(_join(home, lock.name), own=False)
             return
         end_processes_of(home)
         port = port or free_port()
@@ -58,7 +67,7 @@ def airflow_services(
                 start_new_session=True,  # Ctrl-C is for this process, which then stops them in order.
             )
         try:
-            yield _wait_until_ready(home, services, port)
+            yield Services(_wait_until_ready(home, services, port), own=True)
         finally:
             _stop(home, services)
 

@@ -18,7 +18,8 @@ def main() -> int:
     home = AirflowHome.of_this_checkout()
     print("Starting Airflow ...", flush=True)
     try:
-        with airflow_services(home, purpose="ui", port=port, schedule=True) as api:
+        with airflow_services(home, purpose="ui", port=port, schedule=True) as services:
+            api = services.api
             api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
             print(
                 f"\n  Airflow   {api.address}\n  user      admin\n  password  {home.password()}\n\nCtrl-C stops it.",

@@ -1,0 +1,57 @@
+# K-Means image compression on Airflow and Spark. `make help` lists what there is to do.
+
+VENV ?= .venv
+IMAGES ?=
+KS ?=
+OUTPUT ?=
+SEED ?=
+MAX_FAILURES ?=
+FORCE ?=
+PORT ?= 8080
+TESTS ?= tests
+
+BIN := $(VENV)/bin
+# Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
+export IMAGES KS OUTPUT PYTHON
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run ui test check format lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## make the environment: virtual environment, locked packages, Java
+	@scripts/setup.sh "$(VENV)" requirements.txt
+
+setup-dev: ## the same, with what checks and tests need
+	@scripts/setup.sh "$(VENV)" requirements-dev.txt
+
+run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" OUTPUT=folder SEED=0 MAX_FAILURES=0 FORCE=1
+	@"$(BIN)/python" -m orchestration.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") \
+		$(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
+		$(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
+
+ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
+	@"$(BIN)/python" -m orchestration.ui --port "$(PORT)"
+
+test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
+	@"$(BIN)/python" -m pytest $(TESTS)
+
+check: setup-dev ## lint, format and type checks
+	@"$(BIN)/ruff" check
+	@"$(BIN)/ruff" format --check
+	@"$(BIN)/mypy"
+
+format: setup-dev ## format the code
+	@"$(BIN)/ruff" check --fix
+	@"$(BIN)/ruff" format
+
+lock: ## make constraints.txt anew from the requirements files
+	@scripts/setup.sh "$(VENV)"
+	@[ -x "$(BIN)/uv" ] || "$(BIN)/python" -m pip install --quiet "$$(grep -o '^uv[^ ]*' requirements-dev.txt)"
+	@cat requirements*.txt | sed '/^-[cr]/d' | "$(BIN)/uv" pip compile --quiet --universal --python-version 3.11 \
+		--no-annotate --custom-compile-command "make lock" --output-file constraints.txt -
+
+clean: ## remove the environment and Airflow's state; outputs are kept
+	rm -rf "$(VENV)" .airflow .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Makes the environment: a virtual environment with the locked packages, and a Java that Spark runs on.
+# Does nothing where all is there already.
+#   scripts/setup.sh VENV REQUIREMENTS_FILE
+#   scripts/setup.sh VENV                     the virtual environment alone, empty
+set -eu
+cd "$(dirname "$0")/.."
+venv=$1
+requirements=${2:-}
+
+stop() { echo "setup: $*" >&2; exit 1; }
+say() { echo "setup: $*" >&2; }
+
+can_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
+
+apt_install() {
+    say "installing $* (apt-get)"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq -o DPkg::Lock::Timeout=300 update >/dev/null
+    apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" >/dev/null
+}
+
+is_supported_python() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+find_python() {
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if is_supported_python "$candidate"; then echo "$candidate"; return; fi
+    done
+    stop "Python 3.11, 3.12 or 3.13 is needed${PYTHON:+, and PYTHON=$PYTHON is none}. Install one, for example" \
+         "'apt-get install python3 python3-venv', or name it: make PYTHON=/path/to/python3.12"
+}
+
+make_venv() {
+    [ -x "$venv/bin/python" ] && is_supported_python "$venv/bin/python" && return
+    python=$(find_python)
+    # Debian and Ubuntu ship Python without ensurepip, which a virtual environment needs.
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        can_apt || stop "$python has no venv module. Install it: sudo apt-get install python$version-venv"
+        apt_install "python$version-venv"
+    fi
+    say "making the virtual environment $venv with $("$python" --version)"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+}
+
+install_packages() {
+    stamp="$venv/.installed-$(cat requirements*.txt constraints.txt | cksum | tr -c '0-9\n' -)-$requirements"
+    [ -e "$stamp" ] && return
+    say "installing the packages of $requirements (some minutes the first time)"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" \
+        || stop "pip could not install $requirements; its message is above"
+    : > "$stamp"
+}
+
+java_version() {
+    java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+    "$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
+}
+
+check_java() {
+    version=$(java_version || true)
+    [ "${version:-0}" -ge 17 ] && return
+    found=${version:+"the one that was found is Java $version"}
+    if can_apt && [ -z "${JAVA_HOME:-}" ]; then
+        for release in 21 17; do
+            if apt-cache policy "openjdk-$release-jre-headless" 2>/dev/null | grep -q 'Candidate: [0-9]'; then break; fi
+        done
+        apt_install "openjdk-$release-jre-headless" || stop "apt-get could not install Java $release"
+        version=$(java_version || true)
+        [ "${version:-0}" -ge 17 ] && return
+    fi
+    stop "Spark needs Java 17 or newer; ${found:-none was found}. Install one" \
+         "(Debian, Ubuntu: sudo apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17)" \
+         "${JAVA_HOME:+or correct JAVA_HOME=$JAVA_HOME }and run this again."
+}
+
+make_venv
+[ -n "$requirements" ] || exit 0
+install_packages
+check_java

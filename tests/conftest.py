@@ -1,0 +1,47 @@
+"""Fixtures that tests of several modules share: small images, and the environment of Spark and Airflow."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def bare_environment() -> dict[str, str]:
+    """The environment without what names Python modules, Airflow or Spark; the virtual environment first in PATH."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "COMPRESSION_", "KMEANS_", "PYTHON", "SPARK_", "MAKE", "MFLAGS"))
+    }
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def photograph(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
+    """Something like a photograph: smooth areas, an edge and noise; uint8 (height, width, 3)."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    smooth = np.stack([rows * 255 / height, columns * 255 / width, (rows + columns) % 128 + 64], axis=2)
+    smooth[:, width // 2 :] = 255 - smooth[:, width // 2 :]
+    noise = np.random.default_rng(seed).normal(0, 6, smooth.shape)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder with two small images, one of them in a sub-folder."""
+    folder = tmp_path / "images"
+    (folder / "sub folder").mkdir(parents=True)
+    Image.fromarray(photograph(seed=1)).save(folder / "one.png")
+    Image.fromarray(photograph(40, 30, seed=2)).save(folder / "sub folder" / "two.jpg", quality=90)
+    return folder

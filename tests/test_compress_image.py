@@ -1,0 +1,266 @@
+"""The Spark application through a real spark-submit: its contract, its record, and that partitions change nothing."""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from colorquant import quantize
+from colorquant.indexed_png import encode_indexed_png
+from colorquant.plan import plan_run
+from colorquant.records import CompressionResult, JobFailure
+from tests.conftest import photograph
+
+PROJECT = Path(__file__).resolve().parent.parent
+APPLICATION = PROJECT / "spark_apps" / "compress_image.py"
+
+
+def _command(*arguments: str, master: str = "local[2]") -> list[str]:
+    conf = {"spark.ui.enabled": "false", "spark.pyspark.python": sys.executable}
+    confs = [item for name, value in conf.items() for item in ("--conf", f"{name}={value}")]
+    return ["spark-submit", "--master", master, *confs, str(APPLICATION), *arguments]
+
+
+def _submit(environment: dict[str, str], *arguments: str, master: str = "local[2]") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        _command(*arguments, master=master), env=environment, capture_output=True, text=True, timeout=180
+    )
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("image") / "a photograph.png"
+    Image.fromarray(photograph(150, 200)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(image: Path, bare_environment: dict[str, str]) -> CompressionResult:
+    """The record of one job in two partitions."""
+    output, record = image.parent / "2.png", image.parent / "2.json"
+    run = _submit(
+        bare_environment, f"--image={image}", "--k=9", f"--output={output}", f"--result={record}", "--partitions=2"
+    )
+    assert run.returncode == 0, run.stderr
+    return CompressionResult.read(record)
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_partitions_do_not_change_a_byte(
+    partitions: int, image: Path, result: CompressionResult, bare_environment: dict[str, str]
+) -> None:
+    output, record = image.parent / f"{partitions}.png", image.parent / f"{partitions}.json"
+    run = _submit(
+        bare_environment,
+        *(f"--image={image}", "--k=9", f"--output={output}", f"--result={record}", f"--partitions={partitions}"),
+        master="local[1]",
+    )
+    assert run.returncode == 0, run.stderr
+    assert CompressionResult.read(record).spark["partitions"] == partitions
+    assert output.read_bytes() == Path(result.output).read_bytes()
+
+
+def test_without_spark_the_bytes_are_the_same(image: Path, result: CompressionResult) -> None:
+    quantized = quantize(photograph(150, 200), 9)
+    assert encode_indexed_png(quantized.palette, quantized.indexes) == Path(result.output).read_bytes()
+    assert result.inertia == quantized.inertia
+
+
+def test_every_figure_of_the_record_is_that_of_the_decoded_file(image: Path, result: CompressionResult) -> None:
+    original = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
+    decoded = np.asarray(Image.open(result.output).convert("RGB"))
+    difference = original.astype(float) - decoded
+    mse = (difference**2).sum(axis=2).mean()
+    size = os.path.getsize(result.output)
+    assert Image.open(result.output).mode == "P"
+    assert (result.height, result.width) == decoded.shape[:2] == original.shape[:2]
+    assert result.colors_used == len(np.unique(decoded.reshape(-1, 3), axis=0)) <= 9
+    assert result.unique_colors == len(np.unique(original.reshape(-1, 3), axis=0))
+    assert math.isclose(result.mse, mse, rel_tol=1e-9)
+    assert result.psnr_db is not None
+    assert math.isclose(result.psnr_db, 10 * math.log10(255**2 / (mse / 3)), rel_tol=1e-9)
+    assert math.isclose(result.inertia, mse * decoded.shape[0] * decoded.shape[1], rel_tol=1e-9)
+    assert (result.original_bytes, result.compressed_bytes) == (image.stat().st_size, size)
+    assert math.isclose(result.compression_ratio, image.stat().st_size / size, rel_tol=1e-9)
+    assert math.isclose(result.bits_per_pixel, 8 * size / (150 * 200), rel_tol=1e-9)
+    assert result.output_sha256 == hashlib.sha256(Path(result.output).read_bytes()).hexdigest()
+    assert result.image_sha256 == hashlib.sha256(image.read_bytes()).hexdigest()
+    assert set(result.seconds) == {"decode", "histogram", "kmeans", "remap", "encode", "metrics", "total"}
+    assert result.spark["application_id"].startswith("local-")
+    assert result.spark["jobs"] >= 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--k=0"], "'0' is no whole number from 1 to 256"),
+        (["--k=257"], "'257' is no whole number from 1 to 256"),
+        (["--k=4.5"], "'4.5' is no whole number from 1 to 256"),
+        ([], "the following arguments are required: --k"),
+        (["--k=4", "--surprise"], "unrecognized arguments: --surprise"),
+        (["--k=4", "--seed=-1"], "'-1' is no whole number"),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_say_which(arguments: list[str], message: str, tmp_path: Path) -> None:
+    """Before Spark is started, so the interpreter alone shows it."""
+    paths = [f"--image={tmp_path}/a.png", f"--output={tmp_path}/o.png", f"--result={tmp_path}/r.json"]
+    run = subprocess.run([sys.executable, str(APPLICATION), *paths, *arguments], capture_output=True, text=True)
+    assert (run.returncode, message in run.stderr) == (2, True), run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_image_ends_with_65_its_reason_and_no_output(
+    tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    (tmp_path / "-no image; {{ ds }}.png").write_text("not an image")
+    run = _submit(
+        bare_environment,
+        *(f"--image={tmp_path}/-no image; {{{{ ds }}}}.png", "--k=4", f"--output={tmp_path}/o.png"),
+        *(f"--result={tmp_path}/r.json", f"--failure={tmp_path}/failures/f.json"),
+    )
+    assert run.returncode == 65, run.stderr
+    failure = JobFailure.read(tmp_path / "failures" / "f.json")
+    assert "-no image; {{ ds }}.png' is not an image" in failure.reason
+    assert (failure.exit_code, failure.retryable) == (65, False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["-no image; {{ ds }}.png", "failures"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_failure_worth_a_retry(
+    image: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    (tmp_path / "file").touch()
+    run = _submit(
+        bare_environment,
+        *(f"--image={image}", "--k=2", f"--output={tmp_path}/file/o.png", f"--result={tmp_path}/file/r.json"),
+        f"--failure={tmp_path}/f.json",
+    )
+    assert run.returncode not in (0, 2, 65)
+    assert JobFailure.read(tmp_path / "f.json").retryable
+
+
+def test_an_image_that_is_not_the_planned_one_is_refused(image: Path, tmp_path: Path) -> None:
+    paths = [f"--image={image}", f"--output={tmp_path}/o.png", f"--result={tmp_path}/r.json"]
+    run = subprocess.run(
+        [sys.executable, str(APPLICATION), *paths, "--k=4", f"--image-sha256={'0' * 64}"],
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, "has changed since this run was planned" in run.stderr) == (65, True), run.stderr
+
+
+def test_a_done_job_starts_no_spark_and_touches_nothing(photographs: Path, tmp_path: Path) -> None:
+    """Run by an interpreter that has no pyspark: what is done needs none."""
+    (job, *_) = plan_run("run", str(photographs), [3], str(tmp_path / "out")).jobs
+    in_process = f"""
+import sys; sys.path.insert(0, {str(PROJECT / "spark_apps")!r}); sys.modules["pyspark"] = None
+import compress_image; sys.argv[1:] = {job.arguments()!r}; sys.exit(compress_image.main())"""
+    first = subprocess.run([sys.executable, str(APPLICATION), *job.arguments()], capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    again = subprocess.run([sys.executable, "-c", in_process], capture_output=True, text=True)
+    assert (again.returncode, "done already" in again.stdout) == (0, True), again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+    # A damaged output is no done job: without pyspark it must fail, and not say "done".
+    Path(job.output).write_bytes(b"damaged")
+    damaged = subprocess.run([sys.executable, "-c", in_process], capture_output=True, text=True)
+    assert damaged.returncode == 1, damaged.stdout
+
+
+def test_the_python_driver_does_not_outlive_its_jvm(
+    image: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    """SIGKILL for the JVM alone, in the middle of a job: the driver must not go on, and nothing is half written."""
+    big = tmp_path / "big.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)).save(big)
+    arguments = (f"--image={big}", "--k=200", f"--output={tmp_path}/out/o.png", f"--result={tmp_path}/out/r.json")
+    jvm = subprocess.Popen(
+        _command(*arguments), env=bare_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    drivers: list[psutil.Process] = []
+    deadline = time.monotonic() + 60
+    while not drivers and time.monotonic() < deadline:
+        children = psutil.Process(jvm.pid).children(recursive=True)
+        drivers = [child for child in children if str(APPLICATION) in " ".join(child.cmdline())]
+        time.sleep(0.1)
+    assert drivers
+    jvm.send_signal(signal.SIGKILL)
+    jvm.wait()
+    gone, alive = psutil.wait_procs(drivers, timeout=10)
+    assert not alive
+    assert not (tmp_path / "out" / "r.json").exists()
+
+
+_STEPS = [
+    "read_image",
+    "solve",
+    "encode_indexed_png",
+    "_measure",
+    "output: written",
+    "output: renamed",
+    "result: written",
+]
+
+
+@pytest.mark.parametrize("step", _STEPS)
+def test_killed_at_any_step_nothing_is_half_written_and_the_next_try_finishes(
+    step: str, photographs: Path, tmp_path: Path
+) -> None:
+    """SIGKILL to itself at the end of the step; the outputs are whole or absent, and the record is the last."""
+    (job, *_) = plan_run("run", str(photographs), [3], str(tmp_path / "out")).jobs
+    code = f"""
+import os, signal, sys
+sys.path[:0] = [{str(PROJECT / "spark_apps")!r}, {str(PROJECT)!r}]
+from colorquant import files, pipeline
+from tests.test_compress_image import compress_in_process
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+step, replace = {step!r}, os.replace
+def at_rename(temporary, target):
+    kind = "output" if str(target).endswith(".png") else "result"
+    if step == kind + ": written": die()
+    replace(temporary, target)
+    if step == kind + ": renamed": die()
+os.replace = at_rename
+if hasattr(pipeline, step):
+    done = getattr(pipeline, step)
+    setattr(pipeline, step, lambda *a, **k: (done(*a, **k), die()))
+compress_in_process({job.arguments()!r})
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert not Path(job.result).exists()
+    assert not job.is_done()
+    if Path(job.output).exists():
+        assert Image.open(job.output).size == Image.open(job.image).size
+    compress_in_process(job.arguments())
+    assert job.is_done()
+    assert sorted(path.name for path in Path(job.output).parent.iterdir()) == ["k003.json", "k003.png"]
+
+
+def compress_in_process(arguments: list[str]) -> None:
+    """The pipeline on pixels in this process, with the application's own arguments."""
+    import compress_image
+    from colorquant import pipeline
+    from colorquant.quantizer import PixelSource
+
+    class InProcess(PixelSource):
+        unique_colors = property(lambda self: len(self.histogram))
+
+        def describe(self) -> dict[str, object]:
+            return {}
+
+    job, _ = compress_image._parse(arguments)
+    pipeline.compress_image(
+        job.image, job.k, job.output, job.result, job.settings, lambda pixels: InProcess([pixels]), job.image_sha256
+    )
+    assert json.loads(Path(job.result).read_text())["k"] == job.k
