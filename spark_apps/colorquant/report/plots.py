@@ -131,7 +131,7 @@ def _text(x: float, y: float, text: str, anchor: str, css: str = "label") -> Mar
 
 def _labels(lines: Sequence[Line], ends: Sequence[tuple[float, float, str]], right: float, floor: int) -> list[Markup]:
     """Names at the ends of the lines, moved apart where they would overlap."""
-    spacing = 14.0
+    spacing = 15.0
     order = sorted(range(len(lines)), key=lambda index: ends[index][1])
     places: list[float] = []
     for index in order:

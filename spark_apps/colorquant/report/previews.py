@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 #: Longest side in pixels of what is decoded for a report.
 PREVIEW_SIDE = 640
 _WEBP_QUALITY = 78
+# Those that can be compressed; without the list Pillow would try its heavier ones too, such as Ghostscript for EPS.
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,15 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
     Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparency lies on white.
     Returns None, and logs why, where the file cannot be decoded: a picture that is missing must not cost the report.
     """
+    if not path.is_file():
+        logger.warning("No preview of %r: no regular file is there", str(path))
+        return None  # To open a FIFO would be to wait for ever.
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             image.draft("RGB", (2 * side, 2 * side))
             profile = image.info.get("icc_profile")
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(_in_eight_bits(image))
             color = (
                 upright.convert("RGBA" if upright.has_transparency_data else "RGB") if _is_flat(upright) else upright
             )
@@ -52,6 +57,15 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
     except Exception as error:  # Pillow raises whatever a broken file makes its decoders raise.
         logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
         return None
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit gray in 8 bits; Pillow's own conversion would clip it to white."""
+    if not image.mode.startswith("I;16"):
+        return image
+    reduced = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    reduced.info = image.info
+    return reduced
 
 
 def _is_flat(image: Image.Image) -> bool:

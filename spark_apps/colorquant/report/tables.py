@@ -15,7 +15,6 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 _COLUMNS = ("k", "colors", "ratio", "PSNR dB", "SSIM", "bits/px", "KB", "seconds", "state")
 _WIDTHS = (3, 6, 7, 8, 6, 7, 8, 7, 6)
-_GAP = "  "
 _ALL = "all images"
 
 
@@ -45,11 +44,13 @@ def terminal_table(
     rows: Sequence[Row], totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int
 ) -> str:
     """The rows, the totals of each k, and beneath them every failure with its reason."""
-    room = max(12, width - sum(_WIDTHS) - len(_GAP) * len(_WIDTHS))
+    gap = "  " if width >= 96 else " "
+    columns = sum(_WIDTHS) + len(gap) * len(_WIDTHS)
+    room = max(12, width - columns)
     name_width = min(room, max([len(_ALL), *(display_width(printable(row.image)) for row in rows)]))
-    rule = "-" * (name_width + sum(_WIDTHS) + len(_GAP) * len(_WIDTHS))
-    lines = [_line("image", _COLUMNS, name_width), rule]
-    lines += [_line(shorten(printable(row.image), name_width), _figures(row), name_width) for row in rows]
+    rule = "-" * (name_width + columns)
+    lines = [_line("image", _COLUMNS, name_width, gap), rule]
+    lines += [_line(shorten(printable(row.image), name_width), _figures(row), name_width, gap) for row in rows]
     lines.append(rule)
     for part in totals.by_k:
         figures = (
@@ -63,13 +64,13 @@ def terminal_table(
             "",
             "",
         )
-        lines.append(_line(_ALL, figures, name_width))
+        lines.append(_line(_ALL, figures, name_width, gap))
     return "\n".join(line.rstrip() for line in lines + _closing(totals, failures, width))
 
 
-def _line(name: str, figures: Iterable[str], name_width: int) -> str:
+def _line(name: str, figures: Iterable[str], name_width: int, gap: str) -> str:
     cells = [pad(figure, size, right=True) for figure, size in zip(figures, _WIDTHS, strict=True)]
-    return _GAP.join([pad(name, name_width), *cells])
+    return gap.join([pad(name, name_width), *cells])
 
 
 def _figures(row: Row) -> tuple[str, ...]:
@@ -93,8 +94,9 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _closing(totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int) -> list[str]:
+    note = "(all images: KB and ratio of the sum; PSNR, SSIM and bits per pixel are medians; 1 KB = 1000 bytes)"
     lines = [
-        "(all images: KB and ratio of the sum; PSNR, SSIM and bits per pixel are medians; 1 KB = 1000 bytes)",
+        *textwrap.wrap(note, width),
         "",
         f"{totals.jobs} jobs: {totals.done} done, {totals.reused} reused, {totals.failed} failed. "
         f"{totals.images_compressed} of {totals.images} images, {byte_size(totals.original_bytes)}.",

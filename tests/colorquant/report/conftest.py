@@ -60,11 +60,6 @@ def compress(job: Job) -> CompressionResult:
     return result
 
 
-def fail(job: Job, reason: str) -> None:
-    """Leave a failure in place of a result."""
-    JobFailure(image=job.image, k=job.k, reason=reason, exit_code=65, retryable=False).write(job.failure)
-
-
 def photograph(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
     """Smooth gradients with some noise: many colors, and structure."""
     random = np.random.default_rng(seed)
@@ -99,16 +94,38 @@ class Library:
         """Plan the run, as Airflow's first task does."""
         return plan_run("test_run", str(self.images), ks, str(self.output))
 
+    def run(self, ks: tuple[int, ...] = (2, 8)) -> Plan:
+        """Plan the run, and do all jobs of it."""
+        plan = self.plan(ks)
+        for job in plan.pending():
+            compress(job)
+        return plan
+
+    def compress(self, job: Job) -> CompressionResult:
+        """Do a job."""
+        return compress(job)
+
+    def fail(self, job: Job, reason: str) -> None:
+        """Leave a failure in place of a result."""
+        JobFailure(image=job.image, k=job.k, reason=reason, exit_code=65, retryable=False).write(job.failure)
+
     def folder(self) -> Path:
         """The run's own folder."""
         return run_folder(self.output, "test_run")
 
 
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., Image.Image]:
+    """Makes a photograph of a given width, height and seed."""
+    return photograph
+
+
+@pytest.fixture(scope="session")
+def library_in() -> type[Library]:
+    """Makes a library in a folder."""
+    return Library
+
+
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     return Library(tmp_path)
-
-
-@pytest.fixture
-def compressed() -> Callable[[Job], CompressionResult]:
-    return compress

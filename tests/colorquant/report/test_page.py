@@ -1,0 +1,233 @@
+"""The page that a person opens, and the files beside it."""
+
+import base64
+import os
+import re
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorquant import report
+from colorquant.report import read_summary, summarize_run
+from colorquant.report.page import picture_budget
+
+NASTY = [
+    "<script>alert(1)<script>.png",
+    '"onload="alert(1).png',
+    "'><img src=x onerror=alert(1)>.png",
+    "{{ ds }}{% raw %}.png",
+    "$x_1^{2}$ \\frac{1.png",
+    "new\nline \x1b[31m.png",
+    "=cmd|calc.png",
+    "right\u202eleft.png",
+    "100% #1?a&amp;b.png",
+    "-rf.png",
+    "n" * 251 + ".png",
+    "é" * 125 + ".png",
+    "folder with $/日本.png",
+    b"caf\xe9\xff.png",
+]
+
+
+class Page(HTMLParser):
+    """The elements of a page (tag, attributes) and its text."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.source = (folder / "summary.html").read_text("utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag, attributes) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+
+    def handle_data(self, text) -> None:
+        self.text += text
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def pictures(self) -> list[dict[str, str]]:
+        return [image for image in self.all("img") if image.get("class") != "palette"]
+
+
+def content_of(uri: str) -> bytes:
+    return base64.b64decode(uri.partition(",")[2])
+
+
+@pytest.fixture(scope="module")
+def nasty(library_in, tmp_path_factory, picture):
+    """A run over images with hostile names, and the folder of its report."""
+    library = library_in(tmp_path_factory.mktemp("nasty"))
+    for name in NASTY:
+        library.add(name, picture(24, 16))
+    plan = library.plan((2, 8))
+    for job in plan.jobs:
+        if job.name.startswith("100%") or (job.name.startswith("$") and job.k == 8):
+            library.fail(job, f"<b>{job.name}</b>\n{{{{ ds }}}} \x00\x1b is bad")
+        else:
+            library.compress(job)
+    return summarize_run(plan, library.folder()), library.folder()
+
+
+def test_hostile_names_and_reasons_are_shown_and_do_nothing(nasty) -> None:
+    _, folder = nasty
+    page = Page(folder)
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "iframe", "object", "link", "form", "base"}
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    for text in (
+        "<script>alert(1)<script>.png",
+        "{{ ds }}{% raw %}.png",
+        "new\\nline \\x1b[31m.png",
+        "right\\u202eleft.png",
+    ):
+        assert text in page.text
+    assert "<b>100% #1?a&amp;b.png</b>" in page.text
+    assert "caf\ufffd\ufffd.png" in page.text
+    assert all(character.isprintable() or character == "\n" for character in page.source)
+
+
+def test_the_page_loads_nothing_and_every_link_leads_somewhere(nasty) -> None:
+    _, folder = nasty
+    page = Page(folder)
+    anchors = {"#" + attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert all(image["src"].startswith("data:image/") for image in page.all("img"))
+    links = [link["href"] for link in page.all("a")]
+    files = {link for link in links if not link.startswith("#")}
+    assert {link for link in links if link.startswith("#")} <= anchors
+    assert all(os.path.isfile(os.path.join(os.fsencode(folder), unquote_to_bytes(link))) for link in files)
+    assert len([link for link in files if link.startswith("contact_sheets/")]) == len(NASTY) - 1
+    assert "url(" not in page.source and "@import" not in page.source
+    assert "default-src 'none'" in page.source
+
+
+def test_the_same_names_in_the_other_files(nasty) -> None:
+    summary, folder = nasty
+    assert read_summary(folder / "summary.json") == summary
+    assert {row.image for row in summary.rows} == {os.fsdecode(name) for name in NASTY}
+    assert (folder / "summary.csv").read_text("utf-8").count("'=cmd|calc.png") == 2
+    assert not list(folder.rglob(".tmp-*"))
+    assert {path.name for path in folder.iterdir()} == {
+        "summary.json", "summary.csv", "summary.html", "contact_sheets", "failures",
+    }  # fmt: skip
+
+
+def test_ids_are_unique_and_pictures_have_alternatives(nasty) -> None:
+    _, folder = nasty
+    page = Page(folder)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert all(image["alt"] for image in page.pictures())
+    assert all("aria-label" in plot for plot in page.all("svg"))
+
+
+def test_small_outputs_are_embedded_whole_and_large_ones_say_preview(library) -> None:
+    library.add("small.png")
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    library.add("large.png", Image.fromarray(noise))
+    plan = library.run((16,))
+    summarize_run(plan, library.folder())
+    page = Page(library.folder())
+    embedded = {image["alt"]: content_of(image["src"]) for image in page.pictures()}
+    large, small = plan.jobs
+    assert embedded["small.png with 16 colors"] == Path(small.output).read_bytes()
+    assert embedded["large.png with 16 colors"] != Path(large.output).read_bytes()
+    # The two originals, the large output, and the sentence that explains the word.
+    assert page.text.count("preview") == 4
+
+
+def test_a_run_in_which_every_job_failed_has_a_page_and_no_sheet(library) -> None:
+    library.add_bytes("a.png", b"nonsense")
+    library.add_bytes("b.jpg", b"")
+    plan = library.plan((2, 8))
+    for job in plan.jobs:
+        library.fail(job, f"{job.name} is no image")
+    summary = summarize_run(plan, library.folder())
+    page = Page(library.folder())
+    assert summary.totals.failed == 4
+    assert "a.png is no image" in page.text and "b.jpg is no image" in page.text
+    assert not (library.folder() / "contact_sheets").exists()
+    assert not page.all("svg")
+    assert "failed" in summary.table()
+
+
+@pytest.mark.parametrize("ks", [(1,), (256,), (1, 2, 256)])
+def test_tiny_images_and_extreme_k(library, picture, ks) -> None:
+    library.add("one.png", Image.new("RGB", (1, 1), "navy"))
+    library.add("line.png", picture(1, 700))
+    library.add("noise.png", picture(300, 9))
+    summary = summarize_run(library.run(ks), library.folder())
+    assert summary.totals.done == 3 * len(ks)
+    assert len(Page(library.folder()).pictures()) == 3 * (1 + len(ks))
+    for sheet in (library.folder() / "contact_sheets").iterdir():
+        Image.open(sheet).load()
+
+
+def test_an_original_that_is_gone_costs_its_picture_only(library) -> None:
+    path = library.add("a.png")
+    plan = library.run((2,))
+    path.unlink()
+    summary = summarize_run(plan, library.folder())
+    assert summary.totals.done == 1
+    page = Page(library.folder())
+    assert "The original cannot be shown" in page.text
+    assert len(page.pictures()) == 1
+    assert (library.folder() / "contact_sheets" / "a.png.png").is_file()
+
+
+def test_the_page_says_where_it_comes_from(library) -> None:
+    library.add("a.png")
+    library.add_bytes("notes <1>.txt", b"")
+    summary = summarize_run(library.run((2,)), library.folder())
+    text = Page(library.folder()).text
+    for expected in ("test_run", str(library.images), "notes <1>.txt", "algorithm version 1", "Spark 4.2.0"):
+        assert expected in text
+    assert summary.written_at.replace("T", " ").replace("+00:00", " UTC") in text
+
+
+def test_writing_the_report_again_gives_the_same_bytes_but_for_the_time(library) -> None:
+    library.add("a.png")
+    plan = library.run((2, 8))
+    written_at = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
+    contents = []
+    for _ in range(2):
+        summarize_run(plan, library.folder(), written_at)
+        files = [path for path in sorted(library.folder().rglob("*")) if path.is_file()]
+        contents.append([path.read_bytes() for path in files])
+    assert len(contents[0]) == 4
+    assert contents[0] == contents[1]
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of ``#rrggbb`` (WCAG 2.2)."""
+    channels = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_text_and_lines_have_enough_contrast_on_every_ground(scheme) -> None:
+    """WCAG 2.2 AA: 4.5 for text (also that of the plots, which no tool checks), 3 for graphics."""
+    style = (Path(report.__file__).parent / "page.css").read_text()
+    colors = dict(re.findall(r"--([\w-]+): (#\w+)", style.split(":root {")[scheme + 1].split("}")[0]))
+    colors = {
+        name: color if len(color) == 7 else "#" + "".join(c * 2 for c in color[1:]) for name, color in colors.items()
+    }
+    for fore, least in {"ink": 7, "quiet": 4.5, "accent": 4.5, "bad": 4.5, "line": 3}.items():
+        for ground in ("paper", "sheet", "soft", "bad-soft"):
+            light, dark = sorted((luminance(colors[fore]), luminance(colors[ground])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= least, (fore, ground)
+
+
+def test_the_pictures_of_a_large_run_leave_room_in_15_megabytes() -> None:
+    pictures = 100 * (1 + 15)
+    assert picture_budget(pictures) * 4 / 3 * pictures < 11e6
+    assert picture_budget(pictures) > 4000
+    assert picture_budget(0) == picture_budget(1)
