@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colorquant.histogram import ColorHistogram, sum_by_key, unpack_colors
+from colorquant.histogram import ColorHistogram, count_distinct, sum_by_key, unpack_colors
 
 EXACT = 24
 CELL_LIMIT = 1 << 16
@@ -84,17 +84,10 @@ def _mask(level: int) -> int:
 
 def _coarsen_to(cells: Cells, limit: int) -> Cells:
     level = cells.level
-    while level > 0 and _occupied(cells.keys, level) > limit:
-        level -= 1
+    if len(cells) > limit:
+        while level > 0 and count_distinct(cells.keys, _mask(level)) > limit:
+            level -= 1
     return _coarsen(cells, level)
-
-
-def _occupied(keys: np.ndarray, level: int) -> int:
-    if level == EXACT:
-        return len(keys)
-    seen = np.zeros(1 << EXACT, bool)
-    seen[keys & np.uint32(_mask(level))] = True
-    return int(np.count_nonzero(seen))
 
 
 def _coarsen(cells: Cells, level: int) -> Cells:

@@ -47,13 +47,15 @@ def count_colors(pixels: np.ndarray) -> ColorHistogram:
     pixels : uint8 (..., 3)
         Any block of pixels: an image, a band of rows; empty blocks are fine.
     """
-    flat = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, 3)
+    flat = pixels.reshape(-1, 3)
     if len(flat) > SORT_LIMIT:
-        colors, counts = _count_in_table(flat)
+        colors, counts = _count_in_table(kernel_input(flat))
         return ColorHistogram(colors, counts)
     ordered = pack_colors(flat)
     ordered.sort()
-    starts = _starts(ordered)
+    differs = np.ones(len(ordered), bool)
+    differs[1:] = ordered[1:] != ordered[:-1]
+    starts = np.flatnonzero(differs)
     return ColorHistogram(ordered[starts], np.diff(np.append(starts, len(ordered))).astype(np.int64))
 
 
@@ -64,9 +66,9 @@ def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
     if len(parts) == 1:
         return parts[0]
     colors, counts = sum_by_key(
-        np.concatenate([part.colors for part in parts]), np.concatenate([part.counts for part in parts])
+        np.concatenate([part.colors for part in parts]), np.concatenate([part.counts for part in parts])[:, None]
     )
-    return ColorHistogram(colors, counts)
+    return ColorHistogram(colors, counts[:, 0])
 
 
 def pack_colors(pixels: np.ndarray) -> np.ndarray:
@@ -86,19 +88,73 @@ def unpack_colors(colors: np.ndarray) -> np.ndarray:
 
 
 def sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys, ascending, and the sums of their integer values (n, ...) in the values' dtype."""
-    order = np.argsort(keys, kind="stable")
-    keys, values = keys[order], values[order]
-    if not len(keys):
-        return keys, values
-    starts = _starts(keys)
-    return keys[starts], np.add.reduceat(values, starts, axis=0)
+    """Distinct keys, ascending, and the sums of their values.
+
+    Parameters
+    ----------
+    keys : uint32 (n,)
+        Below 2^24, in any order.
+    values : int64 (n, m)
+
+    Returns
+    -------
+    keys : uint32 (d,)
+    sums : int64 (d, m)
+    """
+    return _sum_by_key(kernel_input(keys), kernel_input(values))
 
 
-def _starts(ordered: np.ndarray) -> np.ndarray:
-    differs = np.ones(len(ordered), bool)
-    differs[1:] = ordered[1:] != ordered[:-1]
-    return np.flatnonzero(differs)
+def kernel_input(array: np.ndarray) -> np.ndarray:
+    """The array, copied only if it is not contiguous and writable: a kernel is compiled anew for each such kind."""
+    return np.require(array, requirements=["C", "W"])
+
+
+def count_distinct(keys: np.ndarray, mask: int) -> int:
+    """How many distinct values ``keys & mask`` has; keys uint32 below 2^24."""
+    return int(_mark(kernel_input(keys), np.uint32(mask), np.zeros(1 << 19, np.uint32)))
+
+
+@njit(cache=True, nogil=True)
+def _mark(keys: np.ndarray, mask: np.uint32, marks: np.ndarray) -> int:
+    """Set the bit of every masked key; returns how many are set."""
+    distinct = 0
+    for key in keys:
+        key &= mask
+        bit = np.uint32(1) << (key & np.uint32(31))
+        word = key >> np.uint32(5)
+        if not marks[word] & bit:
+            marks[word] |= bit
+            distinct += 1
+    return distinct
+
+
+@njit(cache=True, nogil=True)
+def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # A bit for each of 2^24 keys (2 MB, it stays in cache) and the rank of each word of bits give every key its
+    # row: no sorting.
+    marks = np.zeros(1 << 19, np.uint32)
+    distinct = _mark(keys, np.uint32(0xFFFFFFFF), marks)
+    ranks = np.empty(1 << 19, np.int32)
+    sorted_keys = np.empty(distinct, np.uint32)
+    rank = 0
+    for word in range(len(marks)):
+        ranks[word] = rank
+        if marks[word]:
+            for bit in range(32):
+                if marks[word] >> np.uint32(bit) & np.uint32(1):
+                    sorted_keys[rank] = np.uint32(word * 32 + bit)
+                    rank += 1
+    sums = np.zeros((distinct, values.shape[1]), np.int64)
+    for i in range(len(keys)):
+        word = keys[i] >> np.uint32(5)
+        row = ranks[word]
+        below = marks[word] & ((np.uint32(1) << (keys[i] & np.uint32(31))) - np.uint32(1))
+        while below:
+            below &= below - np.uint32(1)
+            row += 1
+        for column in range(values.shape[1]):
+            sums[row, column] += values[i, column]
+    return sorted_keys, sums
 
 
 @njit(cache=True, nogil=True)

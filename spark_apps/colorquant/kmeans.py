@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from colorquant.histogram import ColorHistogram
-
-GRID = 8
+from colorquant.histogram import ColorHistogram, kernel_input
+from colorquant.points import BLOCK, GRID
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,9 @@ def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> ClusterSum
         Ties go to the lower index.
     """
     k = len(centroids)
-    sums, counts, squares = _assign_and_sum(histogram.colors, histogram.counts, _on_grid(centroids))
+    sums, counts, squares = _assign_and_sum(
+        kernel_input(histogram.colors), kernel_input(histogram.counts), _on_grid(centroids)
+    )
     return ClusterSums(sums.reshape(k, 3), counts, int(squares))
 
 
@@ -79,7 +80,7 @@ def update(sums: ClusterSums, centroids: np.ndarray) -> np.ndarray:
 
 def nearest(colors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """Index uint8 (n,) of the nearest centroid of each packed color; ties go to the lower index."""
-    return _nearest(np.ascontiguousarray(colors), _on_grid(centroids))
+    return _nearest(kernel_input(colors), _on_grid(centroids))
 
 
 def _on_grid(centroids: np.ndarray) -> np.ndarray:
@@ -88,29 +89,26 @@ def _on_grid(centroids: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _nearest(colors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    width = 256
     labels = np.empty(len(colors), np.uint8)
-    red, green, blue = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    best, index = np.empty(width, np.float32), np.empty(width, np.int32)
-    for start in range(0, len(colors), width):
-        size = min(width, len(colors) - start)
+    x, y, z = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    best = np.empty(BLOCK, np.uint32)
+    for start in range(0, len(colors), BLOCK):
+        size = min(BLOCK, len(colors) - start)
         for j in range(size):
             color = colors[start + j]
-            red[j] = (color >> 16) * GRID
-            green[j] = ((color >> 8) & 255) * GRID
-            blue[j] = (color & 255) * GRID
-            best[j] = np.inf
-            index[j] = 0
+            x[j] = np.float32((color >> np.uint32(16)) * np.uint32(GRID))
+            y[j] = np.float32((color >> np.uint32(8) & np.uint32(255)) * np.uint32(GRID))
+            z[j] = np.float32((color & np.uint32(255)) * np.uint32(GRID))
+        best[:] = np.uint32(0xFFFFFFFF)
+        # Distance (24 bits) and index (8 bits) in one word, as in assignment.py.
         for c in range(len(centroids)):
-            cr, cg, cb = centroids[c, 0], centroids[c, 1], centroids[c, 2]
-            for j in range(size):
-                dr, dg, db = red[j] - cr, green[j] - cg, blue[j] - cb
-                distance = dr * dr + dg * dg + db * db
-                nearer = distance < best[j]
-                best[j] = distance if nearer else best[j]
-                index[j] = c if nearer else index[j]
+            cx, cy, cz = centroids[c, 0], centroids[c, 1], centroids[c, 2]
+            for j in range(BLOCK):
+                dx, dy, dz = x[j] - cx, y[j] - cy, z[j] - cz
+                word = np.uint32((np.uint32(np.int32(dx * dx + dy * dy + dz * dz)) << np.uint32(8)) | np.uint32(c))
+                best[j] = min(best[j], word)
         for j in range(size):
-            labels[start + j] = index[j]
+            labels[start + j] = best[j] & np.uint32(255)
     return labels
 
 

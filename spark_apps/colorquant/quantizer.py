@@ -1,19 +1,30 @@
 """The quantizer: from pixels, wherever they are, to a palette and an index map."""
 
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
 
+from colorquant.assignment import lloyd
 from colorquant.cells import Cells, coarse_cells
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms, unpack_colors
 from colorquant.kmeans import ClusterSums, nearest, partial_sums, update
-from colorquant.remap import remap_colors
-from colorquant.search import search
+from colorquant.points import GRID, points_of
+from colorquant.polish import polish
+from colorquant.remap import index_table, look_up
+from colorquant.search import KICKS, search
 
 MAX_COLORS = 256
 MAX_ROUNDS = 6
+# Rounds with real-valued centroids that take the search on cells to the exact histogram.
+EXACT_ROUNDS = 2
+LLOYD_ROUNDS = 20
+THREADS = 2
+BANDS = 4
+PARALLEL_PIXELS = 1 << 20
 
 
 class ColorSource(Protocol):
@@ -33,10 +44,13 @@ class Settings:
     Attributes
     ----------
     rounds : int
-        Most rounds of K-Means over the exact histogram, where cells are coarser than that.
+        Most rounds of K-Means over the exact histogram.
+    kicks : int
+        How often the search goes on from a shaken solution: more is slower and a little better.
     """
 
     rounds: int = MAX_ROUNDS
+    kicks: int = KICKS
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +93,25 @@ class PixelSource:
 
     Parameters
     ----------
-    bands : list of uint8 (h, w, 3)
-        Bands of rows of one image, in order.
+    pixels : uint8 (H, W, 3)
+    pool : Executor, optional
+        Threads that large images are split over; the result does not depend on them.
     """
 
-    def __init__(self, bands: list[np.ndarray]) -> None:
-        self.bands = bands
+    def __init__(self, pixels: np.ndarray, pool: Executor | None = None) -> None:
+        self.pixels = pixels
+        self._map = map if pool is None or pixels.size < PARALLEL_PIXELS * 3 else pool.map
+        self._bands = np.array_split(pixels, BANDS if self._map is not map else 1)
 
     @cached_property
     def histogram(self) -> ColorHistogram:
         """The histogram of the whole image."""
-        return merge_histograms([count_colors(band) for band in self.bands])
+        return merge_histograms(list(self._map(count_colors, self._bands)))
+
+    @property
+    def unique_colors(self) -> int:
+        """Number of distinct colors."""
+        return len(self.histogram)
 
     def cells(self) -> Cells:
         """The finest cells within the limit."""
@@ -102,11 +124,13 @@ class PixelSource:
     def remap(self, palette: np.ndarray) -> np.ndarray:
         """Index map uint8 (H, W)."""
         colors = self.histogram.colors
-        labels = nearest(colors, palette)
-        return np.concatenate([remap_colors(band, colors, labels) for band in self.bands])
+        table = index_table(colors, nearest(colors, palette))
+        return np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
 
 
-def solve(source: ColorSource, k: int, seed: int = 0, settings: Settings | None = None) -> Solution:
+def solve(
+    source: ColorSource, k: int, seed: int = 0, settings: Settings | None = None, pool: Executor | None = None
+) -> Solution:
     """Find a palette of at most ``k`` colors with a low inertia; deterministic to the byte.
 
     Parameters
@@ -116,17 +140,39 @@ def solve(source: ColorSource, k: int, seed: int = 0, settings: Settings | None 
         1 to 256.
     seed : int
     settings : Settings, optional
+    pool : Executor, optional
+        Threads for the search; the result does not depend on them.
     """
     settings = settings or Settings()
     cells = source.cells()
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), 0, 0, True)
-    palette = _rounded(search(cells, k, seed))
-    sums, converged, iterations = source.partial_sums(palette), False, 1
-    inertia = sums.inertia(palette)
-    while not converged and iterations < settings.rounds:
+    points = points_of(cells)
+    centroids = search(points, k, seed, settings.kicks, pool)
+    if cells.exact:
+        # The cells are the histogram: nothing to ask the source any more.
+        histogram = ColorHistogram(cells.keys, cells.counts)
+        palette = polish(points, lloyd(points, centroids, LLOYD_ROUNDS, 1e-4))
+        return _descend(palette, partial(partial_sums, histogram), 1, settings.rounds)
+    real = centroids.T / GRID
+    for _ in range(EXACT_ROUNDS):
+        real = update(source.partial_sums(real), real)
+    palette = polish(points, np.floor(real.T * GRID + 0.5).astype(np.float32))
+    return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1, settings.rounds)
+
+
+def _descend(
+    palette: np.ndarray, sums_of: Callable[[np.ndarray], ClusterSums], iterations: int, rounds: int
+) -> Solution:
+    """K-Means in whole colors until the inertia does not fall or the rounds are used up."""
+    sums = sums_of(palette)
+    inertia, converged = sums.inertia(palette), False
+    while not converged and iterations < rounds:
         moved = _rounded(update(sums, palette))
-        moved_sums = source.partial_sums(moved)
+        if np.array_equal(moved, palette):
+            converged = True
+            break
+        moved_sums = sums_of(moved)
         iterations += 1
         moved_inertia = moved_sums.inertia(moved)
         converged = moved_inertia >= inertia
@@ -153,15 +199,17 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, settings: Settings | Non
         If the pixels are not a non-empty uint8 (H, W, 3) array, or ``k`` is out of range.
     """
     _check(pixels, k)
-    source = PixelSource([pixels])
-    solution = solve(source, k, seed, settings)
+    with ThreadPoolExecutor(THREADS) as pool:
+        source = PixelSource(pixels, pool)
+        solution = solve(source, k, seed, settings, pool)
+        indexes = source.remap(solution.palette)
     return QuantizedImage(
         solution.palette,
-        source.remap(solution.palette),
+        indexes,
         solution.inertia,
         solution.iterations,
         solution.converged,
-        len(source.histogram),
+        source.unique_colors,
     )
 
 

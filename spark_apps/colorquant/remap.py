@@ -1,14 +1,14 @@
-"""Remap: pixels to indexes of their nearest palette entries."""
+"""Remap: pixels to indexes of their nearest palette entries, decided once for each distinct color."""
 
 import numpy as np
 from numba import njit
 
-from colorquant.histogram import count_colors
+from colorquant.histogram import count_colors, kernel_input
 from colorquant.kmeans import nearest
 
 
 def remap(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Index of the nearest palette entry of every pixel, decided once for each distinct color.
+    """Index of the nearest palette entry of every pixel.
 
     Parameters
     ----------
@@ -22,21 +22,25 @@ def remap(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     uint8 (h, w)
     """
     colors = count_colors(pixels).colors
-    return remap_colors(pixels, colors, nearest(colors, palette))
+    return look_up(pixels, index_table(colors, nearest(colors, palette)))
 
 
-def remap_colors(pixels: np.ndarray, colors: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Look up the index of every pixel, given the index uint8 (n,) of every packed color (n,)."""
+def index_table(colors: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A table uint8 (2^24,) from packed color to index; undefined for colors that are not given."""
+    table = np.empty(1 << 24, np.uint8)
+    table[colors] = labels
+    return table
+
+
+def look_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Index map uint8 (h, w) of pixels uint8 (h, w, 3) by a table of ``index_table``."""
     indexes = np.empty(pixels.shape[:2], np.uint8)
-    _look_up(np.ascontiguousarray(pixels).reshape(-1, 3), colors, labels, indexes.reshape(-1))
+    _look_up(kernel_input(pixels).reshape(-1, 3), table, indexes.reshape(-1))
     return indexes
 
 
 @njit(cache=True, nogil=True)
-def _look_up(pixels: np.ndarray, colors: np.ndarray, labels: np.ndarray, indexes: np.ndarray) -> None:
-    table = np.empty(1 << 24, np.uint8)
-    for i in range(len(colors)):
-        table[colors[i]] = labels[i]
+def _look_up(pixels: np.ndarray, table: np.ndarray, indexes: np.ndarray) -> None:
     for i in range(len(pixels)):
-        color = (np.uint32(pixels[i, 0]) << 16) | (np.uint32(pixels[i, 1]) << 8) | np.uint32(pixels[i, 2])
-        indexes[i] = table[color]
+        red, green, blue = np.uint32(pixels[i, 0]), np.uint32(pixels[i, 1]), np.uint32(pixels[i, 2])
+        indexes[i] = table[(red << np.uint32(16)) | (green << np.uint32(8)) | blue]

@@ -1,19 +1,111 @@
-"""The global search: centroids for a bounded number of cells."""
+"""The global search for centroids: split up to k, swap until no swap helps, kick and repeat.
+
+An iterated local search (Lourenco, Martin & Stutzle 2003). The kick is a breath of breathing k-means (Fritzke
+2020): some centroids are added where the error is, and as many removed where they are useless.
+"""
+
+from concurrent.futures import Executor
 
 import numpy as np
 
-from colorquant.cells import Cells
+from colorquant.assignment import assign, lloyd
+from colorquant.points import LEAF, Points
+from colorquant.swaps import improve_by_swaps, split_offsets
+
+MAX_CENTROIDS = 256
+# Neighboring points are merged as long as this many points a cluster remain, and this many in all.
+POINTS_PER_CLUSTER = 90
+LEAST_POINTS = 3000
+PASSES = 30
+KICKS = 3
+KICK_PART = 0.1
+KICK_ROUNDS = 4
+KICK_NOISE = 0.5
 
 
-def search(cells: Cells, k: int, seed: int = 0) -> np.ndarray:
-    """Centroids float64 (k, 3) with a low inertia over the cells; the same for the same seed."""
-    points, weights = cells.means, cells.counts.astype(np.float64)
-    k = min(k, len(points))
-    rng = np.random.default_rng(seed)
-    centroids = [points[rng.choice(len(points), p=weights / weights.sum())]]
-    nearest = ((points - centroids[0]) ** 2).sum(axis=1)
-    while len(centroids) < k:
-        gain = np.cumsum(nearest * weights)
-        centroids.append(points[min(np.searchsorted(gain, rng.random() * gain[-1], "right"), len(points) - 1)])
-        nearest = np.minimum(nearest, ((points - centroids[-1]) ** 2).sum(axis=1))
-    return np.array(centroids)
+def search(points: Points, k: int, seed: int = 0, kicks: int = KICKS, pool: Executor | None = None) -> np.ndarray:
+    """Centroids with a low inertia over weighted points.
+
+    Parameters
+    ----------
+    points : Points
+    k : int
+        2 to 256, at most the number of points.
+    seed : int
+        Decides on the kicks.
+    kicks : int
+        How often to shake the best solution and search on.
+    pool : Executor, optional
+        Threads; the result does not depend on them.
+
+    Returns
+    -------
+    float32 (3, k)
+        In grid units.
+    """
+    group = LEAF
+    while group > 1 and points.count < group * max(LEAST_POINTS, POINTS_PER_CLUSTER * k):
+        group //= 2
+    summary = points.coarsened(group) if group > 1 else points
+    random = np.random.default_rng(seed)
+    best, least = improve_by_swaps(summary, split_up(summary, k), PASSES, pool=pool)
+    for _ in range(kicks):
+        kicked = _kick(summary, best, random)
+        centroids, inertia = improve_by_swaps(summary, kicked, PASSES, pool=pool)
+        if inertia < least:
+            best, least = centroids, inertia
+    return best
+
+
+def split_up(points: Points, k: int, rounds: int = 2) -> np.ndarray:
+    """Centroids float32 (3, k), by splitting the worst third of the clusters again and again.
+
+    After Linde, Buzo & Gray (1980), but clusters of large variance only, across their principal axis.
+    """
+    total = points.block_moments.sum(axis=0)
+    centroids = ((2 * total[:3] + total[3]) // (2 * total[3])).astype(np.float32)[:, None]
+    while (now := centroids.shape[1]) < k:
+        centroids = _grow(points, centroids, min(k - now, max(1, now // 2)), None)
+        centroids = lloyd(points, centroids, rounds)
+    return centroids
+
+
+def _kick(points: Points, centroids: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    k = centroids.shape[1]
+    size = max(1, int(k * KICK_PART))
+    steps = (_grow, _shrink) if k + size <= MAX_CENTROIDS else (_shrink, _grow)
+    for change in steps:
+        centroids = lloyd(points, change(points, centroids, size, random), KICK_ROUNDS)
+    return centroids
+
+
+def _noise(k: int, random: np.random.Generator | None) -> np.ndarray:
+    return np.ones(k) if random is None else np.exp(KICK_NOISE * random.standard_normal(k))
+
+
+def _grow(points: Points, centroids: np.ndarray, size: int, random: np.random.Generator | None) -> np.ndarray:
+    gains, offsets = split_offsets(assign(points, centroids, detailed=True))
+    split = np.argsort(-gains * _noise(len(gains), random), kind="stable")[:size]
+    shifts = offsets[split].T
+    grown = np.concatenate([centroids, centroids[:, split] - shifts], axis=1)
+    grown[:, split] += shifts
+    return np.floor(grown + 0.5).astype(np.float32)
+
+
+def _shrink(points: Points, centroids: np.ndarray, size: int, random: np.random.Generator | None) -> np.ndarray:
+    """Remove centroids of low utility, but not two neighbors at once, as one would have to stand in for the other."""
+    utilities = assign(points, centroids, detailed=True).utilities * _noise(centroids.shape[1], random)
+    order = np.argsort(utilities, kind="stable")
+    removed, frozen = np.zeros(len(order), bool), np.zeros(len(order), bool)
+    for c in order:
+        if removed.sum() == size:
+            break
+        if frozen[c]:
+            continue
+        removed[c] = True
+        distances = ((centroids - centroids[:, c : c + 1]) ** 2).sum(axis=0)
+        distances[removed] = np.inf
+        frozen[np.argmin(distances)] = True
+    spare = [c for c in order if not removed[c]]
+    removed[spare[: size - int(removed.sum())]] = True
+    return centroids[:, ~removed]

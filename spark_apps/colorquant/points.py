@@ -1,0 +1,150 @@
+"""Weighted points in k-d order, cut in blocks with bounding boxes: what the search works on.
+
+Coordinates are color channels in steps of 1/8 (``GRID``), as whole numbers in float32: squared distances stay
+below 2^24, so they are exact, and sums are integers. Nothing here depends on the order of summation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from colorquant.cells import Cells
+
+GRID = 8
+# 64 points a block fill four vector registers and keep the list of centroids near a block short; 8 blocks share
+# a first, coarser selection of centroids.
+BLOCK = 64
+SUPER = 8
+LEAF = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Weighted points, padded with weightless copies of the last to whole blocks.
+
+    Attributes
+    ----------
+    coordinates : float32 (3, n)
+        Channels times ``GRID``, whole numbers.
+    moments : int64 (n, 4)
+        Weight times each coordinate, and the weight.
+    lows, highs : float32 (3, n / BLOCK)
+        Bounding boxes of the blocks.
+    super_lows, super_highs : float32 (3, blocks / SUPER, rounded up)
+        Bounding boxes of runs of blocks.
+    block_moments : int64 (n / BLOCK, 4)
+        Sums of ``moments`` over the blocks.
+    squares : int
+        Sum of weight times squared norm of the coordinates.
+    count : int
+        Points before padding.
+    """
+
+    coordinates: np.ndarray
+    moments: np.ndarray
+    lows: np.ndarray
+    highs: np.ndarray
+    super_lows: np.ndarray
+    super_highs: np.ndarray
+    block_moments: np.ndarray
+    squares: int
+    count: int
+
+    @property
+    def weight(self) -> int:
+        """Total weight."""
+        return int(self.block_moments[:, 3].sum())
+
+    def coarsened(self, group: int) -> "Points":
+        """Every ``group`` (a power of two up to ``LEAF``) neighbors in k-d order as one point, their mean."""
+        moments = self.moments.reshape(-1, group, 4).sum(axis=1)
+        moments = moments[moments[:, 3] > 0]
+        weights = moments[:, 3:]
+        return _blocked((2 * moments[:, :3] + weights) // (2 * weights), moments[:, 3])
+
+
+def points_of(cells: Cells) -> Points:
+    """The cells' means, rounded to the grid, with their numbers of pixels as weights."""
+    weights = cells.counts[:, None]
+    positions = (2 * GRID * cells.sums + weights) // (2 * weights)
+    order = np.arange(len(cells))
+    _order_by_kd_tree(np.ascontiguousarray(positions.T.astype(np.float32)), order, LEAF)
+    return _blocked(positions[order], cells.counts[order])
+
+
+def _blocked(positions: np.ndarray, weights: np.ndarray) -> Points:
+    count = len(positions)
+    padding = -count % BLOCK
+    positions = np.concatenate([positions, np.repeat(positions[-1:], padding, axis=0)])
+    weights = np.concatenate([weights, np.zeros(padding, np.int64)])
+    coordinates = np.ascontiguousarray(positions.T.astype(np.float32))
+    moments = np.empty((len(weights), 4), np.int64)
+    np.multiply(positions, weights[:, None], out=moments[:, :3])
+    moments[:, 3] = weights
+    boxes = coordinates.reshape(3, -1, BLOCK)
+    lows, highs = boxes.min(axis=2), boxes.max(axis=2)
+    runs = np.arange(0, lows.shape[1], SUPER)
+    return Points(
+        coordinates,
+        moments,
+        lows,
+        highs,
+        np.minimum.reduceat(lows, runs, axis=1),
+        np.maximum.reduceat(highs, runs, axis=1),
+        moments.reshape(-1, BLOCK, 4).sum(axis=1),
+        int((moments[:, :3] * positions).sum()),
+        count,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _order_by_kd_tree(coordinates: np.ndarray, order: np.ndarray, leaf: int) -> None:
+    """Permute ``order`` in place so that every run of ``leaf`` points is a leaf of a k-d tree.
+
+    Every node is cut across its longest side, at a multiple of a power of two leaves (Bentley 1975; the cut is
+    found by quickselect, Hoare 1961).
+    """
+    begins, ends = np.empty(64, np.int64), np.empty(64, np.int64)
+    begins[0], ends[0], depth = 0, len(order), 1
+    while depth:
+        depth -= 1
+        begin, end = begins[depth], ends[depth]
+        if end - begin <= leaf:
+            continue
+        axis, longest = 0, np.float32(-1)
+        for a in range(3):
+            low = high = coordinates[a, order[begin]]
+            for i in range(begin, end):
+                value = coordinates[a, order[i]]
+                low, high = min(low, value), max(high, value)
+            if high - low > longest:
+                axis, longest = a, high - low
+        half = 1
+        while half * 2 * leaf < end - begin:
+            half *= 2
+        middle = begin + half * leaf
+        line = coordinates[axis]
+        left, right = begin, end - 1
+        while left < right:
+            one, two, three = line[order[left]], line[order[(left + right) // 2]], line[order[right]]
+            pivot = max(min(one, two), min(max(one, two), three))
+            i, j = left, right
+            while i <= j:
+                while line[order[i]] < pivot:
+                    i += 1
+                while line[order[j]] > pivot:
+                    j -= 1
+                if i <= j:
+                    order[i], order[j] = order[j], order[i]
+                    i += 1
+                    j -= 1
+            if middle <= j:
+                right = j
+            elif middle >= i:
+                left = i
+            else:
+                break
+        begins[depth], ends[depth] = middle, end
+        begins[depth + 1], ends[depth + 1] = begin, middle
+        depth += 2
