@@ -70,7 +70,7 @@ def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tu
     The PNG's bytes: the same for the same input and Matplotlib, and at most about 12 megapixels.
     """
     pictures = [original, *(preview for _, preview in versions)]
-    columns = len(pictures) if len(pictures) <= 5 else math.ceil(math.sqrt(len(pictures) * 1.3))
+    columns = _columns(len(pictures))
     lines = math.ceil(len(pictures) / columns)
     cell = int(
         min(_LARGEST_CELL, max(_SMALLEST_CELL, math.sqrt(_MOST_PIXELS / (columns * lines)) - _CAPTION - _MARGIN))
@@ -94,6 +94,15 @@ def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tu
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         canvas.print_png(stream, metadata={"Software": None})
     return stream.getvalue()
+
+
+def _columns(count: int) -> int:
+    """How many pictures stand side by side: all of a few, and else so many that the sheet is a little wider than high
+    and its last line not left half empty."""
+    if count <= 5:
+        return count
+    middle = math.ceil(math.sqrt(count * 1.3))
+    return min((middle, middle - 1, middle + 1), key=lambda columns: -count % columns)
 
 
 def _fitted(picture: Image.Image | None, cell: int) -> Image.Image | None:

@@ -1,6 +1,6 @@
 """Plots as inline SVG, drawn with the page's own colors, so that they follow light and dark."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -74,26 +74,30 @@ def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int)
     right = _WIDTH - _RIGHT - (_LABEL_ROOM if labelled else 0)
     drawn = [[(_x(across, x, right), _y(up, y, floor), label) for x, y, label in line.points] for line in lines]
     parts = [_grid(across, up, right, floor)]
+    dense = len(lines) > _MOST_LABELS
     for line, points in zip(lines, drawn, strict=True):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
         css = "line strong" if line.strong else "line"
         parts.append(Markup('<g class="{}"><title>{}</title><polyline points="{}"/>').format(css, line.name, path))
-        for (x, y, label), (_, value, _) in zip(points, line.points, strict=True):
-            tip = f"{line.name}, {label}: {value:.2f}"
-            parts.append(
-                Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>').format(
-                    x, y, 3.5 if line.strong else 2, tip
-                )
-            )
+        # A line of one point is seen by its circle only.
+        if line.strong or not dense or len(points) == 1:
+            parts += _circles(line, points)
         parts.append(Markup("</g>"))
     if labelled:
         parts += _labels(lines, [points[-1] for points in drawn], right, floor)
     elif len(lines) == 1:
         parts += _point_labels(drawn[0], right)
-    head = Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-        _WIDTH, floor + _BOTTOM, _description(title, lines)
+    head = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+        "plot dense" if dense else "plot", _WIDTH, floor + _BOTTOM, _description(title, lines)
     )
     return head + Markup("").join(parts) + Markup("</svg>")
+
+
+def _circles(line: Line, points: Sequence[tuple[float, float, str]]) -> Iterator[Markup]:
+    for (x, y, label), (_, value, _) in zip(points, line.points, strict=True):
+        yield Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>').format(
+            x, y, 3.5 if line.strong else 2, f"{line.name}, {label}: {value:.2f}"
+        )
 
 
 def _x(axis: Axis, value: float, right: float) -> float:
