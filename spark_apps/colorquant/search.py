@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from colorquant.assignment import assign, lloyd
-from colorquant.points import LEAF, Points
+from colorquant.points import GRID, LEAF, Points
 from colorquant.swaps import improve_by_swaps, split_offsets
 
 MAX_CENTROIDS = 256
@@ -30,7 +30,7 @@ def search(points: Points, k: int, seed: int = 0, kicks: int = KICKS, pool: Exec
     ----------
     points : Points
     k : int
-        2 to 256, at most the number of points.
+        1 to 256, at most the number of points.
     seed : int
         Decides on the kicks.
     kicks : int
@@ -49,7 +49,7 @@ def search(points: Points, k: int, seed: int = 0, kicks: int = KICKS, pool: Exec
     summary = points.coarsened(group) if group > 1 else points
     random = np.random.default_rng(seed)
     best, least = improve_by_swaps(summary, split_up(summary, k), PASSES, pool=pool)
-    for _ in range(kicks):
+    for _ in range(kicks if k > 1 else 0):
         kicked = _kick(summary, best, random)
         centroids, inertia = improve_by_swaps(summary, kicked, PASSES, pool=pool)
         if inertia < least:
@@ -89,7 +89,8 @@ def _grow(points: Points, centroids: np.ndarray, size: int, random: np.random.Ge
     shifts = offsets[split].T
     grown = np.concatenate([centroids, centroids[:, split] - shifts], axis=1)
     grown[:, split] += shifts
-    return np.floor(grown + 0.5).astype(np.float32)
+    # Half of a lopsided cluster may come to lie out of the cube, where distances need not fit in 24 bits.
+    return np.clip(np.floor(grown + 0.5), 0, 255 * GRID).astype(np.float32)
 
 
 def _shrink(points: Points, centroids: np.ndarray, size: int, random: np.random.Generator | None) -> np.ndarray:

@@ -69,6 +69,9 @@ def improve_by_swaps(
         In grid units.
     """
     k = centroids.shape[1]
+    if k == 1:
+        centroids = lloyd(points, centroids, 1, step=step)
+        return centroids, assign(points, centroids).inertia
     known = _Known(np.zeros(k), np.zeros(k), np.full(k, -1.0), np.full(k, -1.0))
     best, least = centroids, None
     for _ in range(passes):
@@ -281,7 +284,7 @@ def _change(  # type: ignore[no-untyped-def]
                 place = centroids[a, c]
                 if c == split:
                     shifted = place + offsets[c, a] * (1 - 2 * half)
-                    place = np.float32(step * np.floor(shifted / step + 0.5))
+                    place = np.float32(min(max(step * np.floor(shifted / step + 0.5), 0.0), 2040.0))
                 places[a, k] = place
             k += 1
     return _settle(coordinates, moments, starts, region, size, places, k, SETTLE_ROUNDS, step) - before
