@@ -86,7 +86,7 @@ def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int)
     if labelled:
         parts += _labels(lines, [points[-1] for points in drawn], right, floor)
     elif len(lines) == 1:
-        parts += _point_labels(drawn[0], right)
+        parts += _point_labels(drawn[0], right, floor)
     head = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
         "plot dense" if dense else "plot", _WIDTH, floor + _BOTTOM, _description(title, lines)
     )
@@ -156,7 +156,7 @@ def _labels(lines: Sequence[Line], ends: Sequence[tuple[float, float, str]], rig
     return parts
 
 
-def _point_labels(points: Sequence[tuple[float, float, str]], right: float) -> list[Markup]:
+def _point_labels(points: Sequence[tuple[float, float, str]], right: float, floor: int) -> list[Markup]:
     """The k beside each point of a single line, where there is room; the last one always.
 
     They lie on the side that the line leaves free: below one that rises, above one that falls; at the right border,
@@ -169,9 +169,11 @@ def _point_labels(points: Sequence[tuple[float, float, str]], right: float) -> l
         if last is None or abs(x - last[0]) > 44 or abs(y - last[1]) > 16:
             at_border = x > right - 44
             below = rising != at_border
-            parts.append(
-                _text(x + (-8 if at_border else 7), y + (15 if below else -7), label, "end" if at_border else "start")
-            )
+            place = min(y + 15, floor - 5) if below else y - 7
+            # Where the floor keeps a label at its point's height, it stands further away.
+            distance = 12 if below and place < y + 10 else 8
+            anchor, place_across = ("end", x - distance) if at_border else ("start", x + distance)
+            parts.append(_text(place_across, place, label, anchor))
             last = (x, y)
     return parts
 
