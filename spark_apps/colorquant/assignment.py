@@ -6,6 +6,7 @@ distance to a box exceeds another's greatest distance cannot be the nearest of a
 call to call, so centroids may move, appear and vanish at will.
 """
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from numba import njit
 from colorquant.points import BLOCK, SUPER, Points
 
 FAR = np.int32(2**30)
+# Points times centroids from which two threads are faster than one.
+PARALLEL_WORK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Assignment:
         return self.spreads[:, 0] + self.spreads[:, 3] + self.spreads[:, 5]
 
 
-def assign(points: Points, centroids: np.ndarray, detailed: bool = False) -> Assignment:
+def assign(points: Points, centroids: np.ndarray, detailed: bool = False, pool: Executor | None = None) -> Assignment:
     """Assign every point to its nearest centroid.
 
     Parameters
@@ -56,10 +59,26 @@ def assign(points: Points, centroids: np.ndarray, detailed: bool = False) -> Ass
         Whole numbers, in grid units.
     detailed : bool
         Whether to compute ``spreads`` and ``utilities``.
+    pool : Executor, optional
+        Threads to share large assignments with.
     """
-    k = centroids.shape[1]
     labels = np.empty(points.coordinates.shape[1], np.uint8)
-    sums, spreads, utilities = np.zeros((k, 4), np.int64), np.zeros((k, 6), np.int64), np.zeros(k, np.int64)
+    runs = points.super_lows.shape[1]
+    if pool is None or len(labels) * centroids.shape[1] < PARALLEL_WORK:
+        sums = _assign_runs(points, centroids, detailed, labels, 0, runs)
+    else:
+        other = pool.submit(_assign_runs, points, centroids, detailed, labels, runs // 2, runs)
+        sums = _assign_runs(points, centroids, detailed, labels, 0, runs // 2) + other.result()
+    moments, spreads, utilities = sums[:, :4], sums[:, 4:10], sums[:, 10]
+    at = centroids.T.astype(np.int64)
+    inertia = points.squares - 2 * int((at * moments[:, :3]).sum()) + int((moments[:, 3] * (at * at).sum(axis=1)).sum())
+    return Assignment(labels, moments, spreads, utilities, inertia)
+
+
+def _assign_runs(
+    points: Points, centroids: np.ndarray, detailed: bool, labels: np.ndarray, first: int, last: int
+) -> np.ndarray:
+    sums = np.zeros((centroids.shape[1], 11), np.int64)
     _assign(
         points.coordinates,
         points.moments,
@@ -71,13 +90,11 @@ def assign(points: Points, centroids: np.ndarray, detailed: bool = False) -> Ass
         centroids,
         detailed,
         labels,
+        first,
+        last,
         sums,
-        spreads,
-        utilities,
     )
-    at = centroids.T.astype(np.int64)
-    inertia = points.squares - 2 * int((at * sums[:, :3]).sum()) + int((sums[:, 3] * (at * at).sum(axis=1)).sum())
-    return Assignment(labels, sums, spreads, utilities, inertia)
+    return sums
 
 
 def moved(sums: np.ndarray, centroids: np.ndarray, step: int = 1) -> np.ndarray:
@@ -90,11 +107,18 @@ def moved(sums: np.ndarray, centroids: np.ndarray, step: int = 1) -> np.ndarray:
     return result
 
 
-def lloyd(points: Points, centroids: np.ndarray, iterations: int, tolerance: float = 0.0, step: int = 1) -> np.ndarray:
+def lloyd(
+    points: Points,
+    centroids: np.ndarray,
+    iterations: int,
+    tolerance: float = 0.0,
+    step: int = 1,
+    pool: Executor | None = None,
+) -> np.ndarray:
     """Rounds of Lloyd (1982) until nothing moves or a round gains less than a part of the inertia."""
     before = None
     for _ in range(iterations):
-        assignment = assign(points, centroids)
+        assignment = assign(points, centroids, pool=pool)
         if before is not None and before - assignment.inertia <= tolerance * before:
             break
         before = assignment.inertia
@@ -144,7 +168,7 @@ def _select(low, high, x, y, z, k, second, names, least, most, kept, kept_x, kep
 @njit(cache=True, nogil=True)
 def _assign(  # type: ignore[no-untyped-def]
     coordinates, moments, lows, highs, super_lows, super_highs, block_moments, centroids, detailed,
-    labels, sums, spreads, utilities,
+    labels, first, last, sums,
 ):  # fmt: skip
     k = centroids.shape[1]
     names = np.arange(k).astype(np.uint8)
@@ -155,7 +179,7 @@ def _assign(  # type: ignore[no-untyped-def]
     x2, y2, z2 = np.empty(k + 1, np.float32), np.empty(k + 1, np.float32), np.empty(k + 1, np.float32)
     best, second = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     blocks = lows.shape[1]
-    for s in range(super_lows.shape[1]):
+    for s in range(first, last):
         low = (super_lows[0, s], super_lows[1, s], super_lows[2, s])
         high = (super_highs[0, s], super_highs[1, s], super_highs[2, s])
         near = _select(
@@ -209,11 +233,11 @@ def _assign(  # type: ignore[no-untyped-def]
                 if detailed:
                     weight = moment[j, 3]
                     dx, dy, dz = np.int64(x[j] - x2[t]), np.int64(y[j] - y2[t]), np.int64(z[j] - z2[t])
-                    spreads[c, 0] += weight * dx * dx
-                    spreads[c, 1] += weight * dx * dy
-                    spreads[c, 2] += weight * dx * dz
-                    spreads[c, 3] += weight * dy * dy
-                    spreads[c, 4] += weight * dy * dz
-                    spreads[c, 5] += weight * dz * dz
+                    sums[c, 4] += weight * dx * dx
+                    sums[c, 5] += weight * dx * dy
+                    sums[c, 6] += weight * dx * dz
+                    sums[c, 7] += weight * dy * dy
+                    sums[c, 8] += weight * dy * dz
+                    sums[c, 9] += weight * dz * dz
                     gap = np.int64(second[j] >> np.uint32(8)) - np.int64(best[j] >> np.uint32(8))
-                    utilities[c] += weight * gap
+                    sums[c, 10] += weight * gap

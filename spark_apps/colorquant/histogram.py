@@ -10,10 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-# Below this many pixels sorting beats a table of all 2^24 colors, whose pages must be cleared and scanned.
-SORT_LIMIT = 1 << 21
-PAGE_BITS = 12
-
 
 @dataclass(frozen=True, eq=False)
 class ColorHistogram:
@@ -47,16 +43,8 @@ def count_colors(pixels: np.ndarray) -> ColorHistogram:
     pixels : uint8 (..., 3)
         Any block of pixels: an image, a band of rows; empty blocks are fine.
     """
-    flat = pixels.reshape(-1, 3)
-    if len(flat) > SORT_LIMIT:
-        colors, counts = _count_in_table(kernel_input(flat))
-        return ColorHistogram(colors, counts)
-    ordered = pack_colors(flat)
-    ordered.sort()
-    differs = np.ones(len(ordered), bool)
-    differs[1:] = ordered[1:] != ordered[:-1]
-    starts = np.flatnonzero(differs)
-    return ColorHistogram(ordered[starts], np.diff(np.append(starts, len(ordered))).astype(np.int64))
+    colors, counts = _count(kernel_input(pixels).reshape(-1, 3))
+    return ColorHistogram(colors, counts)
 
 
 def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
@@ -69,17 +57,6 @@ def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
         np.concatenate([part.colors for part in parts]), np.concatenate([part.counts for part in parts])[:, None]
     )
     return ColorHistogram(colors, counts[:, 0])
-
-
-def pack_colors(pixels: np.ndarray) -> np.ndarray:
-    """uint8 (..., 3) to packed uint32 0xRRGGBB (n,)."""
-    flat = pixels.reshape(-1, 3)
-    packed = flat[:, 0].astype(np.uint32)
-    packed <<= 8
-    packed |= flat[:, 1]
-    packed <<= 8
-    packed |= flat[:, 2]
-    return packed
 
 
 def unpack_colors(colors: np.ndarray) -> np.ndarray:
@@ -129,53 +106,62 @@ def _mark(keys: np.ndarray, mask: np.uint32, marks: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # A bit for each of 2^24 keys (2 MB, it stays in cache) and the rank of each word of bits give every key its
-    # row: no sorting.
-    marks = np.zeros(1 << 19, np.uint32)
-    distinct = _mark(keys, np.uint32(0xFFFFFFFF), marks)
-    ranks = np.empty(1 << 19, np.int32)
-    sorted_keys = np.empty(distinct, np.uint32)
+def _rank(marks: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:
+    """The marked keys, ascending, and how many are marked before each word."""
+    ranks, keys = np.empty(len(marks), np.int32), np.empty(distinct, np.uint32)
     rank = 0
     for word in range(len(marks)):
         ranks[word] = rank
-        if marks[word]:
-            for bit in range(32):
-                if marks[word] >> np.uint32(bit) & np.uint32(1):
-                    sorted_keys[rank] = np.uint32(word * 32 + bit)
-                    rank += 1
+        bits = marks[word]
+        bit = 0
+        while bits:
+            if bits & np.uint32(1):
+                keys[rank] = np.uint32(word * 32 + bit)
+                rank += 1
+            bits >>= np.uint32(1)
+            bit += 1
+    return keys, ranks
+
+
+@njit(cache=True, nogil=True)
+def _row(key: np.uint32, marks: np.ndarray, ranks: np.ndarray) -> np.int64:
+    """The row of a marked key: the marks before its word, and those below its bit (a population count)."""
+    word = key >> np.uint32(5)
+    below = np.int64(marks[word]) & ((1 << np.int64(key & np.uint32(31))) - 1)
+    below = below - ((below >> 1) & 0x55555555)
+    below = (below & 0x33333333) + ((below >> 2) & 0x33333333)
+    below = (below + (below >> 4)) & 0x0F0F0F0F
+    return np.int64(ranks[word]) + (((below * 0x01010101) & 0xFFFFFFFF) >> 24)
+
+
+@njit(cache=True, nogil=True)
+def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    marks = np.zeros(1 << 19, np.uint32)
+    distinct = _mark(keys, np.uint32(0xFFFFFFFF), marks)
+    sorted_keys, ranks = _rank(marks, distinct)
     sums = np.zeros((distinct, values.shape[1]), np.int64)
     for i in range(len(keys)):
-        word = keys[i] >> np.uint32(5)
-        row = ranks[word]
-        below = marks[word] & ((np.uint32(1) << (keys[i] & np.uint32(31))) - np.uint32(1))
-        while below:
-            below &= below - np.uint32(1)
-            row += 1
+        row = _row(keys[i], marks, ranks)
         for column in range(values.shape[1]):
             sums[row, column] += values[i, column]
     return sorted_keys, sums
 
 
 @njit(cache=True, nogil=True)
-def _count_in_table(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    table = np.zeros(1 << 24, np.int32)
-    touched = np.zeros(1 << (24 - PAGE_BITS), np.uint8)
+def _count(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # A bit for each of 2^24 colors (2 MB, it stays in cache) and the rank of each word of bits give every color
+    # its row: no sorting, and no table of counts as large as the color cube.
+    marks = np.zeros(1 << 19, np.uint32)
     distinct = 0
-    for i in range(len(flat)):
-        color = (np.uint32(flat[i, 0]) << 16) | (np.uint32(flat[i, 1]) << 8) | np.uint32(flat[i, 2])
-        if table[color] == 0:
-            touched[color >> PAGE_BITS] = 1
+    for i in range(len(pixels)):
+        color = (np.uint32(pixels[i, 0]) << 16) | (np.uint32(pixels[i, 1]) << 8) | np.uint32(pixels[i, 2])
+        bit = np.uint32(1) << np.uint32(color & 31)
+        if not marks[color >> 5] & bit:
+            marks[color >> 5] |= bit
             distinct += 1
-        table[color] += 1
-    colors = np.empty(distinct, np.uint32)
-    counts = np.empty(distinct, np.int64)
-    at = 0
-    for page in range(len(touched)):
-        if touched[page]:
-            for packed in range(page << PAGE_BITS, (page + 1) << PAGE_BITS):
-                if table[packed]:
-                    colors[at] = packed
-                    counts[at] = table[packed]
-                    at += 1
+    colors, ranks = _rank(marks, distinct)
+    counts = np.zeros(distinct, np.int64)
+    for i in range(len(pixels)):
+        color = (np.uint32(pixels[i, 0]) << 16) | (np.uint32(pixels[i, 1]) << 8) | np.uint32(pixels[i, 2])
+        counts[_row(np.uint32(color), marks, ranks)] += 1
     return colors, counts

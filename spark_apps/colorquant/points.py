@@ -69,7 +69,7 @@ def points_of(cells: Cells) -> Points:
     weights = cells.counts[:, None]
     positions = (2 * GRID * cells.sums + weights) // (2 * weights)
     order = np.arange(len(cells))
-    _order_by_kd_tree(np.ascontiguousarray(positions.T.astype(np.float32)), order, LEAF)
+    _order_by_kd_tree(positions.T.astype(np.float32, order="C"), order, LEAF)
     return _blocked(positions[order], cells.counts[order])
 
 
@@ -100,7 +100,7 @@ def _blocked(positions: np.ndarray, weights: np.ndarray) -> Points:
 
 @njit(cache=True, nogil=True)
 def _order_by_kd_tree(coordinates: np.ndarray, order: np.ndarray, leaf: int) -> None:
-    """Permute ``order`` in place so that every run of ``leaf`` points is a leaf of a k-d tree.
+    """Permute ``order`` and ``coordinates`` in place so that runs of ``leaf`` points are the leaves of a k-d tree.
 
     Every node is cut across its longest side, at a multiple of a power of two leaves (Bentley 1975; the cut is
     found by quickselect, Hoare 1961).
@@ -114,9 +114,9 @@ def _order_by_kd_tree(coordinates: np.ndarray, order: np.ndarray, leaf: int) -> 
             continue
         axis, longest = 0, np.float32(-1)
         for a in range(3):
-            low = high = coordinates[a, order[begin]]
+            low = high = coordinates[a, begin]
             for i in range(begin, end):
-                value = coordinates[a, order[i]]
+                value = coordinates[a, i]
                 low, high = min(low, value), max(high, value)
             if high - low > longest:
                 axis, longest = a, high - low
@@ -127,16 +127,18 @@ def _order_by_kd_tree(coordinates: np.ndarray, order: np.ndarray, leaf: int) -> 
         line = coordinates[axis]
         left, right = begin, end - 1
         while left < right:
-            one, two, three = line[order[left]], line[order[(left + right) // 2]], line[order[right]]
+            one, two, three = line[left], line[(left + right) // 2], line[right]
             pivot = max(min(one, two), min(max(one, two), three))
             i, j = left, right
             while i <= j:
-                while line[order[i]] < pivot:
+                while line[i] < pivot:
                     i += 1
-                while line[order[j]] > pivot:
+                while line[j] > pivot:
                     j -= 1
                 if i <= j:
                     order[i], order[j] = order[j], order[i]
+                    for a in range(3):
+                        coordinates[a, i], coordinates[a, j] = coordinates[a, j], coordinates[a, i]
                     i += 1
                     j -= 1
             if middle <= j:

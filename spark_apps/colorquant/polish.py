@@ -5,6 +5,8 @@ colors. Boundaries can give way: every entry tries its 26 neighbors in the color
 reassigned, and moves where the error falls.
 """
 
+from concurrent.futures import Executor
+
 import numpy as np
 from numba import njit
 
@@ -13,10 +15,12 @@ from colorquant.points import BLOCK, GRID, Points
 from colorquant.swaps import NEIGHBORS, add_neighborhood, clusters_of
 
 LLOYD_ROUNDS = 20
-NUDGE_ROUNDS = 4
+NUDGE_ROUNDS = 3
 
 
-def polish(points: Points, centroids: np.ndarray, rounds: int = NUDGE_ROUNDS) -> np.ndarray:
+def polish(
+    points: Points, centroids: np.ndarray, rounds: int = NUDGE_ROUNDS, pool: Executor | None = None
+) -> np.ndarray:
     """Round centroids to whole colors and descend from there.
 
     Parameters
@@ -26,13 +30,15 @@ def polish(points: Points, centroids: np.ndarray, rounds: int = NUDGE_ROUNDS) ->
         Grid units.
     rounds : int
         Most rounds of nudges.
+    pool : Executor, optional
+        Threads; the result does not depend on them.
 
     Returns
     -------
     uint8 (k, 3)
         A palette of an inertia that is at most that of the rounded centroids.
     """
-    whole = lloyd(points, GRID * np.floor(centroids / GRID + np.float32(0.5)), LLOYD_ROUNDS, step=GRID)
+    whole = lloyd(points, GRID * np.floor(centroids / GRID + np.float32(0.5)), LLOYD_ROUNDS, step=GRID, pool=pool)
     whole = _fill_empty(points, whole)
     assignment = assign(points, whole)
     for _ in range(rounds):
@@ -41,7 +47,7 @@ def polish(points: Points, centroids: np.ndarray, rounds: int = NUDGE_ROUNDS) ->
         weights = np.ascontiguousarray(clusters.moments[:, 3])
         if _nudge(clusters.coordinates, weights, clusters.starts, nudged) == 0:
             break
-        nudged = lloyd(points, nudged, 3, step=GRID)
+        nudged = lloyd(points, nudged, 3, step=GRID, pool=pool)
         after = assign(points, nudged)
         if after.inertia >= assignment.inertia:
             break

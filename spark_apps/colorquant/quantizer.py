@@ -152,12 +152,12 @@ def solve(
     if cells.exact:
         # The cells are the histogram: nothing to ask the source any more.
         histogram = ColorHistogram(cells.keys, cells.counts)
-        palette = polish(points, lloyd(points, centroids, LLOYD_ROUNDS, 1e-4))
+        palette = polish(points, lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool), pool=pool)
         return _descend(palette, partial(partial_sums, histogram), 1, settings.rounds)
     real = centroids.T / GRID
     for _ in range(EXACT_ROUNDS):
         real = update(source.partial_sums(real), real)
-    palette = polish(points, np.floor(real.T * GRID + 0.5).astype(np.float32))
+    palette = polish(points, np.floor(real.T * GRID + 0.5).astype(np.float32), pool=pool)
     return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1, settings.rounds)
 
 

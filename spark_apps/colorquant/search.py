@@ -48,16 +48,16 @@ def search(points: Points, k: int, seed: int = 0, kicks: int = KICKS, pool: Exec
         group //= 2
     summary = points.coarsened(group) if group > 1 else points
     random = np.random.default_rng(seed)
-    best, least = improve_by_swaps(summary, split_up(summary, k), PASSES, pool=pool)
+    best, least = improve_by_swaps(summary, split_up(summary, k, pool=pool), PASSES, pool=pool)
     for _ in range(kicks if k > 1 else 0):
-        kicked = _kick(summary, best, random)
+        kicked = _kick(summary, best, random, pool)
         centroids, inertia = improve_by_swaps(summary, kicked, PASSES, pool=pool)
         if inertia < least:
             best, least = centroids, inertia
     return best
 
 
-def split_up(points: Points, k: int, rounds: int = 2) -> np.ndarray:
+def split_up(points: Points, k: int, rounds: int = 2, pool: Executor | None = None) -> np.ndarray:
     """Centroids float32 (3, k), by splitting the worst third of the clusters again and again.
 
     After Linde, Buzo & Gray (1980), but clusters of large variance only, across their principal axis.
@@ -65,17 +65,17 @@ def split_up(points: Points, k: int, rounds: int = 2) -> np.ndarray:
     total = points.block_moments.sum(axis=0)
     centroids = ((2 * total[:3] + total[3]) // (2 * total[3])).astype(np.float32)[:, None]
     while (now := centroids.shape[1]) < k:
-        centroids = _grow(points, centroids, min(k - now, max(1, now // 2)), None)
-        centroids = lloyd(points, centroids, rounds)
+        centroids = _grow(points, centroids, min(k - now, max(1, now // 2)), None, pool)
+        centroids = lloyd(points, centroids, rounds, pool=pool)
     return centroids
 
 
-def _kick(points: Points, centroids: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _kick(points: Points, centroids: np.ndarray, random: np.random.Generator, pool: Executor | None) -> np.ndarray:
     k = centroids.shape[1]
     size = max(1, int(k * KICK_PART))
     steps = (_grow, _shrink) if k + size <= MAX_CENTROIDS else (_shrink, _grow)
     for change in steps:
-        centroids = lloyd(points, change(points, centroids, size, random), KICK_ROUNDS)
+        centroids = lloyd(points, change(points, centroids, size, random, pool), KICK_ROUNDS, pool=pool)
     return centroids
 
 
@@ -83,8 +83,10 @@ def _noise(k: int, random: np.random.Generator | None) -> np.ndarray:
     return np.ones(k) if random is None else np.exp(KICK_NOISE * random.standard_normal(k))
 
 
-def _grow(points: Points, centroids: np.ndarray, size: int, random: np.random.Generator | None) -> np.ndarray:
-    gains, offsets = split_offsets(assign(points, centroids, detailed=True))
+def _grow(
+    points: Points, centroids: np.ndarray, size: int, random: np.random.Generator | None, pool: Executor | None
+) -> np.ndarray:
+    gains, offsets = split_offsets(assign(points, centroids, detailed=True, pool=pool))
     split = np.argsort(-gains * _noise(len(gains), random), kind="stable")[:size]
     shifts = offsets[split].T
     grown = np.concatenate([centroids, centroids[:, split] - shifts], axis=1)
@@ -93,9 +95,11 @@ def _grow(points: Points, centroids: np.ndarray, size: int, random: np.random.Ge
     return np.clip(np.floor(grown + 0.5), 0, 255 * GRID).astype(np.float32)
 
 
-def _shrink(points: Points, centroids: np.ndarray, size: int, random: np.random.Generator | None) -> np.ndarray:
+def _shrink(
+    points: Points, centroids: np.ndarray, size: int, random: np.random.Generator | None, pool: Executor | None
+) -> np.ndarray:
     """Remove centroids of low utility, but not two neighbors at once, as one would have to stand in for the other."""
-    utilities = assign(points, centroids, detailed=True).utilities * _noise(centroids.shape[1], random)
+    utilities = assign(points, centroids, detailed=True, pool=pool).utilities * _noise(centroids.shape[1], random)
     order = np.argsort(utilities, kind="stable")
     removed, frozen = np.zeros(len(order), bool), np.zeros(len(order), bool)
     for c in order:

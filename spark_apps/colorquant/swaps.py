@@ -75,8 +75,8 @@ def improve_by_swaps(
     known = _Known(np.zeros(k), np.zeros(k), np.full(k, -1.0), np.full(k, -1.0))
     best, least = centroids, None
     for _ in range(passes):
-        centroids = lloyd(points, centroids, LLOYD_ROUNDS, 1e-5, step)
-        assignment = assign(points, centroids, detailed=True)
+        centroids = lloyd(points, centroids, LLOYD_ROUNDS, 1e-5, step, pool)
+        assignment = assign(points, centroids, detailed=True, pool=pool)
         if least is None or assignment.inertia < least:
             best, least = centroids, assignment.inertia
         centroids = centroids.copy()
@@ -110,7 +110,7 @@ def split_offsets(assignment: Assignment) -> tuple[np.ndarray, np.ndarray]:
         From the centroid to the two halves' means, plus and minus.
     """
     gains, offsets = np.zeros(len(assignment.sums)), np.zeros((len(assignment.sums), 3))
-    _split_offsets(assignment.spreads, assignment.sums, gains, offsets)
+    _split_offsets(np.ascontiguousarray(assignment.spreads), np.ascontiguousarray(assignment.sums), gains, offsets)
     return gains, offsets
 
 
