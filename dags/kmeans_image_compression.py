@@ -6,7 +6,7 @@ already, `summarize` reads what they left and writes the report. See docs/archit
 
 import os
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
@@ -38,8 +38,8 @@ summary report with compression ratios and quality.
 
 @dag(
     dag_id="kmeans_image_compression",
+    # No start date: the first scheduled run is the next night's, and not one of the past.
     schedule=None if SCHEDULE.lower() == "none" else CronTriggerTimetable(SCHEDULE, timezone=TIMEZONE),
-    start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
     tags=["images", "spark", "k-means"],
@@ -106,9 +106,7 @@ def kmeans_image_compression() -> None:
             raise AirflowFailException(str(error)) from None
         plan.write(run_folder(params["output"], run_id) / "plan.json")
         print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
-        return [
-            {"name": job.label, "application_args": job.arguments(), "failure": job.failure} for job in plan.pending()
-        ]
+        return plan.submissions()
 
     compress_image = CompressImageOperator.partial(
         task_id="compress_image",
@@ -144,8 +142,8 @@ def kmeans_image_compression() -> None:
         print(f"Report: {folder / 'summary.html'}\n{summary.table()}")
         if summary.totals.failed > params["max_failures"]:
             raise AirflowFailException(
-                f"{summary.totals.failed} of {len(plan.jobs)} jobs failed, and max_failures is {params['max_failures']}. "
-                f"The report is written: {folder / 'summary.html'}"
+                f"{summary.totals.failed} of {len(plan.jobs)} jobs failed, and max_failures is "
+                f"{params['max_failures']}. The report is written: {folder / 'summary.html'}"
             )
         return {"report": str(folder / "summary.html"), "jobs": len(plan.jobs), "failed": summary.totals.failed}
 

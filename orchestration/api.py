@@ -1,5 +1,6 @@
 """A client of Airflow's REST API, for what `make run` asks of it."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -31,17 +32,19 @@ class AirflowApi:
         parts = ("metadatabase", "scheduler", "dag_processor")
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
-    def import_errors(self) -> list[str]:
-        """Stack traces of DAG files that cannot be imported."""
-        return [error["stack_trace"] for error in self._get("/importErrors")["import_errors"]]
+    def import_errors(self, since: datetime) -> list[str]:
+        """Stack traces of the DAG files that could not be imported since then."""
+        errors = self._get("/importErrors")["import_errors"]
+        return [error["stack_trace"] for error in errors if datetime.fromisoformat(error["timestamp"]) >= since]
 
-    def has_dag(self, dag_id: str) -> bool:
-        """Whether the DAG is known."""
+    def is_parsed(self, dag_id: str, since: datetime) -> bool:
+        """Whether the DAG's file was parsed since then: what the database has may be of an older file or setting."""
         response = self._send("GET", f"/dags/{dag_id}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return False
         response.raise_for_status()
-        return True
+        parsed = response.json()["last_parsed_time"]
+        return parsed is not None and datetime.fromisoformat(parsed) >= since
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run the DAG."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -107,6 +108,7 @@ def _write_holder(lock_file: str, purpose: str, port: int) -> None:
 
 def _wait_until_ready(home: AirflowHome, services: subprocess.Popen[bytes], port: int) -> AirflowApi:
     """Wait for a healthy scheduler and DAG processor, and for the DAG to be parsed."""
+    started = datetime.now(UTC)
     deadline = time.monotonic() + _START_TIMEOUT
     api = None
     while time.monotonic() < deadline:
@@ -115,10 +117,10 @@ def _wait_until_ready(home: AirflowHome, services: subprocess.Popen[bytes], port
         if api is None and AirflowApi.is_healthy(port):
             api = AirflowApi(port, home.password())
         if api is not None:
-            errors = api.import_errors()
+            errors = api.import_errors(since=started)
             if errors:
                 raise ServicesFailed("the DAG cannot be imported:\n" + "\n".join(errors))
-            if api.has_dag(DAG_ID):
+            if api.is_parsed(DAG_ID, since=started):
                 return api
         time.sleep(0.5)
     raise ServicesFailed(f"Airflow was not ready within {_START_TIMEOUT:.0f} s; see {home.log_file}")

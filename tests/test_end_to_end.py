@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,8 @@ def test_make_ui_serves_the_dag_which_runs_when_triggered_with_its_defaults(
     environment = _environment(home, bare_environment) | {
         "COMPRESSION_IMAGES": str(library),
         "COMPRESSION_OUTPUT": str(tmp_path / "out"),
+        # Half a day away: started by day, Airflow must not run what would have run last night.
+        "COMPRESSION_SCHEDULE": f"0 {(datetime.now(UTC).hour + 12) % 24} * * *",
     }
     ui = subprocess.Popen(
         ["make", "--no-print-directory", "ui", f"VENV={VENV}", f"PORT={port}"],
@@ -254,7 +257,7 @@ def test_make_ui_serves_the_dag_which_runs_when_triggered_with_its_defaults(
         assert {label for _, label, _ in _instances(home, run_id)} == {
             f"{name} k={k}" for name in ("{{ ds }}.png", "sub folder/it's.jpg") for k in (4, 16, 64)
         }
-        assert len(list((tmp_path / "out" / "runs").glob("*/summary.html"))) == 1
+        assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
     finally:
         os.killpg(ui.pid, signal.SIGINT)
         ui.wait(timeout=90)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from colorquant.files import sha256_of, write_atomically
 from colorquant.jobs import Job, Settings
@@ -30,7 +30,10 @@ class InvalidPlan(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All jobs of a run. ``reused`` are the labels of those whose result was there before the run."""
+    """All jobs of a run.
+
+    ``reused`` are the labels of those whose result was there before the run: none where ``force`` asks for all.
+    """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -40,10 +43,19 @@ class Plan:
     jobs: tuple[Job, ...]
     reused: frozenset[str]
     ignored: tuple[str, ...]
+    force: bool = False
 
     def pending(self) -> list[Job]:
         """The jobs that a Spark application must still do."""
         return [job for job in self.jobs if job.label not in self.reused]
+
+    def submissions(self) -> list[dict[str, Any]]:
+        """What differs between the pending jobs' spark-submits: their name, arguments and failure file."""
+        force = ["--force"] if self.force else []
+        return [
+            {"name": job.label, "application_args": job.arguments() + force, "failure": job.failure}
+            for job in self.pending()
+        ]
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the plan as JSON, atomically."""
@@ -119,6 +131,7 @@ def plan_run(
         jobs=jobs,
         reused=reused,
         ignored=tuple(ignored),
+        force=force,
     )
 
 

@@ -117,3 +117,12 @@ def test_runs_have_folders_of_their_own_inside_the_output_folder(tmp_path: Path)
     for folder in folders:
         assert folder.resolve().parent == tmp_path / "runs"
         folder.mkdir(parents=True)
+
+
+def test_a_forced_plan_does_again_what_is_done_and_says_so_to_the_jobs(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png")
+    for force in (False, True):
+        plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), force=force)
+        (submission,) = plan.submissions()
+        assert ("--force" in submission["application_args"]) == force
+        assert all(isinstance(argument, str) for argument in submission["application_args"])

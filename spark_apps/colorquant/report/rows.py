@@ -66,6 +66,9 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
     reused : whether the result was there before the run.
     folder : the folder of the summary, which ``Row.output`` is relative to.
     """
+    if not reused and os.path.exists(job.failure):
+        # Each try removes it first, so the last one failed: a result that is there too is of another run.
+        return Row(image=job.name, k=job.k, state=FAILED, reason=_reason_of_failure(job))
     try:
         result = CompressionResult.read(job.result)
         _check(job, result)
