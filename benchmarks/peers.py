@@ -1,0 +1,136 @@
+"""Other quantizers, each as it would be used for the lowest error, without dithering.
+
+A peer takes an image uint8 (H, W, 3) and k, and returns the seconds it took and the picture it made, uint8
+(H, W, 3). What a peer does not do itself (unique colors before, remap after) is not in its time.
+"""
+
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from colorquant import quantize
+from colorquant.histogram import count_colors, unpack_colors
+from colorquant.remap import remap
+
+Peer = Callable[[np.ndarray, int], tuple[float, np.ndarray]]
+
+
+def colorquant(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """This project, from pixels to palette and index map."""
+    start = time.perf_counter()
+    result = quantize(pixels, k)
+    seconds = time.perf_counter() - start
+    return seconds, result.palette[result.indexes]
+
+
+def scikit_learn(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """KMeans(n_init=1) on the unique colors with their counts as weights; only ``fit`` is timed."""
+    from sklearn.cluster import KMeans
+
+    histogram = count_colors(pixels)
+    colors = unpack_colors(histogram.colors).astype(np.float64)
+    start = time.perf_counter()
+    model = KMeans(min(k, len(colors)), n_init=1, random_state=0).fit(colors, sample_weight=histogram.counts)
+    return time.perf_counter() - start, _painted(pixels, model.cluster_centers_)
+
+
+def faiss(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """faiss.Kmeans, 25 rounds, on the unique colors with their counts as weights."""
+    import faiss as library
+
+    histogram = count_colors(pixels)
+    colors = unpack_colors(histogram.colors).astype(np.float32)
+    model = library.Kmeans(3, k, niter=25, seed=1, max_points_per_centroid=1 << 24, min_points_per_centroid=1)
+    start = time.perf_counter()
+    model.train(colors, weights=histogram.counts.astype(np.float32))
+    return time.perf_counter() - start, _painted(pixels, model.centroids)
+
+
+def opencv(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """cv2.kmeans on all pixels, k-means++ seeds, one attempt, its tutorial's criteria (10 rounds, 1.0)."""
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 1.0)
+    cv2.setRNGSeed(0)
+    start = time.perf_counter()
+    samples = pixels.reshape(-1, 3).astype(np.float32)
+    _, _, centers = cv2.kmeans(samples, k, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    return time.perf_counter() - start, _painted(pixels, centers)
+
+
+def pillow(method: Image.Quantize) -> Peer:
+    """Pillow's quantize with one of its methods."""
+
+    def quantize_with(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+        image = Image.fromarray(pixels)
+        start = time.perf_counter()
+        result = image.quantize(k, method=method, dither=Image.Dither.NONE)
+        return time.perf_counter() - start, np.asarray(result.convert("RGB"))
+
+    return quantize_with
+
+
+def libimagequant(speed: int) -> Peer:
+    """libimagequant through its own functions (the Python wrapper converts pixels slowly); speed 1 is its best."""
+
+    def quantize_with(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+        from imagequant import ffi, lib
+
+        height, width = pixels.shape[:2]
+        rgba = np.dstack([pixels, np.full((height, width), 255, np.uint8)]).tobytes()
+        indexes, result = ffi.new("char[]", width * height), ffi.new("liq_result**")
+        start = time.perf_counter()
+        attributes = lib.liq_attr_create()
+        lib.liq_set_max_colors(attributes, k)
+        lib.liq_set_speed(attributes, speed)
+        image = lib.liq_image_create_rgba(attributes, rgba, width, height, 0)
+        if lib.liq_image_quantize(image, attributes, result) != lib.LIQ_OK:
+            raise RuntimeError("libimagequant could not quantize the image")
+        lib.liq_set_dithering_level(result[0], 0.0)
+        lib.liq_write_remapped_image(result[0], image, indexes, width * height)
+        seconds = time.perf_counter() - start
+        entries = lib.liq_get_palette(result[0])
+        palette = np.array([[c.r, c.g, c.b] for c in (entries.entries[i] for i in range(entries.count))], np.uint8)
+        picture = palette[np.frombuffer(ffi.buffer(indexes), np.uint8).reshape(height, width)]
+        lib.liq_result_destroy(result[0])
+        lib.liq_image_destroy(image)
+        lib.liq_attr_destroy(attributes)
+        return seconds, picture
+
+    return quantize_with
+
+
+def installed() -> dict[str, Peer]:
+    """This project and every peer that can be imported, by the name in the table."""
+    peers: dict[str, Peer] = {"colorquant": colorquant}
+    if find_spec("sklearn"):
+        peers["scikit-learn KMeans"] = scikit_learn
+    if find_spec("faiss"):
+        peers["faiss Kmeans"] = faiss
+    if find_spec("imagequant"):
+        peers["libimagequant speed 1"] = libimagequant(1)
+        peers["libimagequant speed 4"] = libimagequant(4)
+    peers["Pillow median cut"] = pillow(Image.Quantize.MEDIANCUT)
+    peers["Pillow octree"] = pillow(Image.Quantize.FASTOCTREE)
+    peers["cv2.kmeans"] = opencv
+    return peers
+
+
+def versions() -> dict[str, str]:
+    """Versions of what was measured, where installed."""
+    found = {}
+    names = ("numpy", "numba", "scikit-learn", "faiss-cpu", "imagequant", "pillow", "opencv-python-headless")
+    for name in (*names, "opencv-python"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _painted(pixels: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    palette = np.clip(np.floor(np.asarray(centroids, np.float64) + 0.5), 0, 255).astype(np.uint8)
+    return palette[remap(pixels, palette)]
