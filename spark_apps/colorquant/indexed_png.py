@@ -13,8 +13,8 @@ import oxipng
 
 from colorquant.palette_order import luminance_order, neighbor_order
 
-# Up to here every candidate is judged on the whole picture and the best two are compressed to the end; above, on rows
-# that add up to this, and only the best is.
+# Up to here candidates are judged on the whole picture, and the best one with row filters and the one without are both
+# compressed to the end; above, they are judged on rows that add up to this, and only the best is.
 _FULL_TRIAL_PIXELS = 1 << 20
 _SAMPLE_BANDS = 16
 
@@ -55,18 +55,16 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap) -> bytes:
         Where the shapes or dtypes are not as above, or an index is out of the palette.
     """
     by_luminance = _by_luminance(palette, indexes)
-    plain = by_luminance if by_luminance.bit_depth == 8 else by_luminance.reordered(_edge_color_first(by_luminance))
     by_neighborhood = by_luminance.reordered(neighbor_order(by_luminance.indexes, len(by_luminance.palette)))
-    candidates = [
-        (plain, oxipng.RowFilter.NoOp),
-        *((by_neighborhood, row_filter) for row_filter in _predictive_filters(by_luminance.bit_depth)),
-    ]
-    pixels = indexes.size
-    finalists = sorted(candidates, key=lambda candidate: _judged_size(*candidate))
-    finalists = finalists[: 2 if pixels <= _FULL_TRIAL_PIXELS else 1]
-    level = _BEST_LEVEL if pixels <= _LARGE_PIXELS else _LARGE_LEVEL
-    files = [_compressed(picture, row_filter, level) for picture, row_filter in finalists]
-    return min(files, key=len)
+    plain = by_luminance.reordered(_edge_color_first(by_luminance))
+    candidates = [(by_neighborhood, row_filter) for row_filter in _predictive_filters(plain.bit_depth)]
+    if plain.bit_depth < 8:
+        candidates.append((plain, oxipng.RowFilter.Entropy))
+    finalists = [min(candidates, key=lambda candidate: _judged_size(*candidate)), (plain, oxipng.RowFilter.NoOp)]
+    if indexes.size > _FULL_TRIAL_PIXELS:
+        finalists = [min(finalists, key=lambda candidate: _judged_size(*candidate))]
+    level = _BEST_LEVEL if indexes.size <= _LARGE_PIXELS else _LARGE_LEVEL
+    return min((_compressed(*finalist, level) for finalist in finalists), key=len)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class _Picture:
 
 
 def _by_luminance(palette: Palette, indexes: IndexMap) -> _Picture:
-    """The same picture by the distinct colors that it uses, from dark to light."""
+    """The same picture by the distinct colors that it uses, in the order of luminance."""
     if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] != 3 or not 1 <= len(palette) <= 256:
         raise ValueError(f"a palette is uint8 (k, 3) with k from 1 to 256, not {palette.dtype} {palette.shape}")
     if indexes.dtype != np.uint8 or indexes.ndim != 2 or indexes.size == 0:

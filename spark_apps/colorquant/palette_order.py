@@ -18,14 +18,14 @@ _DIFFERENCE_COST = np.rint(1024 * np.log2(1 + np.arange(256))).astype(np.int64)
 
 
 def luminance_order(palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    """Palette positions from dark to light by Rec. 601 luma; equal lumas in lexicographic order of (R, G, B).
+    """Palette positions from light to dark by Rec. 601 luma; equal lumas in lexicographic order of (R, G, B).
 
     Parameters
     ----------
     palette : uint8 (k, 3)
     """
     luma = palette @ np.array([299, 587, 114])
-    return np.lexsort((palette[:, 2], palette[:, 1], palette[:, 0], luma))
+    return np.lexsort((palette[:, 2], palette[:, 1], palette[:, 0], -luma))
 
 
 def neighbor_order(indexes: npt.NDArray[np.uint8], colors: int) -> npt.NDArray[np.intp]:
