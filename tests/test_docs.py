@@ -1,0 +1,87 @@
+"""The documentation is complete and true: what exists is documented, and what is documented exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+README = (PROJECT / "README.md").read_text()
+MAKEFILE = (PROJECT / "Makefile").read_text()
+DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, re.MULTILINE))
+
+
+def _text_of_all_documents() -> str:
+    return "\n".join(path.read_text() for path in DOCUMENTS)
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_every_make_target_is_documented_and_exists(target: str) -> None:
+    assert f"make {target}" in README
+    run = subprocess.run(["make", "--dry-run", target], cwd=PROJECT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_no_document_names_a_make_target_that_is_not_there() -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", _text_of_all_documents(), re.MULTILINE))
+    assert named <= TARGETS
+
+
+def test_every_setting_that_the_makefile_takes_is_documented() -> None:
+    settings = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
+    assert {"IMAGES", "KS", "VENV"} <= settings
+    assert [name for name in sorted(settings) if f"`{name}" not in _text_of_all_documents()] == []
+
+
+def test_every_option_of_the_application_is_documented() -> None:
+    application = PROJECT / "spark_apps" / "compress_image.py"
+    shown = subprocess.run([sys.executable, str(application), "--help"], capture_output=True, text=True, check=True)
+    options = set(re.findall(r"--[a-z][a-z0-9-]+", shown.stdout.split("options:")[1])) - {"--help"}
+    assert {"--image", "--k", "--seed"} <= options | {"--k"}
+    assert [option for option in sorted(options) if f"`{option}`" not in README] == []
+
+
+def test_every_parameter_of_the_dag_is_documented() -> None:
+    source = (PROJECT / "dags" / "kmeans_image_compression.py").read_text()
+    parameters = re.findall(r'^        "([a-z_]+)": Param\(', source, re.MULTILINE)
+    assert {"images", "ks", "max_failures"} <= set(parameters)
+    assert [name for name in parameters if f"| `{name}` |" not in README] == []
+
+
+def test_every_environment_variable_of_the_project_is_documented() -> None:
+    code = "\n".join(
+        path.read_text() for folder in ("dags", "orchestration") for path in (PROJECT / folder).glob("*.py")
+    )
+    variables = set(re.findall(r'"((?:COMPRESSION|KMEANS)_[A-Z_]+)"', code))
+    assert variables
+    assert [name for name in sorted(variables) if f"`{name}`" not in _text_of_all_documents()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_and_picture_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), target
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "cat.jpg").write_bytes((PROJECT / "include" / "images" / "rocket.jpg").read_bytes())
+    code = f"{example}\nprint(image.palette.shape, image.indexes.shape)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(PROJECT / "spark_apps"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.split("\n")[-2:-1] == ["(16, 3) (427, 640)"], run.stderr
+
+
+def test_the_paths_that_the_readme_names_exist() -> None:
+    named = re.findall(r"`((?:dags|orchestration|spark_apps|include/images|tests|benchmarks|docs)/?[\w./-]*)`", README)
+    assert named
+    assert [path for path in named if not (PROJECT / path).exists()] == []
