@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colorquant import indexed_png
 from colorquant.images import decode_png
 from colorquant.indexed_png import encode_indexed_png
 
@@ -62,3 +63,25 @@ def test_entries_that_no_pixel_uses_and_equal_entries_cost_nothing() -> None:
 def test_what_is_no_index_map_of_its_palette_is_refused(palette: np.ndarray, indexes: np.ndarray) -> None:
     with pytest.raises(ValueError):
         encode_indexed_png(palette, indexes)
+
+
+@pytest.mark.parametrize(("colors", "depths"), [(2, {1}), (4, {2}), (9, {4, 8}), (40, {8})])
+def test_whole_bytes_change_the_depth_only_where_that_is_smaller(colors: int, depths: set[int]) -> None:
+    for repeats in (1, 40):
+        pattern = np.random.default_rng(colors).integers(0, colors, (97, 160 // repeats), dtype=np.uint8)
+        indexes = np.tile(pattern, (1, repeats))
+        palette = np.random.default_rng(0).integers(0, 256, (colors, 3), dtype=np.uint8)
+        least, free = encode_indexed_png(palette, indexes), encode_indexed_png(palette, indexes, whole_bytes=True)
+        assert len(free) <= len(least)
+        assert free[BIT_DEPTH] in depths and least[BIT_DEPTH] == min(depths)
+        assert np.array_equal(decode_png(free), palette[indexes])
+
+
+def test_large_pictures_are_judged_by_a_sample_and_come_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexed_png, "_FULL_TRIAL_PIXELS", 1000)
+    monkeypatch.setattr(indexed_png, "_LARGE_PIXELS", 2000)
+    rng = np.random.default_rng(0)
+    palette = rng.integers(0, 256, (50, 3), dtype=np.uint8)
+    for shape in ((211, 60), (3, 5000), (5000, 3)):
+        indexes = rng.integers(0, 50, shape, dtype=np.uint8)
+        assert np.array_equal(decode_png(encode_indexed_png(palette, indexes)), palette[indexes])

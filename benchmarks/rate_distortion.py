@@ -1,0 +1,183 @@
+"""Bytes against error of quantizers, side by side in one run: ``python -m benchmarks.rate_distortion IMAGES``.
+
+The Bjontegaard delta rate (Bjontegaard, 2001; by the library bjontegaard, Akima interpolation) is the mean difference
+in bytes at equal quality over the palette sizes given; negative: colorquant's files are smaller. Every peer's picture
+is encoded twice: by colorquant's own encoder, which compares the quantizers alone, and by Pillow with
+``optimize=True``, which is what a program around that quantizer writes. pngquant, if on the PATH, writes its own files.
+"""
+
+import argparse
+import csv
+import io
+import math
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import bjontegaard
+import numpy as np
+from PIL import Image
+
+from benchmarks.peers import Peer, installed, versions
+from benchmarks.quantizers import SUFFIXES
+from colorquant import metrics, quantize
+from colorquant.images import decode_png, read_image
+from colorquant.indexed_png import encode_indexed_png
+from colorquant.rate_aware import remap_rate_aware
+
+OURS = "colorquant"
+STRENGTHS = (0.05, 0.1, 0.25, 0.5)
+Row = dict[str, str | int | float]
+Curve = list[tuple[float, float]]
+
+
+def main() -> None:
+    """Measure, and write ``rate_distortion.md`` and ``rate_distortion.csv``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", type=Path, help="folder of images")
+    parser.add_argument("--k", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64, 128, 256])
+    parser.add_argument("--every", type=int, default=1, help="only every n-th image")
+    parser.add_argument("--skip", nargs="*", default=[], help="peers to leave out")
+    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
+    arguments = parser.parse_args()
+
+    paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = paths[:: arguments.every]
+    peers = {name: peer for name, peer in installed().items() if name not in arguments.skip}
+    rows = list(measure(paths, peers, arguments.k))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with open(arguments.output / "rate_distortion.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["image", "k", "quantizer", "encoder", "bytes", "psnr_db", "ssim", "seconds"])
+        writer.writeheader()
+        writer.writerows(rows)
+    report = "\n\n".join([_conditions(paths, arguments.k), _table(rows, "PSNR"), _table(rows, "SSIM")]) + "\n"
+    (arguments.output / "rate_distortion.md").write_text(report)
+    print(report)
+
+
+def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int]) -> Iterator[Row]:
+    """Yield one row for each image, k, quantizer and encoder; every number is measured on the decoded file."""
+    for path in paths:
+        pixels = read_image(path).pixels
+        for k in ks:
+            for (quantizer, encoder), encode in _encoders(pixels, k, peers):
+                start = time.perf_counter()
+                content = encode()
+                seconds = time.perf_counter() - start
+                decoded = decode_png(content)
+                psnr = metrics.psnr_db(metrics.mean_squared_error(pixels, decoded))
+                yield {
+                    "image": path.stem,
+                    "k": k,
+                    "quantizer": quantizer,
+                    "encoder": encoder,
+                    "bytes": len(content),
+                    "psnr_db": math.inf if psnr is None else round(psnr, 6),
+                    "ssim": round(metrics.structural_similarity(pixels, decoded), 8),
+                    "seconds": round(seconds, 6),
+                }
+
+
+def _encoders(
+    pixels: np.ndarray, k: int, peers: dict[str, Peer]
+) -> Iterator[tuple[tuple[str, str], Callable[[], bytes]]]:
+    for name, peer in peers.items():
+        palette, indexes = _indexed(peer(pixels, k)[1])
+        yield (name, OURS), partial(encode_indexed_png, palette, indexes)
+        yield (name, "Pillow"), partial(_pillow_png, palette, indexes)
+    palette = quantize(pixels, k).palette
+    for strength in STRENGTHS:
+        yield (_rate_aware_name(strength), OURS), partial(_rate_aware_png, pixels, palette, strength)
+    if shutil.which("pngquant"):
+        yield ("pngquant speed 1", "its own"), partial(_pngquant, pixels, k)
+
+
+def _indexed(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    colors, indexes = np.unique(picture.reshape(-1, 3), axis=0, return_inverse=True)
+    return colors, indexes.reshape(picture.shape[:2]).astype(np.uint8)
+
+
+def _rate_aware_png(pixels: np.ndarray, palette: np.ndarray, strength: float) -> bytes:
+    return encode_indexed_png(palette, remap_rate_aware(pixels, palette, strength))
+
+
+def _pillow_png(palette: np.ndarray, indexes: np.ndarray) -> bytes:
+    image = Image.fromarray(indexes).convert("P")
+    image.putpalette(palette.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _pngquant(pixels: np.ndarray, k: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    command = ["pngquant", "--nofs", "--speed", "1", str(k), "-"]
+    return subprocess.run(command, input=buffer.getvalue(), stdout=subprocess.PIPE, check=True).stdout
+
+
+def _delta_rate(anchor: Curve, test: Curve) -> float:
+    # No minimum overlap: a rate-aware curve lies at lower rates as a whole, and is compared where both are.
+    return float(bjontegaard.bd_rate(*_ascending(anchor), *_ascending(test), method="akima", min_overlap=0))
+
+
+def _ascending(curve: Curve) -> tuple[list[float], list[float]]:
+    """The points that rise in both; a larger palette that gives no better picture is not on the curve."""
+    rates: list[float] = []
+    qualities: list[float] = []
+    for rate, quality in sorted(curve):
+        if math.isfinite(quality) and (not qualities or (quality > qualities[-1] and rate > rates[-1])):
+            rates.append(rate)
+            qualities.append(quality)
+    return rates, qualities
+
+
+def _table(rows: list[Row], measure_name: str) -> str:
+    curves: dict[tuple[str, str], dict[str, Curve]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        quality = float(row["psnr_db"])
+        if measure_name == "SSIM":
+            # In decibels too: differences near 1 count, and the scale has no end there.
+            quality = -10 * math.log10(max(1 - float(row["ssim"]), 1e-12))
+        curves[str(row["quantizer"]), str(row["encoder"])][str(row["image"])].append((float(row["bytes"]), quality))
+    ours = [OURS, *(_rate_aware_name(strength) for strength in STRENGTHS)]
+    lines = [
+        f"Bytes at equal {measure_name} against each peer's files, mean over the images (and the worst of them):",
+        "",
+        "| against | encoded by | " + " | ".join(ours) + " |",
+        "|---|---|" + "---:|" * len(ours),
+    ]
+    for (quantizer, encoder), theirs in curves.items():
+        if quantizer in ours and (quantizer, encoder) != (OURS, "Pillow"):
+            continue
+        cells = []
+        for name in ours:
+            deltas = [_delta_rate(curve, curves[name, OURS][image]) for image, curve in theirs.items()]
+            cells.append(f"{statistics.fmean(deltas):+.1f} % ({max(deltas):+.1f} %)")
+        lines.append(f"| {quantizer} | {encoder} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rate_aware_name(strength: float) -> str:
+    return f"{OURS}, rate-aware {strength}"
+
+
+def _conditions(paths: list[Path], ks: list[int]) -> str:
+    listed = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return (
+        f"{len(paths)} images, k = {', '.join(map(str, ks))}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"Python {platform.python_version()}, {listed}, pyoxipng {version('pyoxipng')}, "
+        f"bjontegaard {version('bjontegaard')}."
+    )
+
+
+if __name__ == "__main__":
+    main()
