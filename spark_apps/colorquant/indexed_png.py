@@ -59,18 +59,16 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap, *, whole_bytes: bool
     """
     by_luminance = _by_luminance(palette, indexes)
     by_neighborhood = by_luminance.reordered(neighbor_order(by_luminance.indexes, len(by_luminance.palette)))
-    plain = by_luminance.reordered(_edge_color_first(by_luminance))
-    pictures = [(plain, by_neighborhood)]
-    if whole_bytes and plain.bit_depth == 4:
-        pictures.append((replace(plain, bit_depth=8), replace(by_neighborhood, bit_depth=8)))
-    finalists = []
-    for unfiltered, filtered in pictures:
-        candidates = [(filtered, row_filter) for row_filter in _predictive_filters(filtered.bit_depth)]
-        candidates.append((unfiltered, oxipng.RowFilter.Entropy))
-        finalists.append(min(candidates, key=lambda candidate: _judged_size(*candidate)))
-        finalists.append((unfiltered, oxipng.RowFilter.NoOp))
+    edge_first = by_luminance.reordered(_edge_color_first(by_luminance))
+    least = by_luminance.bit_depth
+    finalists: list[_Candidate] = []
+    for depth in (4, 8) if whole_bytes and least == 4 else (least,):
+        candidates = [(by_neighborhood.at(depth), row_filter) for row_filter in _predictive_filters(depth)]
+        candidates.append((by_luminance.at(depth), oxipng.RowFilter.Entropy))
+        finalists.append(min(candidates, key=_judged_size))
+        finalists.append((edge_first.at(depth), oxipng.RowFilter.NoOp))
     if indexes.size > _FULL_TRIAL_PIXELS:
-        finalists = [min(finalists, key=lambda candidate: _judged_size(*candidate))]
+        finalists = [min(finalists, key=_judged_size)]
     level = _BEST_LEVEL if indexes.size <= _LARGE_PIXELS else _LARGE_LEVEL
     return min((_compressed(*finalist, level) for finalist in finalists), key=len)
 
@@ -86,6 +84,9 @@ class _Picture:
         rank[order] = np.arange(len(order))
         return replace(self, palette=self.palette[order], indexes=rank[self.indexes])
 
+    def at(self, bit_depth: int) -> "_Picture":
+        return replace(self, bit_depth=bit_depth)
+
     def sample(self) -> "_Picture":
         """Bands of rows spread over the picture that have `_FULL_TRIAL_PIXELS` together; all of a smaller one."""
         height, width = self.indexes.shape
@@ -95,6 +96,9 @@ class _Picture:
         tops = np.linspace(0, max(0, height - rows), _SAMPLE_BANDS, dtype=int)
         kept = np.unique(np.concatenate([np.arange(top, min(height, top + rows)) for top in tops]))
         return replace(self, indexes=self.indexes[kept])
+
+
+_Candidate = tuple[_Picture, oxipng.RowFilter]
 
 
 def _by_luminance(palette: Palette, indexes: IndexMap) -> _Picture:
@@ -135,7 +139,8 @@ def _edge_color_first(picture: _Picture) -> npt.NDArray[np.intp]:
     return np.array([first, *(other for other in range(colors) if other != first)])
 
 
-def _judged_size(picture: _Picture, row_filter: oxipng.RowFilter) -> int:
+def _judged_size(candidate: _Candidate) -> int:
+    picture, row_filter = candidate
     return len(_compressed(picture.sample(), row_filter, _JUDGING_LEVEL))
 
 
