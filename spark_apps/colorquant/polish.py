@@ -15,7 +15,7 @@ from colorquant.points import BLOCK, GRID, Points
 from colorquant.swaps import NEIGHBORS, add_neighborhood, clusters_of
 
 LLOYD_ROUNDS = 20
-NUDGE_ROUNDS = 3
+NUDGE_ROUNDS = 2
 
 
 def polish(

@@ -15,7 +15,7 @@ from colorquant.kmeans import ClusterSums, nearest, partial_sums, update
 from colorquant.points import GRID, points_of
 from colorquant.polish import polish
 from colorquant.remap import index_table, look_up
-from colorquant.search import KICKS, search
+from colorquant.search import search
 
 MAX_COLORS = 256
 MAX_ROUNDS = 6
@@ -45,12 +45,12 @@ class Settings:
     ----------
     rounds : int
         Most rounds of K-Means over the exact histogram.
-    kicks : int
-        How often the search goes on from a shaken solution: more is slower and a little better.
+    kicks : int, optional
+        How often the search goes on from a shaken solution: more is slower and a little better. By default 1 to 4.
     """
 
     rounds: int = MAX_ROUNDS
-    kicks: int = KICKS
+    kicks: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

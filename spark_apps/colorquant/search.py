@@ -13,17 +13,21 @@ from colorquant.points import GRID, LEAF, Points
 from colorquant.swaps import improve_by_swaps, split_offsets
 
 MAX_CENTROIDS = 256
-# Neighboring points are merged as long as this many points a cluster remain, and this many in all.
-POINTS_PER_CLUSTER = 90
+# Neighboring points are merged as long as this many points a cluster remain, and this many in all; the result is
+# improved on points half as coarse.
+POINTS_PER_CLUSTER = 45
 LEAST_POINTS = 3000
 PASSES = 30
-KICKS = 3
+FINE_PASSES = 5
+# A kick costs the more, and gains the less, the larger k.
+MOST_KICKS = 4
+KICKS_TIMES_CENTROIDS = 256
 KICK_PART = 0.1
 KICK_ROUNDS = 4
 KICK_NOISE = 0.5
 
 
-def search(points: Points, k: int, seed: int = 0, kicks: int = KICKS, pool: Executor | None = None) -> np.ndarray:
+def search(points: Points, k: int, seed: int = 0, kicks: int | None = None, pool: Executor | None = None) -> np.ndarray:
     """Centroids with a low inertia over weighted points.
 
     Parameters
@@ -33,8 +37,8 @@ def search(points: Points, k: int, seed: int = 0, kicks: int = KICKS, pool: Exec
         1 to 256, at most the number of points.
     seed : int
         Decides on the kicks.
-    kicks : int
-        How often to shake the best solution and search on.
+    kicks : int, optional
+        How often to shake the best solution and search on; by default 4, and fewer above k = 64.
     pool : Executor, optional
         Threads; the result does not depend on them.
 
@@ -49,11 +53,16 @@ def search(points: Points, k: int, seed: int = 0, kicks: int = KICKS, pool: Exec
     summary = points.coarsened(group) if group > 1 else points
     random = np.random.default_rng(seed)
     best, least = improve_by_swaps(summary, split_up(summary, k, pool=pool), PASSES, pool=pool)
+    if kicks is None:
+        kicks = min(MOST_KICKS, KICKS_TIMES_CENTROIDS // k)
     for _ in range(kicks if k > 1 else 0):
         kicked = _kick(summary, best, random, pool)
         centroids, inertia = improve_by_swaps(summary, kicked, PASSES, pool=pool)
         if inertia < least:
             best, least = centroids, inertia
+    if group > 1:
+        finer = points.coarsened(group // 2) if group > 2 else points
+        best, _ = improve_by_swaps(finer, best, FINE_PASSES, pool=pool)
     return best
 
 

@@ -17,7 +17,7 @@ from colorquant.points import BLOCK, Points
 
 NEIGHBORS = 8
 SETTLE_ROUNDS = 5
-LLOYD_ROUNDS = 3
+LLOYD_ROUNDS = 2
 # The part of the clusters that is looked at as the ones to split, and as the ones to remove.
 EXAMINED = 0.3
 # A cached gain or loss stands until its cheap estimate changes by this part.
