@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from colorquant.cells import coarse_cells, merge_cells
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms, unpack_colors
 

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+
+from colorquant import quantize
+from colorquant.cells import coarse_cells, merge_cells
+from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
+from colorquant.kmeans import partial_sums
+from colorquant.quantizer import PixelSource, Settings, solve
+
+
+def gradient(height=60, width=80):
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([255 * x // width, 255 * y // height, (x * y) % 256], axis=2).astype(np.uint8)
+
+
+def noise(height, width, seed=0, low=0, high=256):
+    return np.random.default_rng(seed).integers(low, high, (height, width, 3), dtype=np.uint8)
+
+
+class ShareSource:
+    """A source whose histogram lies in shares of colors, as on a cluster."""
+
+    def __init__(self, pixels, shares, limit):
+        whole = merge_histograms([count_colors(band) for band in np.array_split(pixels, shares)])
+        owner = (whole.colors * np.uint32(2654435761) >> np.uint32(7)) % shares
+        self.shares = [ColorHistogram(whole.colors[owner == i], whole.counts[owner == i]) for i in range(shares)]
+        self.limit = limit
+
+    def cells(self):
+        return merge_cells([coarse_cells(share, self.limit) for share in self.shares][::-1], self.limit)
+
+    def partial_sums(self, centroids):
+        first, *rest = [partial_sums(share, centroids) for share in self.shares]
+        return sum(rest, first)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 16, 255, 256])
+@pytest.mark.parametrize(
+    "pixels",
+    [gradient(), noise(50, 40), noise(300, 300), noise(40, 40, low=250), noise(1, 1), gradient()[:, :1]],
+    ids=["gradient", "noise", "many colors", "narrow", "pixel", "column"],
+)
+def test_result_is_consistent(pixels, k):
+    """Inertia is what the picture says; the index map is nearest; entries are distinct, used and as many as can be."""
+    result = quantize(pixels, k)
+    picture = result.palette[result.indexes].astype(int)
+    assert ((picture - pixels) ** 2).sum() == result.inertia
+    assert result.palette.dtype == np.uint8 and result.indexes.dtype == np.uint8
+    assert len(result.palette) == min(k, result.unique_colors)
+    assert len(np.unique(result.palette, axis=0)) == len(result.palette)
+    assert len(np.unique(result.indexes)) == len(result.palette)
+    sample = pixels.reshape(-1, 3)[:500].astype(int)
+    distances = ((sample[:, None] - result.palette[None].astype(int)) ** 2).sum(axis=2)
+    assert np.array_equal(result.indexes.reshape(-1)[:500], distances.argmin(axis=1))
+
+
+@pytest.mark.parametrize("colors", [1, 2, 200, 256])
+def test_few_colors_are_kept_exactly(colors):
+    pool = np.unique(noise(1, 400, seed=5)[0], axis=0)[:colors]
+    pixels = pool[np.arange(40 * 50) % colors].reshape(40, 50, 3)
+    result = quantize(pixels, 256)
+    assert result.inertia == 0 and result.converged
+    assert np.array_equal(result.palette[result.indexes], pixels)
+    assert np.array_equal(result.palette, pool)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_gray_images_reach_the_optimum_of_one_dimension(k):
+    """Against dynamic programming over sorted grays (Wang & Song 2011), with whole colors."""
+    odds = np.random.default_rng(0).dirichlet(np.ones(256))
+    grays, counts = np.unique(np.random.default_rng(k).choice(256, 400, p=odds), return_counts=True)
+    pixels = np.repeat(np.repeat(grays, counts).astype(np.uint8)[None, :, None], 3, axis=2)
+
+    def cost(begin, end):
+        values, weights = grays[begin:end], counts[begin:end]
+        return min(3 * (weights * (values - center) ** 2).sum() for center in _around(values, weights))
+
+    n = len(grays)
+    costs = {(b, e): cost(b, e) for b in range(n) for e in range(b + 1, n + 1)}
+    best = [0] + [10**12] * n
+    for _ in range(k):
+        best = [10**12] + [min(best[b] + costs[b, e] for b in range(e)) for e in range(1, n + 1)]
+    assert best[n] <= quantize(pixels, k).inertia <= 1.01 * best[n]
+
+
+def _around(values, weights):
+    mean = int((values * weights).sum() // weights.sum())
+    return mean, mean + 1
+
+
+def test_repeated_images_have_the_same_palette():
+    pixels = gradient()
+    once, twice = quantize(pixels, 20), quantize(np.concatenate([pixels, pixels]), 20)
+    assert np.array_equal(once.palette, twice.palette)
+    assert 2 * once.inertia == twice.inertia
+
+
+@pytest.mark.parametrize("limit", [1 << 16, 2000])
+@pytest.mark.parametrize("shares", [1, 2, 7])
+def test_partitions_do_not_change_a_bit(monkeypatch, limit, shares):
+    """Also where the cells are coarser than the colors, and every round goes through the shares."""
+    monkeypatch.setattr("colorquant.quantizer.coarse_cells", lambda histogram: coarse_cells(histogram, limit))
+    pixels = noise(80, 70)
+    whole = solve(PixelSource(pixels), 30)
+    shared = solve(ShareSource(pixels, shares, limit), 30)
+    assert (whole.iterations > 1) == (limit == 2000)
+    assert np.array_equal(whole.palette, shared.palette)
+    assert (whole.inertia, whole.iterations) == (shared.inertia, shared.iterations)
+    assert whole.iterations <= Settings().rounds
+
+
+def test_coarse_cells_cost_little(monkeypatch):
+    pixels = gradient(200, 200)
+    exact = quantize(pixels, 40)
+    monkeypatch.setattr("colorquant.quantizer.coarse_cells", lambda histogram: coarse_cells(histogram, 3000))
+    coarse = quantize(pixels, 40)
+    assert coarse.inertia <= 1.03 * exact.inertia
+
+
+def test_a_seed_repeats_and_large_images_are_the_same_in_threads(monkeypatch):
+    pixels = noise(90, 90)
+    one = quantize(pixels, 64, seed=5)
+    monkeypatch.setattr("colorquant.quantizer.PARALLEL_PIXELS", 0)
+    monkeypatch.setattr("colorquant.assignment.PARALLEL_WORK", 0)
+    other = quantize(pixels, 64, seed=5)
+    assert np.array_equal(one.palette, other.palette)
+    assert np.array_equal(one.indexes, other.indexes)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "k", "message"),
+    [
+        (np.zeros((4, 4, 3), np.float32), 4, "uint8"),
+        ([[[1, 2, 3]]], 4, "uint8"),
+        (np.zeros((4, 4), np.uint8), 4, "shape"),
+        (np.zeros((4, 4, 4), np.uint8), 4, "shape"),
+        (np.zeros((0, 4, 3), np.uint8), 4, "empty"),
+        (np.zeros((4, 4, 3), np.uint8), 0, "from 1 to 256"),
+        (np.zeros((4, 4, 3), np.uint8), 257, "from 1 to 256"),
+        (np.zeros((4, 4, 3), np.uint8), 2.0, "from 1 to 256"),
+        (np.zeros((4, 4, 3), np.uint8), True, "from 1 to 256"),
+    ],
+)
+def test_bad_input_is_refused_with_the_reason(pixels, k, message):
+    with pytest.raises(ValueError, match=message):
+        quantize(pixels, k)
