@@ -67,10 +67,14 @@ class Points:
 def points_of(cells: Cells) -> Points:
     """The cells' means, rounded to the grid, with their numbers of pixels as weights."""
     weights = cells.counts[:, None]
-    positions = (2 * GRID * cells.sums + weights) // (2 * weights)
-    order = np.arange(len(cells))
+    return points_at((2 * GRID * cells.sums + weights) // (2 * weights), cells.counts)
+
+
+def points_at(positions: np.ndarray, weights: np.ndarray) -> Points:
+    """Points at grid positions int64 (n, 3), from 0 to 255 times ``GRID``, with weights int64 (n,)."""
+    order = np.arange(len(positions))
     _order_by_kd_tree(positions.T.astype(np.float32, order="C"), order, LEAF)
-    return _blocked(positions[order], cells.counts[order])
+    return _blocked(positions[order], weights[order])
 
 
 def _blocked(positions: np.ndarray, weights: np.ndarray) -> Points:
