@@ -80,6 +80,9 @@ class AirflowHome:
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONWARNINGS": "ignore",
+            # Airflow's processes name themselves by setproctitle, which wipes their environment out of /proc unless
+            # told not to; `services.end_processes_of` finds them by it.
+            "SPT_NOENV": "1",
         }
         if not schedule:
             ours["COMPRESSION_SCHEDULE"] = "none"

@@ -1,7 +1,6 @@
 """`make run`: one run of the DAG, watched. A line for each job as it ends, the summary, and the report's path."""
 
 import argparse
-import signal
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from colorquant.plan import InvalidPlan, Plan, parse_ks, run_folder
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, PROJECT, AirflowHome
-from orchestration.services import ServicesFailed, airflow_services
+from orchestration.services import ServicesFailed, airflow_services, interrupt_on_signals
 
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 _POLL_SECONDS = 1.0
@@ -23,9 +22,7 @@ _POLL_SECONDS = 1.0
 def main() -> int:
     """Run the DAG once; return 0 if the run succeeded, 1 if a job failed, 2 for wrong arguments."""
     arguments = _parse()
-    # A terminal that is closed or a `kill` ends the run as Ctrl-C does: with the services stopped.
-    for signal_number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signal_number, signal.default_int_handler)
+    interrupt_on_signals()
     home = AirflowHome.of_this_checkout()
     print("Starting Airflow ...", flush=True)
     try:

@@ -73,6 +73,15 @@ def airflow_services(
             _stop(home, services)
 
 
+def interrupt_on_signals() -> None:
+    """Let Ctrl-C, `kill` and a closed terminal end the program by KeyboardInterrupt, so that services are stopped.
+
+    Ctrl-C too: a shell starts a background job with it ignored, which Python would inherit.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
 def end_processes_of(home: AirflowHome) -> None:
     """Kill every process whose AIRFLOW_HOME is this one: services, tasks, and the Spark jobs that they started."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}

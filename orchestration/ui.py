@@ -1,12 +1,11 @@
 """`make ui`: Airflow's UI on this project, until Ctrl-C."""
 
 import argparse
-import signal
 import sys
 import threading
 
 from orchestration.home import AirflowHome
-from orchestration.services import ServicesFailed, airflow_services
+from orchestration.services import ServicesFailed, airflow_services, interrupt_on_signals
 
 
 def main() -> int:
@@ -14,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make ui", description=__doc__)
     parser.add_argument("--port", type=int, default=8080)
     port = parser.parse_args().port
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_on_signals()
     home = AirflowHome.of_this_checkout()
     print("Starting Airflow ...", flush=True)
     try:
