@@ -126,7 +126,8 @@ def _pngquant(pixels: np.ndarray, k: int) -> bytes:
 
 def _delta_rate(anchor: Curve, test: Curve) -> float:
     # No minimum overlap: a rate-aware curve lies at lower rates as a whole, and is compared where both are.
-    return float(bjontegaard.bd_rate(*_ascending(anchor), *_ascending(test), method="akima", min_overlap=0))
+    options = {"method": "akima", "min_overlap": 0, "require_matching_points": False}
+    return float(bjontegaard.bd_rate(*_ascending(anchor), *_ascending(test), **options))
 
 
 def _ascending(curve: Curve) -> tuple[list[float], list[float]]:
