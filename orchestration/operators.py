@@ -1,7 +1,15 @@
 """The operator of one compression job: spark-submit, with this project's exit codes, and nothing left running."""
 
+import ctypes
+import os
 import shutil
+import signal
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,6 +19,8 @@ from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from colorquant.records import InvalidRecord, JobFailure
+from orchestration.class_archive import class_archive, spark_home
+from orchestration.spark_conf import SHORT_LIVED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,17 +28,20 @@ if TYPE_CHECKING:
 #: Exit codes of compress_image.py after which another try of the same job would end the same.
 _EXIT_WRONG_ARGUMENTS = 2
 _EXIT_BAD_INPUT = 65
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+_PR_SET_PDEATHSIG = 1
 
 
 class CompressImageOperator(SparkSubmitOperator):
     """Submit ``compress_image.py`` for one (image, k).
 
-    It is the provider's operator but for four things that this project needs:
+    It is the provider's operator but for five things that this project needs:
 
     - nothing is rendered by Jinja: file names are data, and one may be called ``{{ ds }}.png``;
     - input that cannot be compressed (exit code 65) and wrong arguments (2) fail at once, other failures are retried;
     - a connection that does not exist is an error, where the provider would go on with a YARN cluster;
-    - stopping the task ends every process of the job, where the provider ends the JVM only.
+    - stopping the task, in whatever way, ends every process of the job, where the provider ends the JVM only;
+    - the JVM starts from an archive of its classes (``class_archive``).
 
     Parameters
     ----------
@@ -46,28 +59,40 @@ class CompressImageOperator(SparkSubmitOperator):
         # A reason that an earlier try left must not be taken for this one's.
         Path(self.failure).unlink(missing_ok=True)
         self._use_this_python()
-        self._hook = self._get_hook()
-        if shutil.which(self._hook._connection["spark_binary"]) is None:
-            raise AirflowFailException(
-                f"{self._hook._connection['spark_binary']} is not on the PATH of Airflow's workers: "
-                "activate the environment of requirements.txt before you start Airflow."
+        options = (self.conf or {}).get(_JAVA_OPTIONS, "")
+        with _ended_with_parent(), class_archive(options) as archive:
+            if BaseHook.get_connection(self._conn_id).extra_dejson.get("deploy-mode") != "cluster":
+                # The driver's JVM runs here.
+                self.conf = (self.conf or {}) | {_JAVA_OPTIONS: f"{options} {archive}".strip()}
+            self._hook = self._get_hook()
+            if shutil.which(self._hook._connection["spark_binary"]) is None:
+                raise AirflowFailException(
+                    f"{self._hook._connection['spark_binary']} is not on the PATH of Airflow's workers: "
+                    "activate the environment of requirements.txt before you start Airflow."
+                )
+            self._hook.submit = partial(  # type: ignore[method-assign]
+                self._hook.submit, preexec_fn=_ending_with_parent(), env=_submit_environment()
             )
-        try:
-            super().execute(context)
-        except AirflowException as error:
-            self._fail(error)
+            try:
+                super().execute(context)
+            except AirflowException as error:
+                self._fail(error)
+            finally:
+                # Also after what nobody foresaw: a task that has ended must have no job that goes on.
+                self._end_processes()
 
     def on_kill(self) -> None:
         """End the JVM and all that it started: the Python driver would go on without it, and could still write."""
-        submit = getattr(self._hook, "_submit_sp", None)
-        processes = _process_tree(submit.pid) if submit is not None else []
+        processes = self._processes()
         super().on_kill()
-        for process in processes:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(processes, timeout=5)
+        _end(processes)
+
+    def _end_processes(self) -> None:
+        _end(self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
+        submit = getattr(self._hook, "_submit_sp", None)
+        return _process_tree(submit.pid) if submit is not None and submit.poll() is None else []
 
     def _use_this_python(self) -> None:
         """Run the driver, and in local mode the workers, by the interpreter that has this project's packages."""
@@ -96,6 +121,67 @@ class CompressImageOperator(SparkSubmitOperator):
         if exit_code in (_EXIT_WRONG_ARGUMENTS, _EXIT_BAD_INPUT):
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=5)
+
+
+def _submit_environment() -> dict[str, str]:
+    """The environment of spark-submit, whose scripts start a Python to find Spark and a JVM to make one command."""
+    ours = {"SPARK_LAUNCHER_OPTS": SHORT_LIVED}
+    installed = shutil.which("spark-submit")
+    if installed and Path(installed).parent == Path(sys.executable).parent and (home := spark_home()):
+        ours["SPARK_HOME"] = str(home)
+    return ours | os.environ
+
+
+def _ending_with_parent() -> Callable[[], None] | None:
+    """What makes a child process end when this one does, however that is (Linux); its Python driver watches it."""
+    if not sys.platform.startswith("linux"):
+        return None
+    parent, prctl = os.getpid(), ctypes.CDLL(None).prctl
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return in_child
+
+
+@contextmanager
+def _ended_with_parent() -> Iterator[None]:
+    """Within the block, end this task when Airflow's supervisor of it is gone: nobody would take its result.
+
+    Airflow runs a task in a child process of its supervisor. Where an operator is run by hand, by
+    ``airflow dags test`` say, the parent is a shell, which may go without that meaning anything.
+    """
+    parent = os.getppid()
+    try:
+        is_airflow = any("airflow" in part for part in psutil.Process(parent).cmdline())
+    except psutil.Error:
+        is_airflow = False
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)  # At which Airflow calls on_kill.
+                time.sleep(8.0)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if is_airflow:
+        threading.Thread(target=watch, daemon=True, name="supervisor-watch").start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _process_tree(pid: int) -> list[psutil.Process]:

@@ -12,12 +12,22 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, cast
 
 from colorquant.jobs import Job, Settings
+from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pyspark import SparkContext
+
+    from colorquant.spark import SparkSource
+
+T = TypeVar("T")
 
 EXIT_WRONG_ARGUMENTS = 2
 EXIT_BAD_INPUT = 65
@@ -32,6 +42,7 @@ def main() -> int:
         print(f"{job.label}: done already, {job.result}")
         return 0
     # Only now: arguments are checked, and a done job found, without the second that these imports take.
+    lighten()
     from colorquant.images import UnsupportedImage
 
     try:
@@ -40,14 +51,21 @@ def main() -> int:
         return _failed(job, str(error), EXIT_BAD_INPUT)
     except Exception as error:
         traceback.print_exc()
-        return _failed(job, f"{type(error).__name__}: {error}", EXIT_FAILED)
+        return _failed(job, f"{type(error).__name__}: {_reason(error)}", EXIT_FAILED)
     print(_figures(job, record))
     return 0
 
 
 def _compress(job: Job, partitions: int | None) -> CompressionResult:
+    # Spark's start takes most of a small job's time, nearly all of it in the JVM: here, meanwhile, modules are
+    # imported and the image is decoded.
+    context = _Promised(lambda: _start_context(job.label))
     from colorquant.pipeline import compress_image
-    from colorquant.spark import SparkSource, start_context
+
+    def distribute(pixels: "np.ndarray") -> "SparkSource":
+        from colorquant.spark import SparkSource
+
+        return SparkSource(context.result(), pixels, partitions)
 
     return compress_image(
         job.image,
@@ -55,9 +73,39 @@ def _compress(job: Job, partitions: int | None) -> CompressionResult:
         job.output,
         job.result,
         job.settings,
-        distribute=lambda pixels: SparkSource(start_context(job.label), pixels, partitions),
+        distribute,
         expected_sha256=job.image_sha256,
     )
+
+
+def _start_context(name: str) -> "SparkContext":
+    from colorquant.context import start_context
+
+    return start_context(name)
+
+
+class _Promised(Generic[T]):
+    """A result that another thread works on. The interpreter does not wait for that thread at its end."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="promised")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> T:
+        """What the work returned. Raises what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._result)
 
 
 def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
@@ -111,6 +159,12 @@ def _failed(job: Job, reason: str, exit_code: int) -> int:
         except OSError as error:
             print(f"{job.label}: the reason could not be written: {error}", file=sys.stderr)
     return exit_code
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; of Spark's errors, which bring the traces of several processes, what went wrong first."""
+    text = str(error).partition("\n\tat ")[0].strip()
+    return text.splitlines()[-1].strip() if text else ""
 
 
 def _figures(job: Job, record: CompressionResult) -> str:

@@ -1,43 +1,27 @@
 """How an image is spread over Spark: rows as bands, the histogram as shares of the colors, sums merged by reduce.
 
 Everything that workers return is an exact integer or decided color by color, so the result does not depend on the
-number of partitions, on executors or on retries. No pixel ever is a Python object: bands travel as bytes.
+number of partitions, on executors or on retries. No pixel ever is a Python object: see ``bands``.
 """
 
-import shutil
+import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyspark import RDD, SparkConf, SparkContext, StorageLevel
+from pyspark import RDD, SparkContext, StorageLevel
 
+from colorquant.bands import Band, CarriedImage, MappedImage, number_of_bands
 from colorquant.cells import Cells, coarse_cells, merge_cells
+from colorquant.context import is_local
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
 from colorquant.kmeans import ClusterSums, partial_sums
 from colorquant.remap import remap
 
 if TYPE_CHECKING:
-    Band = tuple[int, bytes]  # width, and rows of RGB
     Share = tuple[bytes, bytes]  # colors uint32 and counts int64 of some of the histogram
-
-#: A band holds at most this many pixels (12 MiB as RGB), so that a task's memory does not grow with the image.
-BAND_PIXELS = 1 << 22
-
-
-def start_context(name: str) -> SparkContext:
-    """The application's one SparkContext, with this package importable by its workers."""
-    context = SparkContext(conf=SparkConf().setAppName(name))
-    package = Path(__file__).resolve().parent
-    if (context.master or "").startswith("local"):
-        # Workers on this machine import the same files, and so find the kernels that are compiled already.
-        context.environment["PYTHONPATH"] = str(package.parent)
-    else:
-        archive = shutil.make_archive(str(Path(tempfile.mkdtemp()) / package.name), "zip", package.parent, package.name)
-        context.addPyFile(archive)
-    return context
 
 
 class SparkSource:
@@ -48,27 +32,31 @@ class SparkSource:
     context : SparkContext
     pixels : uint8 (H, W, 3)
     partitions : int, optional
-        Spark partitions, by default the context's default parallelism. It does not change any result.
+        Bands of rows, and Spark partitions, by default as many as the image's size and the cores suggest. They do not
+        change any result.
     """
 
     def __init__(self, context: SparkContext, pixels: np.ndarray, partitions: int | None = None) -> None:
         self.context = context
-        self.partitions = min(partitions or context.defaultParallelism, pixels.shape[0])
+        self.partitions = min(partitions or number_of_bands(pixels.shape, context.defaultParallelism), pixels.shape[0])
         self.jobs = 0
-        self._width = pixels.shape[1]
-        bands = list(_split(pixels, self.partitions))
-        # Kept by the executors: the remap needs the same pixels again, and they should travel once.
-        self._bands: RDD[Band] = context.parallelize(bands, self.partitions).persist(StorageLevel.MEMORY_AND_DISK)
+        self._wanted_shares = min(self.partitions, partitions or context.defaultParallelism)
+        self._image: MappedImage | CarriedImage
+        if is_local(context.master or ""):
+            self._image = MappedImage(context, pixels, self.partitions, _local_folder(context))
+        else:
+            self._image = CarriedImage(context, pixels, self.partitions)
 
     @cached_property
     def _shares(self) -> "RDD[Share]":
-        shares = self.partitions
-        return (
-            self._bands.flatMap(lambda band: _count_shares(band, shares))
-            .reduceByKey(_merge_shares, shares)
-            .values()
-            .persist(StorageLevel.MEMORY_AND_DISK)
-        )
+        shares, bands = self._wanted_shares, self._image.bands
+        if self.partitions == 1:
+            histograms = bands.map(lambda band: _as_share(count_colors(band.pixels())))
+        else:
+            histograms = (
+                bands.flatMap(lambda band: _count_shares(band, shares)).reduceByKey(_merge_shares, shares).values()
+            )
+        return histograms.persist(StorageLevel.MEMORY_AND_DISK)
 
     @cached_property
     def _summary(self) -> tuple[int, Cells]:
@@ -94,8 +82,7 @@ class SparkSource:
     def remap(self, palette: np.ndarray) -> np.ndarray:
         """Index map uint8 (H, W), band by band."""
         self.jobs += 1
-        rows = self._bands.map(lambda band: remap(_pixels(band), palette).tobytes()).collect()
-        return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, self._width)
+        return self._image.remap(lambda pixels: remap(pixels, palette))
 
     def describe(self) -> dict[str, Any]:
         """What the result record says of Spark."""
@@ -108,21 +95,15 @@ class SparkSource:
         }
 
 
-def _split(pixels: np.ndarray, partitions: int) -> Iterator["Band"]:
-    height, width = pixels.shape[:2]
-    bands = max(partitions, -(-height * width // BAND_PIXELS))
-    for rows in np.array_split(pixels, min(bands, height)):
-        yield width, rows.tobytes()
+def _local_folder(context: SparkContext) -> str:
+    """A folder for what is too large for memory, as Spark itself finds one."""
+    configured = os.environ.get("SPARK_LOCAL_DIRS") or context.getConf().get("spark.local.dir")
+    return configured.split(",")[0] if configured else tempfile.gettempdir()
 
 
-def _pixels(band: "Band") -> np.ndarray:
-    width, rows = band
-    return np.frombuffer(rows, np.uint8).reshape(-1, width, 3)
-
-
-def _count_shares(band: "Band", shares: int) -> Iterable[tuple[int, "Share"]]:
+def _count_shares(band: Band, shares: int) -> Iterable[tuple[int, "Share"]]:
     """Histogram of a band, dealt into shares of colors by a multiplicative hash (Knuth 1973): shares of even size."""
-    histogram = count_colors(_pixels(band))
+    histogram = count_colors(band.pixels())
     share_of = ((histogram.colors * np.uint32(2654435761)) >> np.uint32(16)) % np.uint32(shares)
     for share in range(shares):
         chosen = share_of == share
@@ -130,8 +111,11 @@ def _count_shares(band: "Band", shares: int) -> Iterable[tuple[int, "Share"]]:
 
 
 def _merge_shares(one: "Share", other: "Share") -> "Share":
-    merged = merge_histograms([_histogram(one), _histogram(other)])
-    return merged.colors.tobytes(), merged.counts.tobytes()
+    return _as_share(merge_histograms([_histogram(one), _histogram(other)]))
+
+
+def _as_share(histogram: ColorHistogram) -> "Share":
+    return histogram.colors.tobytes(), histogram.counts.tobytes()
 
 
 def _histogram(share: "Share") -> ColorHistogram:

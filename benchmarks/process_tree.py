@@ -1,0 +1,114 @@
+"""What a command and all its descendants use: wall-clock time, CPU time and memory, by the part that each plays."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_INTERVAL = 0.04
+
+
+@dataclass
+class Usage:
+    """Of one command.
+
+    Attributes
+    ----------
+    wall : seconds from its start to its end.
+    cpu : CPU seconds by part ("launcher", "JVM", "driver", "daemon", "workers", "scripts"). Read every 40 ms, so a
+        process that ends between two readings is missed by so much.
+    appeared : seconds from the start until the first process of each part was there.
+    peak : most bytes of resident memory at one time of each part; pages that processes share are counted in each.
+    peak_total : most bytes of resident memory at one time of all together.
+    """
+
+    exit_code: int = 0
+    wall: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)
+    appeared: dict[str, float] = field(default_factory=dict)
+    peak: dict[str, int] = field(default_factory=dict)
+    peak_total: int = 0
+    output: str = ""
+
+    @property
+    def cpu_total(self) -> float:
+        """CPU seconds of all processes."""
+        return sum(self.cpu.values())
+
+
+def watch(command: list[str], environment: dict[str, str] | None = None) -> Usage:
+    """Run a command to its end and see what its process tree uses (Linux: reads /proc)."""
+    usage = Usage()
+    cpu_of: dict[int, tuple[str, float]] = {}
+    known: set[int] = set()
+    started = time.perf_counter()
+    output = tempfile.TemporaryFile()
+    process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    known.add(process.pid)
+    while process.poll() is None:
+        _sample(known, cpu_of, usage, time.perf_counter() - started)
+        time.sleep(_INTERVAL)
+    usage.wall = time.perf_counter() - started
+    usage.exit_code = process.returncode
+    # What outlives spark-submit for some milliseconds (PySpark's daemon) also counts.
+    while _sample(known, cpu_of, usage, usage.wall) and time.perf_counter() - started < usage.wall + 5:
+        time.sleep(_INTERVAL)
+    output.seek(0)
+    usage.output = output.read().decode(errors="replace")
+    totals: dict[str, float] = defaultdict(float)
+    for part, seconds in cpu_of.values():
+        totals[part] += seconds
+    usage.cpu = dict(totals)
+    return usage
+
+
+def _sample(known: set[int], cpu_of: dict[int, tuple[str, float]], usage: Usage, now: float) -> int:
+    """Read every process of the tree once; returns how many there are."""
+    parents, stats = {}, {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry)], stats[int(entry)] = int(stat[1]), stat
+    grown = True
+    while grown:
+        more = {pid for pid, parent in parents.items() if parent in known} - known
+        known |= more
+        grown = bool(more)
+    memory: dict[str, int] = defaultdict(int)
+    alive = [pid for pid in known if pid in stats and stats[pid][0] != "Z"]
+    for pid in alive:
+        stat = stats[pid]
+        part = _part(pid, parents[pid])
+        cpu_of[pid] = (part, (int(stat[11]) + int(stat[12])) / _TICK)
+        usage.appeared.setdefault(part, round(now, 3))
+        memory[part] += int(stat[21]) * _PAGE
+    for part, resident in memory.items():
+        usage.peak[part] = max(usage.peak.get(part, 0), resident)
+    usage.peak_total = max(usage.peak_total, sum(memory.values()))
+    return len(alive)
+
+
+def _part(pid: int, parent: int) -> str:
+    command = _command(pid)
+    if "org.apache.spark.launcher.Main" in command:
+        return "launcher"
+    if "org.apache.spark.deploy.SparkSubmit" in command and "java" in command.split("\0")[0]:
+        return "JVM"
+    if "daemon" in command:
+        return "workers" if "daemon" in _command(parent) else "daemon"
+    return "driver" if ".py" in command and "find_spark_home" not in command else "scripts"
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path("/proc", str(pid), "cmdline").read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,88 @@
+"""A class-data archive for Spark's JVM: classes as they are in memory after loading, mapped instead of loaded anew.
+
+The first job that finds none leaves one at its end, beside the environment; later ones start with it. It is named after
+Java, Spark and the JVM's options, so that a change of any makes a new one. Nothing depends on it: without one, or
+with one that the JVM rejects, a job only takes longer.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+_QUIET = "-Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
+
+
+@contextmanager
+def class_archive(java_options: str) -> Iterator[str]:
+    """JVM options that use the archive, or make it where there is none, for one application.
+
+    Of several jobs at a time one makes it. It is kept only where the block ends without an exception.
+    """
+    archive = _path(java_options)
+    if archive is None:
+        yield ""
+    elif archive.exists():
+        yield f"{_QUIET} -XX:SharedArchiveFile={archive}"
+    else:
+        with _made_alone(archive) as unfinished:
+            if unfinished is None:
+                yield ""
+                return
+            yield f"{_QUIET} -XX:ArchiveClassesAtExit={unfinished}"
+            if unfinished.exists():
+                for outdated in archive.parent.glob("spark-classes-*.jsa"):
+                    outdated.unlink(missing_ok=True)
+                unfinished.rename(archive)
+
+
+@contextmanager
+def _made_alone(archive: Path) -> Iterator[Path | None]:
+    """A path to write to, or None where another process is writing or nobody can."""
+    try:
+        lock = open(archive.with_name("spark-classes.lock"), "w")
+    except OSError:
+        yield None
+        return
+    unfinished = archive.with_suffix(".unfinished")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield None
+            return
+        try:
+            unfinished.unlink(missing_ok=True)
+            yield unfinished
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _path(java_options: str) -> Path | None:
+    """Where this environment's archive is or will be; None where it cannot be told which Java or Spark will run."""
+    java = shutil.which(os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java")
+    folder = Path(sys.prefix).resolve()
+    spark = spark_home()
+    # A path with a space would be two options.
+    if java is None or spark is None or " " in str(folder):
+        return None
+    facts: list[object] = [option for option in java_options.split() if option.startswith("-X")]
+    for path in [Path(java).resolve(), *sorted((spark / "jars").iterdir())]:
+        status = path.stat()
+        facts += [str(path), status.st_size, status.st_mtime_ns]
+    return folder / f"spark-classes-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.jsa"
+
+
+def spark_home() -> Path | None:
+    """The Spark that spark-submit will start: SPARK_HOME, or the installed PySpark package."""
+    if "SPARK_HOME" in os.environ:
+        home = Path(os.environ["SPARK_HOME"])
+    else:
+        package = find_spec("pyspark")
+        home = Path(package.origin).parent if package is not None and package.origin else Path()
+    return home.resolve() if (home / "jars").is_dir() else None

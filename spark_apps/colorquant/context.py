@@ -1,0 +1,31 @@
+"""The application's SparkContext, and how workers come by this package."""
+
+import tempfile
+from pathlib import Path
+
+from pyspark import SparkConf, SparkContext
+
+from colorquant.shipping import package_archive
+
+
+def start_context(name: str) -> SparkContext:
+    """The application's one SparkContext, with this package importable by its workers."""
+    # Only after this does a SparkConf hold what spark-submit was given.
+    SparkContext._ensure_initialized()
+    conf = SparkConf().setAppName(name)
+    if not is_local(conf.get("spark.master") or ""):
+        context = SparkContext(conf=conf)
+        with tempfile.TemporaryDirectory(prefix="colorquant-") as folder:
+            context.addPyFile(str(package_archive(Path(folder))))
+        return context
+    # Workers on this machine import the same files, and so find the kernels that are compiled already. Their daemon
+    # imports them once, before it forks; numpy's own threads, of no use here, would not survive the fork.
+    conf.set("spark.python.daemon.module", "colorquant.worker_daemon")
+    conf.setExecutorEnv("PYTHONPATH", str(Path(__file__).resolve().parent.parent))
+    conf.setExecutorEnv("OPENBLAS_NUM_THREADS", "1")
+    return SparkContext(conf=conf)
+
+
+def is_local(master: str) -> bool:
+    """Whether a master runs all its workers on this machine, with this user's files."""
+    return master.split("[")[0] == "local"
