@@ -1,9 +1,8 @@
 """The application's SparkContext, and how workers come by this package."""
 
-import tempfile
 from pathlib import Path
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf, SparkContext, SparkFiles
 
 from colorquant.shipping import package_archive
 
@@ -15,8 +14,10 @@ def start_context(name: str) -> SparkContext:
     conf = SparkConf().setAppName(name)
     if not is_local(conf.get("spark.master") or ""):
         context = SparkContext(conf=conf)
-        with tempfile.TemporaryDirectory(prefix="colorquant-") as folder:
-            context.addPyFile(str(package_archive(Path(folder))))
+        # Executors fetch it when they start, however late; Spark removes this folder at the end.
+        folder = Path(SparkFiles.getRootDirectory()) / "shipped"
+        folder.mkdir()
+        context.addPyFile(str(package_archive(folder)))
         return context
     # Workers on this machine import the same files, and so find the kernels that are compiled already. Their daemon
     # imports them once, before it forks; numpy's own threads, of no use here, would not survive the fork.
