@@ -9,14 +9,16 @@ MAX_FAILURES ?=
 FORCE ?=
 PORT ?= 8080
 TESTS ?= tests
+IOKM ?=
+LARGE ?=
 
 BIN := $(VENV)/bin
 # Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
-export IMAGES KS OUTPUT PYTHON
+export IMAGES KS OUTPUT PYTHON IOKM LARGE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test check format lock clean
+.PHONY: help setup setup-dev run ui test bench check format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,6 +39,14 @@ ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)
+
+bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
+	@scripts/setup.sh "$(VENV)" requirements-bench.txt
+	@mkdir -p output/bench
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
+		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE") --output output/bench
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}" --output output/bench
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.startup include/images/rocket.jpg
 
 check: setup-dev ## lint, format and type checks
 	@"$(BIN)/ruff" check
