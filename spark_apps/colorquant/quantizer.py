@@ -108,6 +108,7 @@ class PixelSource:
     """
 
     def __init__(self, pixels: np.ndarray, pool: Executor | None = None) -> None:
+        _check_pixels(pixels)  # The compiled kernels trust their input: a wrong shape would read beyond it.
         self.pixels = pixels
         self._map = map if pool is None or pixels.size < PARALLEL_PIXELS * 3 else pool.map
         self._bands = np.array_split(pixels, BANDS if self._map is not map else 1)
@@ -220,7 +221,7 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, settings: Settings | Non
     ValueError
         If the pixels are not a non-empty uint8 (H, W, 3) array, or ``k`` is out of range.
     """
-    _check(pixels, k)
+    _check_k(k)
     with ThreadPoolExecutor(THREADS) as pool:
         source = PixelSource(pixels, pool)
         solution = solve(source, k, seed, settings, pool)
@@ -235,13 +236,16 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, settings: Settings | Non
     )
 
 
-def _check(pixels: np.ndarray, k: int) -> None:
+def _check_pixels(pixels: np.ndarray) -> None:
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         raise ValueError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels must have the shape (height, width, 3), not {pixels.shape}")
     if pixels.size == 0:
         raise ValueError(f"pixels must not be empty, but have the shape {pixels.shape}")
+
+
+def _check_k(k: int) -> None:
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_COLORS:
         raise ValueError(f"k must be an integer from 1 to {MAX_COLORS}, not {k!r}")
 

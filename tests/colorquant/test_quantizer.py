@@ -144,3 +144,8 @@ def test_a_seed_repeats_and_large_images_are_the_same_in_threads(monkeypatch):
 def test_bad_input_is_refused_with_the_reason(pixels, k, message):
     with pytest.raises(ValueError, match=message):
         quantize(pixels, k)
+
+
+def test_a_source_refuses_what_is_no_image_before_a_compiled_kernel_reads_beyond_it() -> None:
+    with pytest.raises(ValueError, match="pixels must be a uint8 array, not list"):
+        PixelSource([np.zeros((2, 2, 3), np.uint8)])  # type: ignore[arg-type]
