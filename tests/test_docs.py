@@ -1,5 +1,6 @@
 """The documentation is complete and true: what exists is documented, and what is documented exists."""
 
+import os
 import re
 import subprocess
 import sys
@@ -85,3 +86,16 @@ def test_the_paths_that_the_readme_names_exist() -> None:
     named = re.findall(r"`((?:dags|orchestration|spark_apps|include/images|tests|benchmarks|docs)/?[\w./-]*)`", README)
     assert named
     assert [path for path in named if not (PROJECT / path).exists()] == []
+
+
+def test_the_job_by_hand_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    (commands,) = re.findall(r"```sh\n(export PATH=.*?)```", README, re.DOTALL)
+    for name in ("spark_apps", "include"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parent.parent)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    if "JAVA_HOME" in os.environ:
+        environment["JAVA_HOME"] = os.environ["JAVA_HOME"]
+    run = subprocess.run(["sh", "-ec", commands], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "coffee.json").exists()
