@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser import browser, page
+
+__all__ = ["browser", "page"]  # Fixtures for every test.
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
