@@ -5,6 +5,7 @@ IMAGES ?=
 KS ?=
 OUTPUT ?=
 SEED ?=
+SETTINGS ?=
 MAX_FAILURES ?=
 FORCE ?=
 PORT ?= 8080
@@ -14,7 +15,7 @@ LARGE ?=
 
 BIN := $(VENV)/bin
 # Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
-export IMAGES KS OUTPUT PYTHON IOKM LARGE
+export IMAGES KS OUTPUT SETTINGS PYTHON IOKM LARGE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -29,10 +30,10 @@ setup: ## make the environment: virtual environment, locked packages, Java
 setup-dev: ## the same, with what checks and tests need
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
-run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" OUTPUT=folder SEED=0 MAX_FAILURES=0 FORCE=1
+run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
 	@"$(BIN)/python" -m orchestration.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") \
 		$(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
-		$(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
+		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
 
 ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m orchestration.ui --port "$(PORT)"

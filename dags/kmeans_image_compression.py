@@ -16,6 +16,7 @@ if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPA
     sys.path.insert(0, str(PROJECT))
 
 from orchestration.operators import CompressImageOperator  # noqa: E402  (needs the path above)
+from orchestration.params import setting_params  # noqa: E402
 from orchestration.spark_conf import SPARK_CONF  # noqa: E402
 
 SCHEDULE = os.environ.get("COMPRESSION_SCHEDULE", "0 2 * * *")
@@ -69,7 +70,6 @@ summary report with compression ratios and quality.
             title="Output folder",
             description="Compressed images go to its folder `compressed`, reports to `runs`.",
         ),
-        "seed": Param(0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed of the search"),
         "max_failures": Param(
             0,
             type="integer",
@@ -78,6 +78,7 @@ summary report with compression ratios and quality.
             description="The run fails, after the report is written, if more jobs than this fail.",
         ),
         "force": Param(False, type="boolean", title="Compress again what is there already"),
+        **setting_params(),
     },
 )
 def kmeans_image_compression() -> None:
@@ -87,8 +88,8 @@ def kmeans_image_compression() -> None:
         from airflow.configuration import conf
         from airflow.sdk.exceptions import AirflowFailException
 
-        from colorquant.jobs import Settings
         from colorquant.plan import InvalidPlan, plan_run, run_folder
+        from colorquant.settings import InvalidSetting, Settings, options
 
         context = get_current_context()
         params, run_id = context["params"], context["run_id"]
@@ -98,11 +99,11 @@ def kmeans_image_compression() -> None:
                 params["images"],
                 params["ks"],
                 params["output"],
-                settings=Settings(seed=params["seed"]),
+                settings=Settings.parse({name: params[name] for name in options()}),
                 max_jobs=conf.getint("core", "max_map_length"),
                 force=params["force"],
             )
-        except InvalidPlan as error:
+        except (InvalidPlan, InvalidSetting) as error:
             raise AirflowFailException(str(error)) from None
         plan.write(run_folder(params["output"], run_id) / "plan.json")
         print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")

@@ -1,6 +1,7 @@
 """`make run`: one run of the DAG, watched. A line for each job as it ends, the summary, and the report's path."""
 
 import argparse
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 from colorquant.jobs import Job
 from colorquant.plan import InvalidPlan, Plan, parse_ks, run_folder
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
+from colorquant.settings import InvalidSetting, Settings
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, PROJECT, AirflowHome
 from orchestration.services import ServicesFailed, airflow_services, interrupt_on_signals
@@ -52,7 +54,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--images", default=str(PROJECT / "include" / "images"))
     parser.add_argument("--ks", default="4 16 64")
     parser.add_argument("--output", default=str(PROJECT / "output"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--settings", default="", help='other settings, as "name=value name=value"')
     parser.add_argument("--max-failures", type=int, default=0)
     parser.add_argument("--force", action="store_true")
     arguments = parser.parse_args()
@@ -62,9 +65,20 @@ def _parse() -> argparse.Namespace:
         arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
         if not Path(arguments.images).is_dir():
             raise InvalidPlan(f"IMAGES={arguments.images} is no folder")
-    except InvalidPlan as error:
+        arguments.settings = _settings(arguments.settings, arguments.seed)
+    except (InvalidPlan, InvalidSetting) as error:
         parser.exit(2, f"make run: {error}\n")
     return arguments
+
+
+def _settings(text: str, seed: str) -> Settings:
+    values = {"seed": seed}
+    for part in text.split():
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidSetting(f"SETTINGS: {part!r} is no setting; write name=value, for example seed=7.")
+        values[name] = value
+    return Settings.parse(values)
 
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -72,9 +86,9 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         "images": arguments.images,
         "ks": [str(k) for k in arguments.ks],
         "output": arguments.output,
-        "seed": arguments.seed,
         "max_failures": arguments.max_failures,
         "force": arguments.force,
+        **dataclasses.asdict(arguments.settings),
     }
 
 

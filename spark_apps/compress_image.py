@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, cast
 
-from colorquant.jobs import Job, Settings
+from colorquant import settings
+from colorquant.jobs import Job
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
@@ -115,7 +116,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser.add_argument("--output", required=True, help="the indexed PNG to write")
     parser.add_argument("--result", required=True, help="the JSON record to write, after the output")
     parser.add_argument("--failure", help="a JSON file for the reason, where there is no result")
-    parser.add_argument("--seed", default=0, type=_whole(0, 2**31 - 1), help="seed of the search (default 0)")
+    settings.add_arguments(parser)
     parser.add_argument("--partitions", type=_whole(1, 100_000), help="Spark partitions; they do not change the result")
     parser.add_argument("--image-sha256", help="refuse the image if its hash is another one")
     parser.add_argument("--force", action="store_true", help="compress even if the result is there")
@@ -125,7 +126,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
         name=Path(arguments.image).name,
         image_sha256=arguments.image_sha256,
         k=arguments.k,
-        settings=Settings(seed=arguments.seed),
+        settings=settings.of_arguments(arguments),
         output=arguments.output,
         result=arguments.result,
         failure=arguments.failure or os.devnull,

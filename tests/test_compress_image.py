@@ -109,7 +109,7 @@ def test_every_figure_of_the_record_is_that_of_the_decoded_file(image: Path, res
         (["--k=4.5"], "'4.5' is no whole number from 1 to 256"),
         ([], "the following arguments are required: --k"),
         (["--k=4", "--surprise"], "unrecognized arguments: --surprise"),
-        (["--k=4", "--seed=-1"], "'-1' is no whole number"),
+        (["--k=4", "--seed=-1"], "--seed: '-1' is wrong: it takes a whole number"),
     ],
 )
 def test_wrong_arguments_end_with_2_and_say_which(arguments: list[str], message: str, tmp_path: Path) -> None:

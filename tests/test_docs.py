@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from colorquant.settings import options
+
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
 MAKEFILE = (PROJECT / "Makefile").read_text()
@@ -49,6 +51,7 @@ def test_every_parameter_of_the_dag_is_documented() -> None:
     source = (PROJECT / "dags" / "kmeans_image_compression.py").read_text()
     parameters = re.findall(r'^        "([a-z_]+)": Param\(', source, re.MULTILINE)
     assert {"images", "ks", "max_failures"} <= set(parameters)
+    parameters += options()
     assert [name for name in parameters if f"| `{name}` |" not in README] == []
 
 

@@ -17,7 +17,7 @@ def _modules_after(statement: str, bare_environment: dict[str, str]) -> set[str]
     return {name.split(".")[0] for name in run.stdout.split()}
 
 
-@pytest.mark.parametrize("module", ["colorquant", "files", "records", "jobs", "plan", "report.summary"])
+@pytest.mark.parametrize("module", ["colorquant", "files", "records", "settings", "jobs", "plan", "report.summary"])
 def test_what_a_dag_file_imports_needs_the_standard_library_only(module: str, bare_environment: dict[str, str]) -> None:
     name = "colorquant" if module == "colorquant" else f"colorquant.{module}"
     baseline = _modules_after("pass", bare_environment)

@@ -4,25 +4,10 @@ A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from colorquant.files import sha256_of
 from colorquant.records import CompressionResult, InvalidRecord
-
-#: Raised by one whenever the same input, k and settings give other bytes than before, so that old outputs are not
-#: taken for current ones.
-ALGORITHM_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What, beside the image and k, decides the output's bytes."""
-
-    seed: int = 0
-
-    def as_record(self) -> dict[str, Any]:
-        """The settings as a result record names them; the seed has a field of its own there."""
-        return {"algorithm_version": ALGORITHM_VERSION}
+from colorquant.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +41,7 @@ class Job:
             f"--output={self.output}",
             f"--result={self.result}",
             f"--failure={self.failure}",
-            f"--seed={self.settings.seed}",
+            *self.settings.arguments(),
         ]
         if self.image_sha256 is not None:
             arguments.append(f"--image-sha256={self.image_sha256}")
@@ -68,8 +53,7 @@ class Job:
             result = CompressionResult.read(self.result)
             return (
                 result.k == self.k
-                and result.seed == self.settings.seed
-                and result.settings == self.settings.as_record()
+                and Settings.of_record(result.settings, result.seed) == self.settings
                 and result.image_sha256 == self.image_sha256
                 and result.output_sha256 == sha256_of(self.output)
             )

@@ -12,9 +12,9 @@ from colorquant import metrics
 from colorquant.files import write_atomically
 from colorquant.images import DecodedImage, UnsupportedImage, decode_png, read_image
 from colorquant.indexed_png import encode_indexed_png
-from colorquant.jobs import Settings
 from colorquant.quantizer import ColorSource, Solution, solve
 from colorquant.records import CompressionResult
+from colorquant.settings import Settings
 
 
 class Source(ColorSource, Protocol):

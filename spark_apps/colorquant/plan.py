@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from colorquant.files import sha256_of, write_atomically
-from colorquant.jobs import Job, Settings
+from colorquant.jobs import Job
 from colorquant.records import SCHEMA_VERSION, InvalidRecord
+from colorquant.settings import Settings
 
 MAX_K = 256
 #: Which files of a folder are images. What they really hold is found out by decoding them.
@@ -178,7 +179,7 @@ def _jobs_of_image(
         sha256 = sha256_of(image) if image.is_file() else None
     except OSError:
         sha256 = None
-    identity = json.dumps([sha256, settings.seed, settings.as_record()], sort_keys=True)
+    identity = json.dumps([sha256, *settings.identity()], sort_keys=True)
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
     home = output_folder / "compressed" / name / fingerprint
     for k in ks:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from colorquant.jobs import Settings
 from colorquant.plan import InvalidPlan, Plan, list_images, parse_ks, plan_run, run_folder
+from colorquant.settings import Settings
 
 
 def _touch(folder: Path, *names: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from colorquant.files import sha256_of
 from colorquant.jobs import Job
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
+from colorquant.settings import Settings
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
 NO_RESULT = "the job left no result: see the log of its task compress_image"
@@ -107,13 +108,16 @@ def _check(job: Job, result: CompressionResult) -> None:
     """
     expected = {
         "k": job.k,
-        "seed": job.settings.seed,
-        "settings": job.settings.as_record(),
         "image_sha256": job.image_sha256,
     }
     for name, value in expected.items():
         if getattr(result, name) != value:
             raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, and the plan has {value!r}")
+    if Settings.of_record(result.settings, result.seed) != job.settings:
+        raise InvalidRecord(
+            f"{job.result}: seed is {result.seed!r} and settings are {result.settings!r}, and the plan has "
+            f"{job.settings.seed!r} and {job.settings.as_record()!r}"
+        )
     for name in _COUNTS:
         value = getattr(result, name)
         if not _is_number(value) or value != int(value) or value < (0 if name == "iterations" else 1):
