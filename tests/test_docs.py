@@ -47,6 +47,15 @@ def test_every_option_of_the_application_is_documented() -> None:
     assert [option for option in sorted(options) if f"`{option}`" not in README] == []
 
 
+def test_every_option_of_the_command_is_documented() -> None:
+    command = [sys.executable, "-m", "colorquant", "--help"]
+    environment = {"PYTHONPATH": str(PROJECT / "spark_apps")}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    found = set(re.findall(r"--[a-z][a-z0-9-]+|--k", shown.split("options:")[1])) - {"--help"}
+    assert {"--k", "--output", "--seed"} <= found
+    assert [option for option in sorted(found) if f"`{option}`" not in README] == []
+
+
 def test_every_parameter_of_the_dag_is_documented() -> None:
     source = (PROJECT / "dags" / "kmeans_image_compression.py").read_text()
     parameters = re.findall(r'^        "([a-z_]+)": Param\(', source, re.MULTILINE)

@@ -53,7 +53,7 @@ def compress_image(
     image: str,
     k: int,
     output: str,
-    result: str,
+    result: str | None,
     settings: Settings,
     distribute: Callable[[np.ndarray], Source],
     expected_sha256: str | None = None,
@@ -63,7 +63,8 @@ def compress_image(
     Parameters
     ----------
     image : path of the image file, which is only read.
-    output, result : paths of the indexed PNG and of the JSON record. Each appears whole or not at all, the record last.
+    output, result : paths of the indexed PNG and of the JSON record. Each appears whole or not at all, the record last;
+        without a path no record is written.
     distribute : makes the source of pixels uint8 (H, W, 3); called after the image is found to be good.
     expected_sha256 : hash of the file that was planned.
 
@@ -103,7 +104,8 @@ def compress_image(
         seconds=clock.stop(),
         spark=source.describe(),
     )
-    record.write(result)
+    if result is not None:
+        record.write(result)
     return record
 
 

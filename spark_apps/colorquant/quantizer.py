@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -136,6 +136,10 @@ class PixelSource:
         colors = self.histogram.colors
         table = index_table(colors, nearest(colors, palette))
         return np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
+
+    def describe(self) -> dict[str, Any]:
+        """What a result record says of Spark: there is none."""
+        return {}
 
 
 def solve(

@@ -1,0 +1,68 @@
+"""What a command line names: image files and folders of them. Standard library only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from colorquant.output_names import output_names
+from colorquant.plan import list_images
+
+
+class InvalidInputs(ValueError):
+    """What is named cannot be compressed to where it should go; the message says which path and what to do."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image file and the output file that it becomes."""
+
+    image: Path
+    output: Path
+
+
+def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: bool = False) -> list[Task]:
+    """An output below ``folder`` for each image that is named, or lies below a folder that is named.
+
+    Parameters
+    ----------
+    named : paths of image files and of folders. Images of a folder keep their path below it; those in the output
+        folder are passed over.
+    folder : the output folder, which need not be there.
+    force : whether outputs that are there may be replaced.
+
+    Raises
+    ------
+    InvalidInputs
+        For a path that is not there, a folder without images, two images of one name, an output that is there (unless
+        ``force``), and one that would replace an image that is named.
+    """
+    images: dict[str, Path] = {}
+    for path in map(Path, named):
+        for name, image in _images_at(path, Path(folder)).items():
+            if images.setdefault(name, image).absolute() != image.absolute():
+                raise InvalidInputs(
+                    f"{images[name]} and {image} would have the same output: name their common folder instead, or give "
+                    "each its own --output."
+                )
+    names = output_names(dict.fromkeys(images, ending))
+    tasks = [Task(image, Path(folder) / names[name]) for name, image in images.items()]
+    originals = {image.resolve() for image in images.values()}
+    for task in tasks:
+        if task.output.resolve() in originals:
+            raise InvalidInputs(f"{task.output} is itself an image to compress: give another --output.")
+        if not force and task.output.exists():
+            raise InvalidInputs(f"{task.output} is there already: --force replaces it, --output names another folder.")
+    return tasks
+
+
+def _images_at(path: Path, folder: Path) -> dict[str, Path]:
+    if not path.is_dir():
+        if not path.exists():
+            raise InvalidInputs(f"{path} is not there: give the path of an image or of a folder.")
+        return {path.name: path}
+    names, _ = list_images(path)
+    # The output folder may lie in the folder of the images: what an earlier run left there is no image to compress.
+    images = {name: path / name for name in names if not (path / name).resolve().is_relative_to(folder.resolve())}
+    if not images:
+        raise InvalidInputs(f"There is no image in the folder {path}: no file there is named as images are.")
+    return images

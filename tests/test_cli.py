@@ -1,0 +1,164 @@
+"""``python -m colorquant``: files and folders in, a folder of outputs, and what is refused."""
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from colorquant.records import CompressionResult
+from tests.conftest import photograph
+from tests.test_compress_image import compress_in_process
+
+PROJECT = Path(__file__).resolve().parent.parent
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, bare_environment: dict[str, str]) -> Command:
+    """Runs the command in an empty folder."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "colorquant", *map(str, arguments)],
+            env=bare_environment | {"PYTHONPATH": str(PROJECT / "spark_apps")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "notes.txt").write_text("no image")
+    run = command(photographs, "--k", "9", "--seed", "3", "--output", "small")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert _files(tmp_path / "small") == {"one.png", "sub folder/two.png"}
+    for image, output in (("one.png", "one.png"), ("sub folder/two.jpg", "sub folder/two.png")):
+        job = [f"--image={photographs / image}", "--k=9", "--seed=3", "--output=j.png", "--result=j.json"]
+        compress_in_process([part.replace("=j.", f"={tmp_path}/j.") for part in job])
+        assert (tmp_path / "small" / output).read_bytes() == (tmp_path / "j.png").read_bytes()
+        record = CompressionResult.read(tmp_path / "j.json")
+        assert f"{record.colors_used} colors" in run.stdout and f"ratio {record.compression_ratio:.2f}" in run.stdout
+    assert "2 of 2 images compressed" in run.stdout
+
+
+def test_it_needs_neither_spark_nor_airflow(photographs: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(PROJECT / "spark_apps")!r})
+sys.modules |= dict.fromkeys(["pyspark", "airflow"])
+from colorquant.__main__ import main
+sys.exit(main([{str(photographs / "one.png")!r}, "--k=2", "--output", {str(tmp_path / "o")!r}]))"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert _files(tmp_path / "o") == {"one.png"}
+
+
+def test_an_output_that_is_there_is_replaced_by_force_only(command: Command, photographs: Path, tmp_path: Path) -> None:
+    image = photographs / "one.png"
+    there = tmp_path / "compressed" / "one.png"
+    there.parent.mkdir()
+    there.write_text("mine")
+    refused = command(image, "--k=4")
+    assert refused.returncode == 2
+    assert "compressed/one.png is there already: --force replaces it" in refused.stderr
+    assert there.read_text() == "mine"
+    assert command(image, "--k=4", "--force").returncode == 0
+    assert Image.open(there).mode == "P"
+    # A second run over the folder that now also holds the outputs takes them for no images.
+    assert command(tmp_path, "--k=4", "--output", tmp_path / "compressed" / "again").returncode == 0
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_an_image_is_never_its_own_output(
+    command: Command, photographs: Path, tmp_path: Path, force: list[str]
+) -> None:
+    before = (photographs / "one.png").read_bytes()
+    (tmp_path / "link").symlink_to(photographs)
+    run = command(photographs / "one.png", "--k=4", "--output", tmp_path / "link", *force)
+    assert run.returncode == 2
+    assert "is itself an image to compress" in run.stderr
+    assert (photographs / "one.png").read_bytes() == before
+
+
+def test_what_cannot_be_compressed_is_named_and_costs_no_other_image(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "bad.jpg").write_text("no image")
+    run = command(photographs, "--k=4", "--output", "o")
+    assert run.returncode == 65
+    assert "bad.jpg' is not an image of a known format" in run.stderr
+    assert "2 of 3 images compressed" in run.stdout
+    assert _files(tmp_path / "o") == {"one.png", "sub folder/two.png"}
+
+
+def test_an_output_folder_that_cannot_be_written_is_a_failure_that_may_go_away(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "o").write_text("a file")
+    run = command(photographs, "--k=4", "--output", "o")
+    assert run.returncode == 1
+    assert "one.png" in run.stderr and "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--k=4"], "the following arguments are required: IMAGE"),
+        (["images"], "--k"),
+        (["images", "--k=0"], "'0' is no whole number from 1 to 256"),
+        (["images", "--k=4", "--seed=-1"], "--seed"),
+        (["images/missing.png", "--k=4"], "images/missing.png is not there"),
+        (["images/empty", "--k=4"], "There is no image in the folder images/empty"),
+        (["images", "images/sub folder", "images/sub folder/x", "--k=4"], "x is not there"),
+        (["images/one.png", "other/one.png", "--k=4"], "images/one.png and other/one.png would have the same output"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_arguments_end_with_2_and_do_nothing(
+    command: Command, photographs: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (photographs / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    Image.fromarray(photograph()).save(tmp_path / "other" / "one.png")
+    run = command(*arguments)
+    assert (run.returncode, message in run.stderr) == (2, True), run.stderr
+    assert not (tmp_path / "compressed").exists()
+
+
+def test_one_image_that_is_named_twice_is_compressed_once(command: Command, photographs: Path) -> None:
+    run = command(photographs / "one.png", photographs, "--k=4")
+    assert (run.returncode, run.stdout.count("one.png ->")) == (0, 1), run.stderr
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_terminal_gets_a_progress_bar_unless_quiet(photographs: Path, tmp_path: Path, quiet: bool) -> None:
+    master, slave = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "colorquant", str(photographs), "--k=4", "--output", str(tmp_path / "a")]
+        + ["--quiet"] * quiet,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps"), "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux ends a pseudo-terminal whose other side is closed with an error.
+        while piece := os.read(master, 4096):
+            shown += piece
+    printed = run.communicate(timeout=300)[0]
+    assert run.returncode == 0
+    assert (b"0/2" in shown, b"2 of 2 images" in printed) == (not quiet, not quiet)
