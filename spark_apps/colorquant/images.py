@@ -1,40 +1,23 @@
-"""Image files to pixels, and the reasons why some cannot be compressed.
+"""Image files: their bytes, read once, to pixels and a hash, or the reasons why some cannot be compressed."""
 
-Pillow reads the header and says what the file holds before anything is decoded; OpenCV decodes. Both see
-the same bytes, read once, and the hash is theirs.
-"""
-
-import contextlib
 import errno
 import hashlib
-import io
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+from colorquant.decoding import Undecodable, decode
 
 DEFAULT_MAX_PIXELS = 2**28
 """Largest image that is decoded, in pixels: 268 megapixels, 0.8 GB as RGB."""
 
-# OpenCV's own limits (CV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT and libpng's), which it reads once when it is loaded.
-_OPENCV_MAX_PIXELS = 2**30
-_OPENCV_MAX_SIDE = 1_000_000
-# cv2.imdecode counts the bytes of its input in a 32-bit int.
+# Decoders count the bytes of their input in 32-bit ints.
 _MAX_FILE_BYTES = 2**31 - 1
-
-# What both Pillow and OpenCV read. Naming them also keeps Pillow from starting heavier plugins (Ghostscript for EPS).
-_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-# Pixel types whose meaning both decoders agree on (tested); floating point and CIE Lab are not among them.
-_MODES = frozenset(
-    {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "I", "I;16", "I;16B", "I;16L"}
-)
 
 # The file system's answers that no retry will change. All others (EIO, ENOSPC, ESTALE, ...) may go away.
 _LASTING_ERRNOS = frozenset(
@@ -53,7 +36,7 @@ class DecodedImage:
     Attributes
     ----------
     pixels : uint8 (H, W, 3)
-        RGB, C-contiguous, the EXIF orientation applied.
+        sRGB, C-contiguous, the EXIF orientation applied.
     sha256 : str
         Hex digest of the file's bytes, the same bytes that were decoded.
     original_bytes : int
@@ -84,10 +67,10 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
         The file system failed in a way that may go away.
     """
     content = _read_bytes(path)
-    _check_content(path, content, min(max_pixels, _OPENCV_MAX_PIXELS))
-    pixels = _decode(content)
-    if pixels is None:
-        raise UnsupportedImage(f"{_name(path)} cannot be decoded: its content is damaged; save it again.")
+    try:
+        pixels = decode(content, max_pixels)
+    except Undecodable as error:
+        raise UnsupportedImage(f"{_name(path)} {error}") from error
     return DecodedImage(
         pixels=pixels,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -107,32 +90,10 @@ def decode_png(content: bytes) -> npt.NDArray[np.uint8]:
     ValueError
         Where it cannot be decoded.
     """
-    pixels = _decode(content) if content else None
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if pixels is None:
         raise ValueError("not a PNG that can be decoded")
-    return pixels
-
-
-def _decode(content: bytes) -> npt.NDArray[np.uint8] | None:
-    try:
-        # ANYDEPTH: without it OpenCV cuts the low byte of 16-bit PNGs off instead of rounding. Not IMREAD_COLOR_RGB:
-        # with ANYDEPTH it leaves 16-bit TIFF files in BGR order (OpenCV 4.14).
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        return None
-    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3:
-        return None
-    if pixels.dtype == np.uint16:
-        pixels = _round_to_8_bits(pixels.astype(np.uint16, copy=False))
-    if pixels.dtype != np.uint8:
-        return None
     return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), dtype=np.uint8)
-
-
-def _round_to_8_bits(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    # 65535 = 257 * 255, so the nearest 8-bit level is one rounded division. A table keeps memory small.
-    levels = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
-    return levels[pixels]
 
 
 def _name(path: str | os.PathLike[str]) -> str:
@@ -162,75 +123,3 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     if not content:
         raise UnsupportedImage(f"{_name(path)} is empty; copy the image again.")
     return content
-
-
-def _check_content(path: str | os.PathLike[str], content: bytes, max_pixels: int) -> None:
-    """Refuse what must not be decoded, cheapest checks first, and then what Pillow cannot read to the end."""
-    with _no_pixel_limit():
-        try:
-            image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        except MemoryError:
-            raise
-        except Exception as error:  # Pillow's plugins raise what they like on damaged headers.
-            raise UnsupportedImage(
-                f"{_name(path)} is not an image of a known format ({', '.join(_FORMATS)}); convert it to PNG."
-            ) from error
-        with image:
-            _check_header(path, image, max_pixels)
-            # OpenCV fills the missing part of a truncated JPEG or PNG with grey and says nothing; Pillow raises.
-            try:
-                image.load()
-                transparent = image.has_transparency_data and _least_alpha(image) < 255
-            except MemoryError:
-                raise
-            except Exception as error:
-                raise UnsupportedImage(
-                    f"{_name(path)} is truncated or damaged ({error}); copy it again or save it again."
-                ) from error
-    if transparent:
-        raise UnsupportedImage(
-            f"{_name(path)} has transparent pixels, which are not supported; flatten it onto a background color."
-        )
-
-
-def _check_header(path: str | os.PathLike[str], image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise UnsupportedImage(
-            f"{_name(path)} has {width} x {height} pixels, more than the limit of {max_pixels:,}; "
-            "scale it down or raise the limit."
-        )
-    if max(width, height) > _OPENCV_MAX_SIDE:
-        raise UnsupportedImage(
-            f"{_name(path)} has {width} x {height} pixels, a side longer than {_OPENCV_MAX_SIDE:,}; split it."
-        )
-    if image.mode not in _MODES:
-        raise UnsupportedImage(
-            f"{_name(path)} has pixels of type {image.mode}, which is not supported; convert it to 8-bit RGB."
-        )
-    try:
-        # MPO is what phones write: a JPEG followed by previews or depth maps, of which the first is the photograph.
-        frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise UnsupportedImage(f"{_name(path)} is truncated or damaged ({error}); save it again.") from error
-    if frames > 1:
-        raise UnsupportedImage(
-            f"{_name(path)} is animated or has several pages ({frames}); save one of them as its own image."
-        )
-
-
-def _least_alpha(image: Image.Image) -> int:
-    return int(np.asarray(image.convert("RGBA").getchannel("A")).min())
-
-
-@contextlib.contextmanager
-def _no_pixel_limit() -> Iterator[None]:
-    """Lift Pillow's process-wide limit, which would otherwise warn or raise below a larger `max_pixels`."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 PREVIEW_SIDE = 640
 _WEBP_QUALITY = 78
 # Those that can be compressed; without the list Pillow would try its heavier ones too, such as Ghostscript for EPS.
-_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True)
