@@ -1,26 +1,72 @@
-"""The parameters of the trigger forms that come from the compression's settings."""
+"""The parameters of the trigger forms: their titles, sections, help and limits."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param
 
 from colorquant.settings import Option, options
 
-SECTION = "Quality"
+_PROJECT = Path(__file__).resolve().parent.parent
+WHAT, QUALITY, RUNNING = "What is compressed, and where to", "Quality", "How the run goes"
 
 
-def setting_params() -> dict[str, Param]:
-    """A ``Param`` for each setting of the compression, by the setting's name, with its default, help and limits."""
-    return {name: Param(default, **_schema(default, option)) for name, (default, option) in options().items()}
+def library_params() -> dict[str, Param]:
+    """A ``Param`` for each thing that a run is told, settings of the compression included, by name."""
+    return {
+        "images": Param(
+            os.environ.get("COMPRESSION_IMAGES", str(_PROJECT / "include" / "images")),
+            type="string",
+            minLength=1,
+            section=WHAT,
+            title="Image folder",
+            description="Every image in this folder and below it is compressed.",
+        ),
+        "ks": Param(
+            ["4", "16", "64"],
+            type="array",
+            items={"type": ["string", "integer"], "pattern": "^ *[1-9][0-9]* *$"},
+            minItems=1,
+            examples=["2", "4", "8", "16", "32", "64", "128", "256"],
+            section=WHAT,
+            title="Palette sizes k",
+            description="How many colors a compressed image may have: whole numbers, 1 to 256. Choose some, or type.",
+        ),
+        "output": Param(
+            os.environ.get("COMPRESSION_OUTPUT", str(_PROJECT / "output")),
+            type="string",
+            minLength=1,
+            section=WHAT,
+            title="Output folder",
+            description="Compressed images go to its folder `compressed`, reports to `runs`.",
+        ),
+        **{name: Param(default, **_schema(default, option)) for name, (default, option) in options().items()},
+        "max_failures": Param(
+            0,
+            type="integer",
+            minimum=0,
+            section=RUNNING,
+            title="Failures allowed",
+            description="The run fails, after the report is written, if more jobs than this fail.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            section=RUNNING,
+            title="Compress again",
+            description="Also what is there already, of the same image and settings.",
+        ),
+    }
 
 
 def _schema(default: Any, option: Option) -> dict[str, Any]:
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     schema: dict[str, Any] = {
         "type": kinds[type(default)],
+        "section": QUALITY,
         "title": option.title,
-        "description": option.help,
-        "section": SECTION,
+        "description": f"{option.help[:1].upper()}{option.help[1:]}.",
     }
     if option.choices:
         schema["enum"] = list(option.choices)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from colorquant.settings import options
-
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
 MAKEFILE = (PROJECT / "Makefile").read_text()
@@ -57,11 +55,9 @@ def test_every_option_of_the_command_is_documented() -> None:
 
 
 def test_every_parameter_of_the_dag_is_documented() -> None:
-    source = (PROJECT / "dags" / "kmeans_image_compression.py").read_text()
-    parameters = re.findall(r'^        "([a-z_]+)": Param\(', source, re.MULTILINE)
-    assert {"images", "ks", "max_failures"} <= set(parameters)
-    parameters += options()
-    assert [name for name in parameters if f"| `{name}` |" not in README] == []
+    from orchestration.params import library_params
+
+    assert [name for name in library_params() if f"| `{name}` |" not in README] == []
 
 
 def test_every_environment_variable_of_the_project_is_documented() -> None:
