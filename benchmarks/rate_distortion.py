@@ -31,7 +31,6 @@ from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics, quantize
 from colorquant.images import decode_png, read_image
 from colorquant.indexed_png import encode_indexed_png
-from colorquant.rate_aware import remap_rate_aware
 
 OURS = "colorquant"
 STRENGTHS = (0.05, 0.1, 0.25, 0.5)
@@ -93,9 +92,8 @@ def _encoders(
         palette, indexes = _indexed(peer(pixels, k)[1])
         yield (name, OURS), partial(encode_indexed_png, palette, indexes)
         yield (name, "Pillow"), partial(_pillow_png, palette, indexes)
-    palette = quantize(pixels, k).palette
     for strength in STRENGTHS:
-        yield (_rate_aware_name(strength), OURS), partial(_rate_aware_png, pixels, palette, strength)
+        yield (_rate_aware_name(strength), OURS), partial(_rate_aware_png, pixels, k, strength)
     if shutil.which("pngquant"):
         yield ("pngquant speed 1", "its own"), partial(_pngquant, pixels, k)
 
@@ -105,8 +103,9 @@ def _indexed(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return colors, indexes.reshape(picture.shape[:2]).astype(np.uint8)
 
 
-def _rate_aware_png(pixels: np.ndarray, palette: np.ndarray, strength: float) -> bytes:
-    return encode_indexed_png(palette, remap_rate_aware(pixels, palette, strength))
+def _rate_aware_png(pixels: np.ndarray, k: int, strength: float) -> bytes:
+    image = quantize(pixels, k, rate=strength)
+    return encode_indexed_png(image.palette, image.indexes)
 
 
 def _pillow_png(palette: np.ndarray, indexes: np.ndarray) -> bytes:

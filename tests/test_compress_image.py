@@ -20,6 +20,7 @@ from colorquant import quantize
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.plan import plan_run
 from colorquant.records import CompressionResult, JobFailure
+from colorquant.settings import Settings, options
 from tests.conftest import photograph
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -38,10 +39,14 @@ def _submit(environment: dict[str, str], *arguments: str, master: str = "local[2
     )
 
 
+HEIGHT, WIDTH = 420, 70  # Seven bands, since a band is of whole 64 rows.
+CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3}
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("image") / "a photograph.png"
-    Image.fromarray(photograph(150, 200)).save(path)
+    Image.fromarray(photograph(HEIGHT, WIDTH)).save(path)
     return path
 
 
@@ -71,8 +76,25 @@ def test_partitions_do_not_change_a_byte(
     assert output.read_bytes() == Path(result.output).read_bytes()
 
 
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
+    partitions: int, image: Path, tmp_path: Path, result: CompressionResult, bare_environment: dict[str, str]
+) -> None:
+    assert CHANGED.keys() == options().keys()
+    settings = Settings.parse(CHANGED)
+    output, record = tmp_path / "o.png", tmp_path / "r.json"
+    paths = (f"--image={image}", f"--output={output}", f"--result={record}")
+    run = _submit(bare_environment, *paths, "--k=9", f"--partitions={partitions}", *settings.arguments())
+    assert run.returncode == 0, run.stderr
+    quantized = quantize(photograph(HEIGHT, WIDTH), 9, **CHANGED)
+    assert output.read_bytes() == encode_indexed_png(quantized.palette, quantized.indexes)
+    assert output.read_bytes() != Path(result.output).read_bytes()
+    written = CompressionResult.read(record)
+    assert Settings.of_record(written.settings, written.seed) == settings
+
+
 def test_without_spark_the_bytes_are_the_same(image: Path, result: CompressionResult) -> None:
-    quantized = quantize(photograph(150, 200), 9)
+    quantized = quantize(photograph(HEIGHT, WIDTH), 9)
     assert encode_indexed_png(quantized.palette, quantized.indexes) == Path(result.output).read_bytes()
     assert result.inertia == quantized.inertia
 
@@ -93,7 +115,7 @@ def test_every_figure_of_the_record_is_that_of_the_decoded_file(image: Path, res
     assert math.isclose(result.inertia, mse * decoded.shape[0] * decoded.shape[1], rel_tol=1e-9)
     assert (result.original_bytes, result.compressed_bytes) == (image.stat().st_size, size)
     assert math.isclose(result.compression_ratio, image.stat().st_size / size, rel_tol=1e-9)
-    assert math.isclose(result.bits_per_pixel, 8 * size / (150 * 200), rel_tol=1e-9)
+    assert math.isclose(result.bits_per_pixel, 8 * size / (HEIGHT * WIDTH), rel_tol=1e-9)
     assert result.output_sha256 == hashlib.sha256(Path(result.output).read_bytes()).hexdigest()
     assert result.image_sha256 == hashlib.sha256(image.read_bytes()).hexdigest()
     assert set(result.seconds) == {"decode", "histogram", "kmeans", "remap", "encode", "metrics", "total"}

@@ -9,10 +9,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pyspark import RDD, SparkContext, StorageLevel
+
+from colorquant.rate_aware import BAND_ROWS
 
 if TYPE_CHECKING:
     Remap = Callable[[np.ndarray], np.ndarray]
@@ -143,4 +146,12 @@ def _nameless_file(folder: str) -> tuple[IO[bytes], str]:
 
 
 def _edges(height: int, bands: int) -> Iterator[tuple[int, int]]:
-    return ((height * band // bands, height * (band + 1) // bands) for band in range(bands))
+    """First and last row of each band; cut where a rate-aware remap may be cut."""
+    units = most_bands(height)
+    cuts = [min(height, BAND_ROWS * (units * band // bands)) for band in range(bands + 1)]
+    return pairwise(cuts)
+
+
+def most_bands(height: int) -> int:
+    """How many bands an image of so many rows can be cut into."""
+    return -(-height // BAND_ROWS)

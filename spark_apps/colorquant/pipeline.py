@@ -13,6 +13,7 @@ from colorquant.files import write_atomically
 from colorquant.images import DecodedImage, UnsupportedImage, decode_png, read_image
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.quantizer import ColorSource, Solution, solve
+from colorquant.rate_aware import RateModel
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 
@@ -24,7 +25,7 @@ class Source(ColorSource, Protocol):
     def unique_colors(self) -> int:
         """Number of distinct colors."""
 
-    def remap(self, palette: np.ndarray) -> np.ndarray:
+    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
         """Index map uint8 (H, W)."""
 
     def describe(self) -> dict[str, Any]:
@@ -83,9 +84,9 @@ def compress_image(
         source = distribute(decoded.pixels)
         unique_colors = source.unique_colors
     with clock("kmeans"):
-        solution = solve(source, k, settings.seed)
+        solution = solve(source, k, settings.seed, settings.color_space)
     with clock("remap"):
-        indexes = source.remap(solution.palette)
+        indexes = source.remap(solution.palette, solution.rate_model(settings.rate, decoded.pixels.shape[1]))
     with clock("encode"):
         encoded = encode_indexed_png(solution.palette, indexes)
     with clock("metrics"):

@@ -15,12 +15,13 @@ from colorquant.kmeans import ClusterSums, nearest, partial_sums, update
 from colorquant.oklab import grid_from_rgb, rgb_from_grid
 from colorquant.points import GRID, points_at, points_of
 from colorquant.polish import polish
+from colorquant.rate_aware import RateModel, bands_of, rate_model, remap_band
 from colorquant.remap import index_table, look_up
 from colorquant.search import search
+from colorquant.settings import Settings
 
 MAX_COLORS = 256
 MAX_ROUNDS = 6
-COLOR_SPACES = ("rgb", "oklab")
 # Rounds with real-valued centroids that take the search on cells to the exact histogram.
 EXACT_ROUNDS = 2
 LLOYD_ROUNDS = 20
@@ -39,29 +40,6 @@ class ColorSource(Protocol):
         """``kmeans.partial_sums`` over the histogram of the whole image."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to solve.
-
-    Attributes
-    ----------
-    rounds : int
-        Most rounds of K-Means over the exact histogram.
-    color_space : {"rgb", "oklab"}
-        Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one.
-    kicks : int, optional
-        How often the search goes on from a shaken solution: more is slower and a little better. By default 1 to 4.
-    """
-
-    rounds: int = MAX_ROUNDS
-    color_space: str = "rgb"
-    kicks: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.color_space not in COLOR_SPACES:
-            raise ValueError(f"color_space must be one of {', '.join(COLOR_SPACES)}, not {self.color_space!r}")
-
-
 @dataclass(frozen=True, eq=False)
 class Solution:
     """A palette and its cost.
@@ -70,6 +48,8 @@ class Solution:
     ----------
     palette : uint8 (k', 3)
         1 <= k' <= k, distinct, every entry the nearest of some pixel.
+    counts : int64 (k',)
+        Pixels that each entry is the nearest of.
     inertia : int
         Sum over pixels of the squared distance to the nearest entry; exact. The mean squared error is this
         divided by the number of pixels.
@@ -80,14 +60,24 @@ class Solution:
     """
 
     palette: np.ndarray
+    counts: np.ndarray
     inertia: int
     iterations: int
     converged: bool
 
+    def rate_model(self, rate: float, width: int) -> RateModel | None:
+        """What `rate_aware` needs to know of an image ``width`` pixels wide; None where the rate does not count."""
+        if rate == 0:
+            return None
+        return rate_model(self.counts, self.inertia / int(self.counts.sum()), rate, width)
+
 
 @dataclass(frozen=True, eq=False)
 class QuantizedImage:
-    """An indexed image: ``Solution`` and the index map uint8 (H, W)."""
+    """An indexed image: the palette and what is known of it as in ``Solution``, and the index map uint8 (H, W).
+
+    ``inertia`` is that of the nearest entries, also where a rate-aware remap took others.
+    """
 
     palette: np.ndarray
     indexes: np.ndarray
@@ -131,11 +121,15 @@ class PixelSource:
         """Assign the whole histogram and sum."""
         return partial_sums(self.histogram, centroids)
 
-    def remap(self, palette: np.ndarray) -> np.ndarray:
-        """Index map uint8 (H, W)."""
+    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
+        """Index map uint8 (H, W): the nearest entries, or those that a rate model prefers."""
         colors = self.histogram.colors
         table = index_table(colors, nearest(colors, palette))
-        return np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
+        indexes = np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
+        if model is None:
+            return indexes
+        choose = partial(remap_band, palette=palette, model=model)
+        return np.concatenate(list(self._map(choose, bands_of(self.pixels), bands_of(indexes))))
 
     def describe(self) -> dict[str, Any]:
         """What a result record says of Spark: there is none."""
@@ -143,7 +137,12 @@ class PixelSource:
 
 
 def solve(
-    source: ColorSource, k: int, seed: int = 0, settings: Settings | None = None, pool: Executor | None = None
+    source: ColorSource,
+    k: int,
+    seed: int = 0,
+    color_space: str = "rgb",
+    kicks: int | None = None,
+    pool: Executor | None = None,
 ) -> Solution:
     """Find a palette of at most ``k`` colors with a low inertia; deterministic to the byte.
 
@@ -153,48 +152,53 @@ def solve(
     k : int
         1 to 256.
     seed : int
-    settings : Settings, optional
+    color_space : {"rgb", "oklab"}
+        Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one.
+    kicks : int, optional
+        How often the search goes on from a shaken solution: more is slower and a little better. By default 1 to 4.
     pool : Executor, optional
         Threads for the search; the result does not depend on them.
     """
-    settings = settings or Settings()
     cells = source.cells()
     if cells.exact and len(cells) <= k:
-        return Solution(unpack_colors(cells.keys), 0, 0, True)
-    if settings.color_space == "oklab":
-        return _solve_in_oklab(source, cells, k, seed, settings, pool)
+        return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
+    if color_space == "oklab":
+        return _solve_in_oklab(source, cells, k, seed, kicks, pool)
     points = points_of(cells)
-    centroids = search(points, k, seed, settings.kicks, pool)
+    centroids = search(points, k, seed, kicks, pool)
     if cells.exact:
         # The cells are the histogram: nothing to ask the source any more.
         histogram = ColorHistogram(cells.keys, cells.counts)
         palette = polish(points, lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool), pool=pool)
-        return _descend(palette, partial(partial_sums, histogram), 1, settings.rounds)
+        return _descend(palette, partial(partial_sums, histogram), 1)
     real = centroids.T / GRID
     for _ in range(EXACT_ROUNDS):
         real = update(source.partial_sums(real), real)
     palette = polish(points, np.floor(real.T * GRID + 0.5).astype(np.float32), pool=pool)
-    return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1, settings.rounds)
+    return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1)
 
 
 def _solve_in_oklab(
-    source: ColorSource, cells: Cells, k: int, seed: int, settings: Settings, pool: Executor | None
+    source: ColorSource, cells: Cells, k: int, seed: int, kicks: int | None, pool: Executor | None
 ) -> Solution:
     """Centroids in Oklab, as whole sRGB colors; pixels still go to the nearest entry in RGB."""
     points = points_at(grid_from_rgb(cells.means), cells.counts)
-    centroids = lloyd(points, search(points, k, seed, settings.kicks, pool), LLOYD_ROUNDS, 1e-4, pool=pool)
+    centroids = lloyd(points, search(points, k, seed, kicks, pool), LLOYD_ROUNDS, 1e-4, pool=pool)
     palette = np.unique(_rounded(rgb_from_grid(centroids.T)), axis=0)
     sums = source.partial_sums(palette)
-    return Solution(palette[sums.counts > 0], sums.inertia(palette), 1, True)
+    return _solution(palette, sums, 1, True)
 
 
-def _descend(
-    palette: np.ndarray, sums_of: Callable[[np.ndarray], ClusterSums], iterations: int, rounds: int
-) -> Solution:
+def _solution(palette: np.ndarray, sums: ClusterSums, iterations: int, converged: bool) -> Solution:
+    used = sums.counts > 0
+    return Solution(palette[used], sums.counts[used], sums.inertia(palette), iterations, converged)
+
+
+def _descend(palette: np.ndarray, sums_of: Callable[[np.ndarray], ClusterSums], iterations: int) -> Solution:
     """K-Means in whole colors until the inertia does not fall or the rounds are used up."""
     sums = sums_of(palette)
     inertia, converged = sums.inertia(palette), False
-    while not converged and iterations < rounds:
+    while not converged and iterations < MAX_ROUNDS:
         moved = _rounded(update(sums, palette))
         if np.array_equal(moved, palette):
             converged = True
@@ -205,10 +209,10 @@ def _descend(
         converged = moved_inertia >= inertia
         if not converged:
             palette, sums, inertia = moved, moved_sums, moved_inertia
-    return Solution(palette[sums.counts > 0], inertia, iterations, converged)
+    return _solution(palette, sums, iterations, converged)
 
 
-def quantize(pixels: np.ndarray, k: int, seed: int = 0, settings: Settings | None = None) -> QuantizedImage:
+def quantize(pixels: np.ndarray, k: int, seed: int = 0, color_space: str = "rgb", rate: float = 0.0) -> QuantizedImage:
     """Reduce an image to a palette of at most ``k`` colors.
 
     Parameters
@@ -217,19 +221,24 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, settings: Settings | Non
     k : int
         Palette size, 1 to 256. An image with at most ``k`` distinct colors is kept exactly.
     seed : int
-        The same pixels, ``k``, seed and settings give the same bytes.
-    settings : Settings, optional
+        The same arguments give the same bytes.
+    color_space : {"rgb", "oklab"}
+        Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one.
+    rate : float
+        What a bit of the file may cost in error, from 0 to 100: above 0, neighbors share an entry where it is nearly
+        as near (see `rate_aware`). 0.1 is a good value.
 
     Raises
     ------
     ValueError
-        If the pixels are not a non-empty uint8 (H, W, 3) array, or ``k`` is out of range.
+        If the pixels are not a non-empty uint8 (H, W, 3) array, or another argument is out of range.
     """
     _check_k(k)
+    Settings(color_space=color_space, rate=rate)
     with ThreadPoolExecutor(THREADS) as pool:
         source = PixelSource(pixels, pool)
-        solution = solve(source, k, seed, settings, pool)
-        indexes = source.remap(solution.palette)
+        solution = solve(source, k, seed, color_space, pool=pool)
+        indexes = source.remap(solution.palette, solution.rate_model(rate, pixels.shape[1]))
     return QuantizedImage(
         solution.palette,
         indexes,

@@ -19,9 +19,6 @@ from colorquant.remap import remap
 BAND_ROWS = 64
 """Rows that depend on each other. Bands that begin at its multiples give the same indexes wherever they are made."""
 
-# Keeps the sums of costs over a row far from the limits of 64 bits.
-MAX_STRENGTH = 100
-
 # A literal may be any of the entries nearest to the nearest one.
 _LITERAL_CANDIDATES = 8
 
@@ -59,46 +56,32 @@ class RateModel:
     offsets: npt.NDArray[np.int64]
 
 
-def remap_rate_aware(
-    pixels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8], strength: float
+def bands_of(rows: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """Rows of an image, or of a part of it that begins at a multiple of `BAND_ROWS`, as bands."""
+    return [rows[top : top + BAND_ROWS] for top in range(0, len(rows), BAND_ROWS)]
+
+
+def remap_with(
+    pixels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8], model: RateModel | None
 ) -> npt.NDArray[np.uint8]:
-    """Index of every pixel, chosen for a small distance and a small file together.
+    """Index of every pixel: of the nearest entry, or of the one that a rate model prefers.
 
     Parameters
     ----------
-    pixels : uint8 (H, W, 3)
+    pixels : uint8 (h, W, 3)
+        An image, or rows of it from a multiple of `BAND_ROWS` on.
     palette : uint8 (k, 3), 1 <= k <= 256
-    strength : float
-        From 0 to 100. 0 gives the nearest entries. A bit may cost ``strength`` times their mean squared error;
-        what that brings and costs is measured in ``docs/encoding.md``.
+    model : RateModel, optional
 
     Returns
     -------
-    uint8 (H, W)
-
-    Raises
-    ------
-    ValueError
-        Where the strength is out of range.
+    uint8 (h, W)
     """
-    if not 0 <= strength <= MAX_STRENGTH:
-        raise ValueError(f"a strength is from 0 to {MAX_STRENGTH}, not {strength}")
-    nearest = remap(pixels, palette)
-    if strength == 0:
-        return nearest
-    occurrences = np.zeros(len(palette), dtype=np.int64)
-    squared_error = 0
-    for top in range(0, len(pixels), BAND_ROWS):
-        band = slice(top, top + BAND_ROWS)
-        occurrences += np.bincount(nearest[band].ravel(), minlength=len(palette))
-        difference = pixels[band].astype(np.int64) - palette[nearest[band]]
-        squared_error += int(np.sum(difference * difference))
-    model = rate_model(occurrences, squared_error / nearest.size, strength, width=nearest.shape[1])
-    indexes = np.empty_like(nearest)
-    for top in range(0, len(pixels), BAND_ROWS):
-        band = slice(top, top + BAND_ROWS)
-        indexes[band] = remap_band(pixels[band], nearest[band], palette, model)
-    return indexes
+    indexes = remap(pixels, palette)
+    if model is None:
+        return indexes
+    bands = zip(bands_of(pixels), bands_of(indexes), strict=True)
+    return np.concatenate([remap_band(band, nearest, palette, model) for band, nearest in bands])
 
 
 def rate_model(occurrences: npt.NDArray[np.int64], mean_squared_error: float, strength: float, width: int) -> RateModel:
@@ -111,6 +94,7 @@ def rate_model(occurrences: npt.NDArray[np.int64], mean_squared_error: float, st
     mean_squared_error : float
         Of the nearest entries: mean over pixels of the squared RGB distance.
     strength : float
+        A bit may cost this part of the mean squared error; what that brings is measured in ``docs/encoding.md``.
     width : int
         Of the image, in pixels.
     """

@@ -45,6 +45,20 @@ class Settings:
     """
 
     seed: int = _option(0, "Seed of the search", "the same seed gives the same bytes", least=0, most=2**31 - 1)
+    color_space: str = _option(
+        "rgb",
+        "Color space",
+        "where the error is made small: rgb for the mean squared error, oklab for what people see",
+        choices=("rgb", "oklab"),
+    )
+    rate: float = _option(
+        0.0,
+        "Rate",
+        "what a bit of the file may cost, as part of the error: 0 for the least error, 0.1 for files some 10 % smaller "
+        "that look the same",
+        least=0,
+        most=100,
+    )
 
     def __post_init__(self) -> None:
         for name, (default, option) in options().items():

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark import RDD, SparkContext, StorageLevel
 
-from colorquant.bands import Band, CarriedImage, MappedImage, number_of_bands
+from colorquant.bands import Band, CarriedImage, MappedImage, most_bands, number_of_bands
 from colorquant.cells import Cells, coarse_cells, merge_cells
 from colorquant.context import is_local
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
 from colorquant.kmeans import ClusterSums, partial_sums
-from colorquant.remap import remap
+from colorquant.rate_aware import RateModel, remap_with
 
 if TYPE_CHECKING:
     Share = tuple[bytes, bytes]  # colors uint32 and counts int64 of some of the histogram
@@ -32,13 +32,14 @@ class SparkSource:
     context : SparkContext
     pixels : uint8 (H, W, 3)
     partitions : int, optional
-        Bands of rows, and Spark partitions, by default as many as the image's size and the cores suggest. They do not
-        change any result.
+        Bands of rows, and Spark partitions, by default as many as the image's size and the cores suggest; never more
+        than one for 64 rows. They do not change any result.
     """
 
     def __init__(self, context: SparkContext, pixels: np.ndarray, partitions: int | None = None) -> None:
         self.context = context
-        self.partitions = min(partitions or number_of_bands(pixels.shape, context.defaultParallelism), pixels.shape[0])
+        wanted = partitions or number_of_bands(pixels.shape, context.defaultParallelism)
+        self.partitions = min(wanted, most_bands(pixels.shape[0]))
         self.jobs = 0
         self._wanted_shares = min(self.partitions, partitions or context.defaultParallelism)
         self._image: MappedImage | CarriedImage
@@ -79,10 +80,10 @@ class SparkSource:
         self.jobs += 1
         return self._shares.map(lambda share: partial_sums(_histogram(share), centroids)).reduce(lambda a, b: a + b)
 
-    def remap(self, palette: np.ndarray) -> np.ndarray:
-        """Index map uint8 (H, W), band by band."""
+    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
+        """Index map uint8 (H, W), band by band: the nearest entries, or those that a rate model prefers."""
         self.jobs += 1
-        return self._image.remap(lambda pixels: remap(pixels, palette))
+        return self._image.remap(lambda pixels: remap_with(pixels, palette, model))
 
     def describe(self) -> dict[str, Any]:
         """What the result record says of Spark."""

@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 
 from colorquant import quantize
 from colorquant.oklab import AXES, grid_from_rgb, oklab_from_rgb, rgb_from_grid, rgb_from_oklab
 from colorquant.points import GRID
-from colorquant.quantizer import Settings
 
 
 def test_published_values():
@@ -29,14 +27,9 @@ def test_oklab_lowers_the_perceptual_error():
     pixels = np.stack([2 * x, 2 * y, (x + y)], axis=2).astype(np.uint8)
     errors = []
     for space in ("rgb", "oklab"):
-        result = quantize(pixels, 24, settings=Settings(color_space=space))
+        result = quantize(pixels, 24, color_space=space)
         difference = AXES * (oklab_from_rgb(result.palette[result.indexes].reshape(-1, 3)) - oklab_from_rgb(
             pixels.reshape(-1, 3)
         ))  # fmt: skip
         errors.append((difference**2).sum())
     assert errors[1] < errors[0]
-
-
-def test_unknown_spaces_are_refused():
-    with pytest.raises(ValueError, match="rgb, oklab"):
-        Settings(color_space="lab")

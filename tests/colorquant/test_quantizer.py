@@ -5,7 +5,7 @@ from colorquant import quantize
 from colorquant.cells import coarse_cells, merge_cells
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
 from colorquant.kmeans import partial_sums
-from colorquant.quantizer import PixelSource, Settings, solve
+from colorquant.quantizer import MAX_ROUNDS, PixelSource, solve
 
 
 def gradient(height=60, width=80):
@@ -106,7 +106,7 @@ def test_partitions_do_not_change_a_bit(monkeypatch, limit, shares):
     assert (whole.iterations > 1) == (limit == 2000)
     assert np.array_equal(whole.palette, shared.palette)
     assert (whole.inertia, whole.iterations) == (shared.inertia, shared.iterations)
-    assert whole.iterations <= Settings().rounds
+    assert whole.iterations <= MAX_ROUNDS
 
 
 def test_coarse_cells_cost_little(monkeypatch):
@@ -144,6 +144,30 @@ def test_a_seed_repeats_and_large_images_are_the_same_in_threads(monkeypatch):
 def test_bad_input_is_refused_with_the_reason(pixels, k, message):
     with pytest.raises(ValueError, match=message):
         quantize(pixels, k)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"color_space": "lab"}, "color_space = 'lab' is wrong: it takes one of rgb, oklab"),
+        ({"rate": -0.1}, "rate = -0.1 is wrong: it takes a number from 0 to 100"),
+        ({"rate": float("nan")}, "rate = nan is wrong"),
+        ({"rate": 101.0}, "rate = 101.0 is wrong"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_the_reason(setting, message):
+    with pytest.raises(ValueError, match=message):
+        quantize(gradient(), 4, **setting)
+
+
+def test_a_rate_keeps_the_palette_and_trades_error_for_runs(monkeypatch):
+    """The same in threads; the inertia stays that of the nearest entries."""
+    pixels = gradient(150, 80)
+    plain, aware = quantize(pixels, 12), quantize(pixels, 12, rate=0.5)
+    assert np.array_equal(plain.palette, aware.palette) and plain.inertia == aware.inertia
+    assert (np.diff(aware.indexes) != 0).sum() < 0.9 * (np.diff(plain.indexes) != 0).sum()
+    monkeypatch.setattr("colorquant.quantizer.PARALLEL_PIXELS", 0)
+    assert np.array_equal(quantize(pixels, 12, rate=0.5).indexes, aware.indexes)
 
 
 def test_a_source_refuses_what_is_no_image_before_a_compiled_kernel_reads_beyond_it() -> None:

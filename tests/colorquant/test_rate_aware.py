@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from colorquant import rate_aware
 from colorquant.indexed_png import encode_indexed_png
-from colorquant.rate_aware import BAND_ROWS, RateModel, rate_model, remap_band, remap_rate_aware
+from colorquant.rate_aware import BAND_ROWS, RateModel, rate_model, remap_band, remap_with
 from colorquant.remap import remap
 
 
@@ -22,6 +22,14 @@ def picture(height: int, width: int, colors: int, seed: int) -> tuple[np.ndarray
 
 def squared_error(pixels: np.ndarray, palette: np.ndarray, indexes: np.ndarray) -> int:
     return int(((pixels.astype(int) - palette[indexes]) ** 2).sum())
+
+
+def priced(pixels: np.ndarray, palette: np.ndarray, strength: float) -> RateModel:
+    """The prices at a strength, from sums over the nearest entries."""
+    nearest = remap(pixels, palette)
+    occurrences = np.bincount(nearest.ravel(), minlength=len(palette))
+    error = squared_error(pixels, palette, nearest) / nearest.size
+    return rate_model(occurrences, error, strength, pixels.shape[1])
 
 
 def price_of(indexes: np.ndarray, model: RateModel) -> int:
@@ -51,8 +59,7 @@ def test_distance_and_price_together_are_never_worse_than_nearest_entries_one_by
 ) -> None:
     pixels, palette = picture(height, width, colors, seed)
     nearest = remap(pixels, palette)
-    occurrences = np.bincount(nearest.ravel(), minlength=len(palette))
-    model = rate_model(occurrences, squared_error(pixels, palette, nearest) / nearest.size, strength, width)
+    model = priced(pixels, palette, strength)
     chosen = remap_band(pixels, nearest, palette, model)
     scale = rate_aware._COST_SCALE
     lagrangian = scale * squared_error(pixels, palette, chosen) + price_of(chosen, model)
@@ -61,9 +68,11 @@ def test_distance_and_price_together_are_never_worse_than_nearest_entries_one_by
     assert squared_error(pixels, palette, chosen) >= squared_error(pixels, palette, nearest)
 
 
-def test_strength_zero_is_the_plain_remap() -> None:
-    pixels, palette = picture(50, 60, 20, seed=0)
-    assert np.array_equal(remap_rate_aware(pixels, palette, 0), remap(pixels, palette))
+def test_without_prices_it_is_the_plain_remap() -> None:
+    pixels, palette = picture(150, 60, 20, seed=0)
+    nearest = remap(pixels, palette)
+    assert np.array_equal(remap_with(pixels, palette, None), nearest)
+    assert np.array_equal(remap_with(pixels, palette, priced(pixels, palette, 0)), nearest)
 
 
 @pytest.mark.parametrize("colors", [2, 4, 16, 64])
@@ -71,7 +80,7 @@ def test_files_shrink_and_errors_grow_with_strength(colors: int) -> None:
     pixels, palette = picture(130, 120, colors, seed=3)
     sizes, errors = [], []
     for strength in (0, 0.1, 0.5, 2):
-        indexes = remap_rate_aware(pixels, palette, strength)
+        indexes = remap_with(pixels, palette, priced(pixels, palette, strength))
         sizes.append(len(encode_indexed_png(palette, indexes)))
         errors.append(squared_error(pixels, palette, indexes))
     assert sizes == sorted(sizes, reverse=True) and sizes[2] < 0.8 * sizes[0]
@@ -81,28 +90,14 @@ def test_files_shrink_and_errors_grow_with_strength(colors: int) -> None:
 def test_bands_may_be_computed_anywhere() -> None:
     """In one piece, or each band by itself from pixels cut out of the image."""
     pixels, palette = picture(3 * BAND_ROWS + 17, 70, 12, seed=1)
-    whole = remap_rate_aware(pixels, palette, 0.4)
-    nearest = remap(pixels, palette)
-    model = rate_model(
-        np.bincount(nearest.ravel(), minlength=12),
-        squared_error(pixels, palette, nearest) / nearest.size,
-        strength=0.4,
-        width=70,
-    )
+    model = priced(pixels, palette, 0.4)
+    whole = remap_with(pixels, palette, model)
     for top in (2 * BAND_ROWS, 0, 3 * BAND_ROWS, BAND_ROWS):
         band = pixels[top : top + BAND_ROWS].copy()
-        indexes = remap_band(band, remap(band, palette), palette, model)
-        assert np.array_equal(indexes, whole[top : top + BAND_ROWS])
+        assert np.array_equal(remap_with(band, palette, model), whole[top : top + BAND_ROWS])
 
 
 def test_an_exact_picture_stays_exact() -> None:
     pixels, palette = picture(40, 40, 9, seed=2)
     exact = palette[remap(pixels, palette)]
-    assert np.array_equal(palette[remap_rate_aware(exact, palette, 5)], exact)
-
-
-@pytest.mark.parametrize("strength", [-0.1, float("nan"), float("inf"), 101])
-def test_strengths_out_of_range_are_refused(strength: float) -> None:
-    pixels, palette = picture(5, 5, 2, seed=0)
-    with pytest.raises(ValueError, match="strength"):
-        remap_rate_aware(pixels, palette, strength)
+    assert np.array_equal(palette[remap_with(exact, palette, priced(exact, palette, 5))], exact)
