@@ -164,8 +164,11 @@ def _failed(job: Job, reason: str, exit_code: int) -> int:
 
 def _reason(error: Exception) -> str:
     """What an error says; of Spark's errors, which bring the traces of several processes, what went wrong first."""
-    text = str(error).partition("\n\tat ")[0].strip()
-    return text.splitlines()[-1].strip() if text else ""
+    text = str(error).partition("\n\tat ")[0]
+    # Spark ends the trace of a worker's Python with its own code for "an error in Python".
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith("SQLSTATE: ")]
+    return said[-1] if said else ""
 
 
 def _figures(job: Job, record: CompressionResult) -> str:

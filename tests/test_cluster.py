@@ -1,0 +1,230 @@
+"""A real cluster: a standalone master and two workers of the installed PySpark, jobs by the DAG's own operator."""
+
+import re
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from colorquant.records import CompressionResult, JobFailure
+from tests.conftest import photograph
+from tests.operator_task import start_task
+
+pytestmark = pytest.mark.e2e
+_PATIENCE = 300
+Submit = Callable[..., "subprocess.Popen[str]"]
+
+
+@dataclass
+class Cluster:
+    """A running cluster. ``workers`` are the JVMs by number; what they run has their folders' environment."""
+
+    folder: Path
+    environment: dict[str, str]
+    master: str = ""
+
+    def __post_init__(self) -> None:
+        self._master = self._start("master", "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
+        (self.master,) = self._wait_for("master", r"Starting Spark master at (spark://\S+)", 1)
+        self.workers = [self.start_worker(number) for number in range(2)]
+
+    def start_worker(self, number: int) -> psutil.Process:
+        """Start a worker of 2 cores, and wait until the master knows it."""
+        known = len(self._found("master", "Registering worker"))
+        arguments = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0", "--cores", "2", "--memory", "2g")
+        worker = self._start(f"worker{number}", "worker.Worker", *arguments, self.master)
+        self._wait_for("master", "Registering worker", known + 1)
+        return worker
+
+    def stop(self) -> None:
+        """Kill every process of the cluster."""
+        for process in [*self.workers, self._master]:
+            _kill_tree(process)
+
+    def _start(self, name: str, class_name: str, *arguments: str) -> psutil.Process:
+        with open(self.folder / f"{name}.log", "a") as log:
+            command = ["spark-class", f"org.apache.spark.deploy.{class_name}", *arguments]
+            if "worker" in name:
+                command[-1:-1] = ["--work-dir", str(self.folder / name)]
+            started = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log)
+        return psutil.Process(started.pid)
+
+    def _found(self, name: str, pattern: str) -> list[str]:
+        return re.findall(pattern, (self.folder / f"{name}.log").read_text())
+
+    def _wait_for(self, name: str, pattern: str, times: int) -> list[str]:
+        _wait(lambda: len(self._found(name, pattern)) >= times, f"{pattern!r} in {name}.log")
+        return self._found(name, pattern)
+
+
+def _wait(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def _kill_tree(process: psutil.Process) -> None:
+    family = [process, *_descendants(process)]
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(family, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, bare_environment: dict[str, str]) -> dict[str, str]:
+    """Of driver and workers alike: this environment's Python, a new home, and nothing of this project on the path."""
+    folder = tmp_path_factory.mktemp("environment")
+    return bare_environment | {
+        "HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "PYTHONPATH": str(folder / "nothing"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Cluster]:
+    running = Cluster(tmp_path_factory.mktemp("cluster"), environment)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More colors than the cells of a search, so that the workers also refine."""
+    pixels = photograph(300, 600)
+    pixels[:200] = np.random.default_rng(0).integers(0, 256, (200, 600, 3))
+    path = tmp_path_factory.mktemp("image") / "image.png"
+    Image.fromarray(pixels).save(path, compress_level=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def local_bytes(image: Path, environment: dict[str, str]) -> bytes:
+    """What the same job writes in local mode."""
+    output = image.parent / "local" / "o.png"
+    task = start_task("local[2]", image, output, environment, ["--k=32"])
+    assert task.wait(_PATIENCE) == 0, output.with_suffix(".log").read_text()
+    return output.read_bytes()
+
+
+@pytest.fixture
+def submit(cluster: Cluster, image: Path, environment: dict[str, str]) -> Iterator[Submit]:
+    """Starts tasks on the cluster; what of them still runs at the end of the test is killed."""
+    tasks = []
+
+    def start(output: Path, *arguments: str, **conf: str) -> "subprocess.Popen[str]":
+        tasks.append(start_task(cluster.master, image, output, environment, ["--k=32", *arguments], conf))
+        return tasks[-1]
+
+    yield start
+    for task in tasks:
+        task.kill()
+        task.wait()
+
+
+def _executors(cluster: Cluster) -> dict[int, psutil.Process]:
+    """By the worker's number: its executor's JVM, once that has a Python that runs tasks."""
+    found = {}
+    for number, worker in enumerate(cluster.workers):
+        for process in _descendants(worker):
+            # PySpark's daemon, and a process that it forked to run tasks.
+            if "CoarseGrainedExecutorBackend" in " ".join(_command(process)) and len(_descendants(process)) >= 2:
+                found[number] = process
+    return found
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _option(process: psutil.Process, name: str) -> str:
+    command = _command(process)
+    return command[command.index(name) + 1]
+
+
+def test_a_cluster_gives_the_bytes_of_local_mode_and_gets_the_package_from_the_job(
+    cluster: Cluster, submit: Submit, local_bytes: bytes, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The workers could not import the package before; the job leaves it unpacked in their cache."""
+    alone = subprocess.run(["python3", "-c", "import numpy, colorquant"], env=environment, cwd=cluster.folder)
+    assert alone.returncode != 0
+    output = tmp_path / "o.png"
+    task = submit(output, "--partitions=3")
+    assert task.wait(_PATIENCE) == 0, output.with_suffix(".log").read_text()
+    assert output.read_bytes() == local_bytes
+    record = CompressionResult.read(output.with_suffix(".json"))
+    assert record.spark["master"] == cluster.master
+    (unpacked,) = Path(environment["XDG_CACHE_HOME"], "colorquant").glob("*/package/colorquant/spark.py")
+    logs = cluster.folder.glob(f"worker*/{record.spark['application_id']}/*/stderr")
+    assert {log.parts[-4] for log in logs} == {"worker0", "worker1"}
+
+
+def test_a_worker_that_is_killed_costs_time_and_changes_no_byte(
+    cluster: Cluster, submit: Submit, local_bytes: bytes, tmp_path: Path
+) -> None:
+    """SIGKILL to a worker, its executor and its Python while the job is at work on both; by ids, it was this job's."""
+    output = tmp_path / "o.png"
+    task = submit(output, "--partitions=4")
+    _wait(lambda: len(_executors(cluster)) == 2 or task.poll() is not None, "executors at work on both workers")
+    lost = _executors(cluster)[0]
+    application, executor = _option(lost, "--app-id"), _option(lost, "--executor-id")
+    _kill_tree(cluster.workers[0])
+    assert not output.exists()
+    assert task.wait(_PATIENCE) == 0, output.with_suffix(".log").read_text()
+    assert CompressionResult.read(output.with_suffix(".json")).spark["application_id"] == application
+    assert f"Lost executor {executor} " in output.with_suffix(".log").read_text()
+    assert output.read_bytes() == local_bytes
+    cluster.workers[0] = cluster.start_worker(0)
+
+
+def test_a_killed_driver_leaves_nothing_half_written_and_the_retry_succeeds(
+    cluster: Cluster, submit: Submit, local_bytes: bytes, tmp_path: Path
+) -> None:
+    output = tmp_path / "out" / "o.png"
+    task = submit(output)
+    _wait(lambda: _executors(cluster) or task.poll() is not None, "executors at work")
+    executors = _executors(cluster).values()
+    (jvm,) = psutil.Process(task.pid).children()
+    drivers = [child for child in jvm.children() if "compress_image.py" in " ".join(_command(child))]
+    assert len(drivers) == 1
+    drivers[0].kill()
+    assert task.wait(_PATIENCE) not in (0, 2, 65)
+    assert psutil.wait_procs(executors, timeout=_PATIENCE)[1] == []
+    assert sorted(path.name for path in output.parent.iterdir()) == ["o.failure", "o.log"]
+    assert JobFailure.read(output.with_suffix(".failure")).retryable
+    again = submit(output)
+    assert again.wait(_PATIENCE) == 0, output.with_suffix(".log").read_text()
+    assert output.read_bytes() == local_bytes
+
+
+def test_a_worker_without_numpy_and_numba_is_named(submit: Submit, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    output = tmp_path / "o.png"
+    task = submit(output, **{"spark.pyspark.python": str(python), "spark.pyspark.driver.python": sys.executable})
+    assert task.wait(_PATIENCE) not in (0, 2, 65)
+    reason = JobFailure.read(output.with_suffix(".failure")).reason
+    assert f"{python}, has no numpy and no numba. Install the packages of this project's requirements.txt" in reason
