@@ -61,7 +61,7 @@ class ColorSpace:
             pixels[top : top + rows] = self._converted(samples[top : top + rows])
         return pixels
 
-    def _converted(self, samples: Samples) -> Samples:
+    def _converted(self, samples: Samples, exact: bool = False) -> Samples:
         """Some rows (h, w, 1, 3 or 4) to sRGB (h, w, 3)."""
         mode = {1: "L", 3: "RGB", 4: "CMYK"}[samples.shape[2]]
         if self.gamma is not None and mode != "CMYK":
@@ -69,10 +69,10 @@ class ColorSpace:
         image = Image.fromarray(samples[..., 0] if mode == "L" else samples, mode)
         if self.profile is None:
             return np.asarray(image.convert("RGB"))
-        converted = ImageCms.applyTransform(image, self._transform(mode))
+        converted = ImageCms.applyTransform(image, self._transform(mode, exact))
         return np.asarray(converted)
 
-    def _transform(self, mode: str) -> ImageCms.ImageCmsTransform:
+    def _transform(self, mode: str, exact: bool) -> ImageCms.ImageCmsTransform:
         try:
             return ImageCms.buildTransform(
                 self._opened_profile,
@@ -80,7 +80,7 @@ class ColorSpace:
                 mode,
                 "RGB",
                 renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if exact else 0),
             )
         except ImageCms.PyCMSError as error:
             raise UnknownColorSpace(f"its color profile is not one of {mode} samples") from error
@@ -98,7 +98,9 @@ class ColorSpace:
         levels = np.arange(256, dtype=np.uint8)
         # Grey with a profile for RGB is what programs write that turn a color image grey and keep its profile.
         rgb = self.profile is not None and self._opened_profile.profile.xcolor_space.strip() == "RGB"
-        table = self._converted(np.repeat(levels[:, None, None], 3 if rgb else 1, axis=2))[:, 0]
+        grey = np.repeat(levels[:, None, None], 3 if rgb else 1, axis=2)
+        # LittleCMS' shortcut is up to 10 levels off for dark grey; for RGB and CMYK colors at most 1 and 2.
+        table = np.array(self._converted(grey, exact=True)[:, 0])
         if _difference(table, levels[:, None]) <= _SAME:
             table = np.repeat(levels[:, None], 3, axis=1)
         if _difference(table, table[:, 1:2]) <= _NEUTRAL:

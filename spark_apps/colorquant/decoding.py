@@ -74,8 +74,7 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
             orientation = 1 if image.format == "TIFF" else _tagged_orientation(image)
             decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
             color, alpha = decode_samples(image, content)
-        if flaw := integrity.flaw(image.format or "", content, image.mode):
-            raise Undecodable(f"is truncated or damaged ({flaw}); copy it again or save it again.")
+            integrity.check(image.format or "", content, image.mode)
     if alpha is not None and alpha.min() < 255:
         raise Undecodable("has transparent pixels, which are not supported; flatten it onto a background color.")
     with _damage_as_undecodable():

@@ -2,6 +2,10 @@ import errno
 import hashlib
 import io
 import os
+import socket
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ from PIL import Image, ImageOps
 from colorquant import decoding
 from colorquant.images import UnsupportedImage, decode_png, read_image
 
+PACKAGE = Path(__file__).parents[2] / "spark_apps"
 PHOTOS = sorted((Path(__file__).parents[2] / "include" / "images").glob("*.[pj][np]g"))
 
 
@@ -173,19 +178,54 @@ def test_pillows_own_pixel_limit_does_not_interfere_and_is_restored(
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
-def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+def test_what_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
-    for path in (tmp_path / "none.png", tmp_path / "folder.png", write(tmp_path, b"x") / "under-a-file.png", "a\0b"):
-        with pytest.raises(UnsupportedImage):
+    (tmp_path / "nowhere.png").symlink_to("gone.png")
+    (tmp_path / "circle.png").symlink_to("circle.png")
+    under = write(tmp_path, b"x") / "under-a-file.png"
+    names = ("none.png", "folder.png", "nowhere.png", "circle.png", "n" * 300 + ".png")
+    for path in (*(tmp_path / name for name in names), under, "a\0b"):
+        with pytest.raises(UnsupportedImage, match=r"\.$"):
             read_image(path)
 
 
-def test_a_fifo_is_never_opened(tmp_path: Path) -> None:
-    """Opening it would block for ever."""
-    fifo = tmp_path / "fifo.png"
-    os.mkfifo(fifo)
+@pytest.mark.parametrize("kind", ["fifo", "device", "socket"])
+def test_a_fifo_or_device_is_never_opened(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a FIFO would block for ever, and reading a device may do anything."""
+    path = tmp_path / "image.png"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            monkeypatch.chdir(tmp_path)  # The path of a socket must be short.
+            server.bind("image.png")
+
+    def must_not_open(*_: object, **__: object) -> None:
+        raise AssertionError("opened")
+
+    for opener in ("builtins.open", "io.open", "os.open"):
+        monkeypatch.setattr(opener, must_not_open)
     with pytest.raises(UnsupportedImage, match="not a regular file"):
-        read_image(fifo)
+        read_image(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become another user, and it may read everything")
+def test_a_file_without_read_permission_is_refused(tmp_path: Path) -> None:
+    code = """
+import sys; sys.path.insert(0, sys.argv[1])
+import os; from colorquant.images import UnsupportedImage, read_image
+os.setuid(65534)
+try: read_image(sys.argv[2])
+except UnsupportedImage as error: print(error)"""
+    with tempfile.TemporaryDirectory() as folder:  # Not below tmp_path, which only its owner may enter.
+        os.chmod(folder, 0o755)
+        path = write(Path(folder), OPAQUE["png"])
+        path.chmod(0)
+        command = [sys.executable, "-c", code, str(PACKAGE), str(path)]
+        run = subprocess.run(command, capture_output=True, text=True)
+    assert "cannot be read: Permission denied" in run.stdout, run.stderr
 
 
 @pytest.mark.parametrize(
