@@ -19,7 +19,7 @@ export IMAGES KS OUTPUT SETTINGS PYTHON IOKM LARGE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test bench check format lock clean
+.PHONY: help setup setup-dev run ui up down test bench check format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,12 @@ run: setup ## compress the images through Airflow and Spark, and report; IMAGES=
 
 ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m orchestration.ui --port "$(PORT)"
+
+up: ## Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
+	@scripts/compose_up.sh
+
+down: ## stop those containers; all data is kept
+	@docker compose down
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)

@@ -1,6 +1,7 @@
 """A class-data archive for Spark's JVM: classes as they are in memory after loading, mapped instead of loaded anew.
 
-The first job that finds none leaves one at its end, beside the environment; later ones start with it. It is named after
+The first job that finds none leaves one at its end, beside the environment or, where that is read-only, in the user's
+cache folder; later ones start with it. It is named after
 Java, Spark and the JVM's options, so that a change of any makes a new one. Nothing depends on it: without one, or
 with one that the JVM rejects, a job only takes longer.
 """
@@ -45,6 +46,7 @@ def class_archive(java_options: str) -> Iterator[str]:
 def _made_alone(archive: Path) -> Iterator[Path | None]:
     """A path to write to, or None where another process is writing or nobody can."""
     try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
         lock = open(archive.with_name("spark-classes.lock"), "w")
     except OSError:
         yield None
@@ -66,7 +68,7 @@ def _made_alone(archive: Path) -> Iterator[Path | None]:
 def _path(java_options: str) -> Path | None:
     """Where this environment's archive is or will be; None where it cannot be told which Java or Spark will run."""
     java = shutil.which(os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java")
-    folder = Path(sys.prefix).resolve()
+    folder = _folder()
     spark = spark_home()
     # A path with a space would be two options.
     if java is None or spark is None or " " in str(folder):
@@ -76,6 +78,13 @@ def _path(java_options: str) -> Path | None:
         status = path.stat()
         facts += [str(path), status.st_size, status.st_mtime_ns]
     return folder / f"spark-classes-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.jsa"
+
+
+def _folder() -> Path:
+    environment = Path(sys.prefix).resolve()
+    if os.access(environment, os.W_OK):
+        return environment
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()).resolve()
 
 
 def spark_home() -> Path | None:

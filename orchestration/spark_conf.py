@@ -1,6 +1,25 @@
-"""Spark settings of every compression job, wherever it runs. The master comes from the Airflow connection."""
+"""Spark settings of every compression job. The master comes from the Airflow connection.
 
+The environment variable COMPRESSION_SPARK_CONF, a JSON object, adds to them or changes them for one deployment. They
+go on spark-submit's command line, which every user of the machine sees: a secret belongs to Spark's own
+configuration files.
+"""
+
+import json
+import os
 from pathlib import Path
+
+
+def _of_this_deployment() -> dict[str, str]:
+    text = os.environ.get("COMPRESSION_SPARK_CONF", "").strip() or "{}"
+    try:
+        conf = json.loads(text)
+        return {str(name): str(value) for name, value in conf.items()}
+    except (ValueError, AttributeError):
+        raise ValueError(
+            f'COMPRESSION_SPARK_CONF={text!r} is no JSON object of Spark settings like {{"spark.cores.max": "4"}}'
+        ) from None
+
 
 _LOG4J = (Path(__file__).resolve().parent.parent / "spark_apps" / "log4j2.properties").as_uri()
 
@@ -16,4 +35,4 @@ SPARK_CONF = {
     "spark.driver.memory": "1g",
     # On a standalone cluster an application otherwise takes every core, and all others wait for its end.
     "spark.cores.max": "2",
-}
+} | _of_this_deployment()

@@ -1,0 +1,41 @@
+# The one image of docker-compose.yaml, for Airflow and Spark alike: driver and workers must have the same Python and
+# packages. To pin the base to a digest: PYTHON_IMAGE=python@sha256:... in .env.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# hadolint ignore=DL3006
+FROM ${PYTHON_IMAGE} AS packages
+WORKDIR /build
+COPY constraints.txt requirements.txt requirements-deploy.txt ./
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check -r requirements-deploy.txt
+
+# hadolint ignore=DL3006
+FROM ${PYTHON_IMAGE}
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# No versions here: Debian removes a package's old version when it mends it. The release is pinned by the base image.
+# hadolint ignore=DL3008
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless tini \
+ && rm -rf /var/lib/apt/lists/*
+
+# Spark needs a user with a name. It is the one that owns the mounted folders: see AIRFLOW_UID in .env.
+ARG AIRFLOW_UID=50000
+ARG AIRFLOW_GID=50000
+RUN { getent group "$AIRFLOW_GID" || groupadd --gid "$AIRFLOW_GID" airflow; } \
+ && useradd --no-log-init --uid "$AIRFLOW_UID" --gid "$AIRFLOW_GID" --create-home airflow \
+ && install -d -o "$AIRFLOW_UID" -g "$AIRFLOW_GID" /opt/airflow /opt/airflow/logs /var/lib/spark /var/cache/kmeans \
+ && touch /opt/airflow/airflow.cfg
+
+COPY --from=packages /opt/venv /opt/venv
+COPY . /opt/kmeans
+RUN chmod -R a+rX /opt/kmeans && python -m compileall -q /opt/kmeans
+
+ENV PATH=/opt/venv/bin:$PATH \
+    SPARK_HOME=/opt/venv/lib/python3.11/site-packages/pyspark \
+    SPARK_CONF_DIR=/run/kmeans \
+    AIRFLOW_HOME=/opt/airflow \
+    XDG_CACHE_HOME=/var/cache/kmeans \
+    PYTHONUNBUFFERED=1
+USER ${AIRFLOW_UID}
+WORKDIR /opt/kmeans
+ENTRYPOINT ["tini", "--", "/opt/kmeans/deploy/entrypoint.sh"]

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Before the services start: makes or migrates the metadata database, and makes the pool of the Spark jobs.
+set -eu
+airflow db migrate
+# A pool that is there may have been changed by someone.
+airflow pools get spark >/dev/null 2>&1 || airflow pools set spark "$1" "Spark jobs at once"
