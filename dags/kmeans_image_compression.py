@@ -17,6 +17,7 @@ if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPA
 from orchestration import steps  # noqa: E402  (needs the path above)
 from orchestration.assets import REPORT  # noqa: E402
 from orchestration.callbacks import tell_of_failure  # noqa: E402
+from orchestration.links import ReportLink  # noqa: E402
 from orchestration.operators import CompressImageOperator  # noqa: E402
 from orchestration.params import library_params  # noqa: E402
 from orchestration.schedule import RUN_TYPES, nightly  # noqa: E402
@@ -67,8 +68,7 @@ def kmeans_image_compression() -> None:
 
         If it fails: the last line of its log says which parameter or folder to correct. Then trigger the DAG again.
         """
-        context = get_current_context()
-        return steps.plan_run(context["params"], context["run_id"]).submissions()
+        return steps.plan_jobs(get_current_context())
 
     compress_image = CompressImageOperator.partial(
         task_id="compress_image",
@@ -90,15 +90,13 @@ def kmeans_image_compression() -> None:
 
         If it fails: the last line of its log says why; the report names the jobs that failed, and their reasons.
         """
-        context = get_current_context()
-        summary = steps.report_on_run(context["params"], context["run_id"])
-        event = steps.event_of(summary, context["params"])
-        context["outlet_events"][REPORT].extra = event
-        return event
+        return steps.summarize(get_current_context())
 
     jobs = plan_jobs()
     compressed = compress_image.expand_kwargs(jobs)
-    [jobs, compressed] >> summarize()
+    report = summarize()
+    report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
+    [jobs, compressed] >> report
 
 
 kmeans_image_compression()

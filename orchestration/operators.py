@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from colorquant.records import InvalidRecord, JobFailure
 from orchestration.class_archive import class_archive, spark_home
+from orchestration.links import ResultLink
 from orchestration.spark_conf import SHORT_LIVED
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class CompressImageOperator(SparkSubmitOperator):
     """
 
     template_fields = ()
+    operator_extra_links = (ResultLink(),)
 
     def __init__(self, *, failure: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -6,10 +6,12 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from colorquant.plan import MAX_K
 from colorquant.settings import Option, options
 
 _PROJECT = Path(__file__).resolve().parent.parent
-WHAT, QUALITY, RUNNING = "What is compressed, and where to", "Quality", "How the run goes"
+#: Sections of the form. Parameters that have none stand first, in the one that is open.
+QUALITY, RUNNING = "Quality", "How the run goes"
 
 
 def library_params() -> dict[str, Param]:
@@ -19,27 +21,24 @@ def library_params() -> dict[str, Param]:
             os.environ.get("COMPRESSION_IMAGES", str(_PROJECT / "include" / "images")),
             type="string",
             minLength=1,
-            section=WHAT,
             title="Image folder",
             description="Every image in this folder and below it is compressed.",
         ),
         "ks": Param(
             ["4", "16", "64"],
-            type="array",
-            items={"type": ["string", "integer"], "pattern": "^ *[1-9][0-9]* *$"},
-            minItems=1,
-            examples=["2", "4", "8", "16", "32", "64", "128", "256"],
-            section=WHAT,
+            # What is no palette size is refused by the plan, in a sentence; the schema's own would show its pattern.
+            type=["array", "null"],
+            items={"type": ["string", "integer"]},
+            examples=[str(k) for k in range(1, MAX_K + 1)],  # A form's list takes no other values than these.
             title="Palette sizes k",
-            description="How many colors a compressed image may have: whole numbers, 1 to 256. Choose some, or type.",
+            description="How many colors a compressed image may have: each of these makes an output. Type to find one.",
         ),
         "output": Param(
             os.environ.get("COMPRESSION_OUTPUT", str(_PROJECT / "output")),
             type="string",
             minLength=1,
-            section=WHAT,
             title="Output folder",
-            description="Compressed images go to its folder `compressed`, reports to `runs`.",
+            description="Compressed images go to its folder 'compressed', reports to 'runs'.",
         ),
         **{name: Param(default, **_schema(default, option)) for name, (default, option) in options().items()},
         "max_failures": Param(

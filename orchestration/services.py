@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import psutil
 
 from orchestration.api import AirflowApi
@@ -108,7 +109,12 @@ def _join(home: AirflowHome, lock_file: str) -> AirflowApi:
             f"another `make {holder.get('purpose', 'run')}` (process {holder.get('pid')}) is at work in {home.folder}; "
             "wait for its end, or use another checkout"
         )
-    return AirflowApi(holder["port"], home.password())
+    try:
+        return AirflowApi(holder["port"], home.password())
+    except (httpx.HTTPError, OSError) as error:
+        raise ServicesFailed(
+            f"the Airflow of `make ui` (process {holder.get('pid')}) is starting or stopping; try again in a moment"
+        ) from error
 
 
 def _write_holder(lock_file: str, purpose: str, port: int) -> None:

@@ -8,43 +8,66 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from orchestration.assets import REPORT
+
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from colorquant.plan import Plan
     from colorquant.report import Summary
 
+#: What the tasks tell of a run by XCom: ``{"folder": ...}`` or ``{"refused": why}``; the totals of its report.
+PLANNED, REPORTED = "image_compression_planned", "image_compression_reported"
 
-def plan_run(params: Mapping[str, Any], run_id: str) -> "Plan":
-    """List the images, make the jobs and write the plan.
+
+def plan_jobs(context: "Context") -> list[dict[str, Any]]:
+    """List the images, make the jobs, write the plan; return what differs between the pending jobs' spark-submits.
 
     Raises
     ------
     AirflowFailException
         For a wrong parameter: the message says which, and what to do. A retry would end the same.
     """
+    from colorquant.plan import InvalidPlan, run_folder
+    from colorquant.settings import InvalidSetting
+
+    params, run_id = context["params"], context["run_id"]
+    try:
+        plan = _plan(params, run_id)
+    except (InvalidPlan, InvalidSetting) as error:
+        context["ti"].xcom_push(PLANNED, {"refused": str(error)})
+        raise AirflowFailException(str(error)) from None
+    folder = run_folder(params["output"], run_id)
+    plan.write(folder / "plan.json")
+    context["ti"].xcom_push(PLANNED, {"folder": str(folder)})
+    print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
+    return plan.submissions()
+
+
+def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
     from airflow.configuration import conf
 
-    from colorquant import plan as planning
-    from colorquant.settings import InvalidSetting, Settings, options
+    from colorquant.plan import InvalidPlan, plan_run
+    from colorquant.settings import Settings, options
+    from orchestration.params import library_params
 
-    try:
-        plan = planning.plan_run(
-            run_id,
-            params["images"],
-            params["ks"],
-            params["output"],
-            settings=Settings.parse({name: params[name] for name in options()}),
-            max_jobs=conf.getint("core", "max_map_length"),
-            force=params["force"],
-        )
-    except (planning.InvalidPlan, InvalidSetting) as error:
-        raise AirflowFailException(str(error)) from None
-    plan.write(planning.run_folder(params["output"], run_id) / "plan.json")
-    print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
-    return plan
+    known = library_params()
+    # Airflow lets a trigger's conf have more than the parameters: a misspelled one would be passed over.
+    if unknown := sorted(params.keys() - known.keys()):
+        raise InvalidPlan(f"There is no parameter {unknown[0]!r}; there are {', '.join(known)}.")
+    return plan_run(
+        run_id,
+        params["images"],
+        params["ks"],
+        params["output"],
+        settings=Settings.parse({name: params[name] for name in options()}),
+        max_jobs=conf.getint("core", "max_map_length"),
+        force=params["force"],
+    )
 
 
-def report_on_run(params: Mapping[str, Any], run_id: str) -> "Summary":
-    """Write the report of the run.
+def summarize(context: "Context") -> dict[str, Any]:
+    """Write the report of the run; return its totals, which are also those of the asset's event.
 
     Raises
     ------
@@ -54,27 +77,28 @@ def report_on_run(params: Mapping[str, Any], run_id: str) -> "Summary":
     from colorquant.plan import Plan, run_folder
     from colorquant.report import summarize_run
 
-    folder = run_folder(params["output"], run_id)
+    params = context["params"]
+    folder = run_folder(params["output"], context["run_id"])
+    page = folder / "summary.html"
     try:
         plan = Plan.read(folder / "plan.json")
     except FileNotFoundError:
         raise AirflowFailException("There is no plan to report on: see the log of plan_jobs.") from None
     summary = summarize_run(plan, folder)
-    print(f"Report: {folder / 'summary.html'}\n{summary.table()}")
+    print(f"Report: {page}\n{summary.table()}")
+    reported = {"report": str(page), **_totals(summary)}
+    context["ti"].xcom_push(REPORTED, reported)
     if summary.totals.failed > params["max_failures"]:
         raise AirflowFailException(
-            f"{summary.totals.failed} of {len(plan.jobs)} jobs failed, and max_failures is "
-            f"{params['max_failures']}. The report is written: {folder / 'summary.html'}"
+            f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
+            f"{params['max_failures']}. The report is written: {page}"
         )
-    return summary
+    context["outlet_events"][REPORT].extra = reported
+    return reported
 
 
-def event_of(summary: "Summary", params: Mapping[str, Any]) -> dict[str, Any]:
-    """What the asset's event says of a report: where it is, and its totals without those by k."""
+def _totals(summary: "Summary") -> dict[str, Any]:
+    """The totals without those of each k: an event is a message, and the report has them."""
     import dataclasses
 
-    from colorquant.plan import run_folder
-
-    totals = dataclasses.asdict(summary.totals)
-    del totals["by_k"]
-    return {"report": str(run_folder(params["output"], summary.run_id) / "summary.html"), **totals}
+    return {name: value for name, value in dataclasses.asdict(summary.totals).items() if name != "by_k"}

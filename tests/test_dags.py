@@ -148,11 +148,10 @@ def test_every_task_is_retried_after_a_while_and_cannot_hang_for_ever(loaded: di
         assert task["timeout"], name
 
 
-def test_every_parameter_has_a_title_a_section_and_help(loaded: dict[str, Any]) -> None:
+def test_every_parameter_has_a_title_and_help(loaded: dict[str, Any]) -> None:
     for dag in loaded["dags"].values():
         for name, parameter in dag["params"].items():
             assert parameter["schema"].get("title"), name
-            assert parameter["schema"].get("section"), name
             assert parameter["description"], name
 
 

@@ -1,0 +1,116 @@
+"""The web application of the plugin: who may see a run's DAG may see its report, its images and nothing else."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from orchestration.links import run_path
+from orchestration.web import files
+from orchestration.web.pages import page
+from orchestration.web.runs import NoSuchPage, Run, find_run, recent_runs
+
+_RUNS_A_PAGE, _IMAGES_A_PAGE = 50, 200
+_POLICY = (
+    "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; frame-src 'self'; "
+    "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+)
+
+app = FastAPI(title="Image compression", docs_url=None, redoc_url=None, openapi_url=None)
+app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+
+
+@app.middleware("http")
+async def _protect(request: Request, call_next: Any) -> Response:
+    """A browser takes nothing for what it is not, loads nothing from elsewhere, and shows it in no foreign frame."""
+    response = await call_next(request)
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+@app.exception_handler(NoSuchPage)
+async def _not_found(request: Request, error: NoSuchPage) -> HTMLResponse:
+    return HTMLResponse(page("missing", reason=str(error)), status_code=404)
+
+
+def _readable_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
+    return find_run(session, dag_id, run_id)
+
+
+# The check of the right comes first: who may not read the DAG is not told which runs there are.
+_MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+RunDep = Annotated[Run, Depends(_readable_run)]
+PageNumber = Annotated[int, Query(ge=1, le=10_000)]
+runs = "/runs/{dag_id}/{run_id}"
+
+
+@app.get("/", response_class=HTMLResponse)
+def list_runs(user: GetUserDep, session: SessionDep, page_number: PageNumber = 1) -> str:
+    """The runs of the DAGs that the user may read, the newest first."""
+    readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    found = recent_runs(session, readable, (page_number - 1) * _RUNS_A_PAGE, _RUNS_A_PAGE + 1)
+    return page("runs", runs=found[:_RUNS_A_PAGE], number=page_number, has_more=len(found) > _RUNS_A_PAGE)
+
+
+@app.get(runs, response_class=HTMLResponse, dependencies=[_MAY_READ])
+def show_run(run: RunDep, page_number: PageNumber = 1) -> str:
+    """The run's images."""
+    if run.refused:
+        return page("run", run=run, images=[], number=1, pages=1)
+    names = list(enumerate(run.images.items(), start=1))
+    shown = names[(page_number - 1) * _IMAGES_A_PAGE : page_number * _IMAGES_A_PAGE]
+    return page("run", run=run, images=shown, number=page_number, pages=-(-len(names) // _IMAGES_A_PAGE))
+
+
+@app.get(f"{runs}/report", response_class=HTMLResponse, dependencies=[_MAY_READ])
+def show_report(run: RunDep) -> str:
+    """The run's report, in a frame below the way back."""
+    if not run.has_report:
+        raise NoSuchPage("The report of this run is not written: the task summarize does that at the run's end.")
+    return page("report", run=run, source=f"files/{files.inside_output(run, run.folder / 'summary.html')}")
+
+
+@app.get(f"{runs}/files/{{path:path}}", dependencies=[_MAY_READ])
+def send_file(run: RunDep, path: str) -> Response:
+    """A file of the report, or an output that the report links to."""
+    return files.send(files.of_report(run, path))
+
+
+@app.get(f"{runs}/images/{{number}}", response_class=HTMLResponse, dependencies=[_MAY_READ])
+def show_image(run: RunDep, number: int, k: int | None = None) -> str:
+    """An image: the original beside each k."""
+    rows = run.rows_of(number)
+    shown = [row for row in rows if not row.failed]
+    chosen = next((row for row in shown if row.k == k), shown[-1] if shown else None)
+    return page("image", run=run, number=number, count=len(run.images), rows=rows, chosen=chosen)
+
+
+@app.get(f"{runs}/images/{{number}}/original", dependencies=[_MAY_READ])
+def send_original(run: RunDep, number: int, download: bool = False) -> Response:
+    """The original, as it was when the run was planned."""
+    return files.send_original(run.jobs_of(number)[0], download)
+
+
+@app.get(f"{runs}/images/{{number}}/outputs/{{k}}", dependencies=[_MAY_READ])
+def send_output(run: RunDep, number: int, k: int, download: bool = False) -> Response:
+    """The output at one k."""
+    job = next((job for job in run.jobs_of(number) if job.k == k), None)
+    if job is None:
+        raise NoSuchPage(f"This run has no k = {k}.")
+    return files.send(Path(job.output), f"{Path(job.name).stem}_k{k}{Path(job.output).suffix}" if download else None)
+
+
+@app.get(f"{runs}/jobs/{{map_index}}", dependencies=[_MAY_READ])
+def find_job(run: RunDep, map_index: int) -> RedirectResponse:
+    """From a mapped task instance to its image."""
+    job = run.pending_job(map_index)
+    return RedirectResponse(f"{run_path(run.dag_id, run.run_id)}/images/{run.number_of(job)}?k={job.k}")

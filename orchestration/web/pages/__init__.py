@@ -1,0 +1,27 @@
+"""The pages' templates: names and reasons are escaped wherever they stand."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from colorquant.report.text import byte_size, printable
+from orchestration.links import PREFIX, base_path, run_path
+
+_environment = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters |= {"size": byte_size, "name": printable}
+_environment.globals["run_path"] = run_path
+
+
+def page(name: str, **values: Any) -> str:
+    """The text of the page ``<name>.html.j2``."""
+    home = base_path() + PREFIX
+    run = values.get("run")
+    own = run_path(run.dag_id, run.run_id) if run else ""
+    return _environment.get_template(f"{name}.html.j2").render(home=home, own=own, **values)
