@@ -3,6 +3,7 @@
 VENV ?= .venv
 IMAGES ?=
 KS ?=
+TARGET ?=
 OUTPUT ?=
 SEED ?=
 SETTINGS ?=
@@ -15,7 +16,7 @@ LARGE ?=
 
 BIN := $(VENV)/bin
 # Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
-export IMAGES KS OUTPUT SETTINGS PYTHON IOKM LARGE
+export IMAGES KS TARGET OUTPUT SETTINGS PYTHON IOKM LARGE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -30,8 +31,8 @@ setup: ## make the environment: virtual environment, locked packages, Java
 setup-dev: ## the same, with what checks and tests need
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
-run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
-	@"$(BIN)/python" -m orchestration.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") \
+run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
+	@"$(BIN)/python" -m orchestration.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") \
 		$(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from colorquant.plan import MAX_K
+from colorquant.plan import AUTO, MAX_K
 from colorquant.settings import Option, options
 
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -29,9 +29,10 @@ def library_params() -> dict[str, Param]:
             # What is no palette size is refused by the plan, in a sentence; the schema's own would show its pattern.
             type=["array", "null"],
             items={"type": ["string", "integer"]},
-            examples=[str(k) for k in range(1, MAX_K + 1)],  # A form's list takes no other values than these.
+            examples=[AUTO, *(str(k) for k in range(1, MAX_K + 1))],  # A form's list takes no other values than these.
             title="Palette sizes k",
-            description="How many colors a compressed image may have: each of these makes an output. Type to find one.",
+            description="How many colors a compressed image may have: each of these makes an output. Type to find one. "
+            "'auto' alone finds the fewest that reach the quality target.",
         ),
         "output": Param(
             os.environ.get("COMPRESSION_OUTPUT", str(_PROJECT / "output")),
@@ -39,6 +40,14 @@ def library_params() -> dict[str, Param]:
             minLength=1,
             title="Output folder",
             description="Compressed images go to its folder 'compressed', reports to 'runs'.",
+        ),
+        "target": Param(
+            None,
+            type=["string", "null"],
+            section=QUALITY,
+            title="Quality target",
+            description="For each image the smallest k that reaches it is chosen: 'ssim=0.95', 'psnr=38'. Without one, "
+            "the knee of quality against bytes is.",
         ),
         **{name: Param(default, **_schema(default, option)) for name, (default, option) in options().items()},
         "max_failures": Param(

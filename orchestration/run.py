@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from colorquant.jobs import Job
-from colorquant.plan import InvalidPlan, Plan, parse_ks, run_folder
+from colorquant.plan import AUTO, InvalidPlan, Plan, parse_ks, parse_target, run_folder
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
 from colorquant.settings import InvalidSetting, Settings
 from orchestration.api import AirflowApi
@@ -53,6 +53,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--images", default=str(PROJECT / "include" / "images"))
     parser.add_argument("--ks", default="4 16 64")
+    parser.add_argument("--target", default="")
     parser.add_argument("--output", default=str(PROJECT / "output"))
     parser.add_argument("--seed", default="0")
     parser.add_argument("--settings", default="", help='other settings, as "name=value name=value"')
@@ -63,6 +64,7 @@ def _parse() -> argparse.Namespace:
     arguments.output = str(Path(arguments.output).expanduser().absolute())
     try:
         arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
+        arguments.target = parse_target(arguments.target, arguments.ks) or ""
         if not Path(arguments.images).is_dir():
             raise InvalidPlan(f"IMAGES={arguments.images} is no folder")
         arguments.settings = _settings(arguments.settings, arguments.seed)
@@ -84,7 +86,8 @@ def _settings(text: str, seed: str) -> Settings:
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "images": arguments.images,
-        "ks": [str(k) for k in arguments.ks],
+        "ks": [str(k) for k in arguments.ks] or [AUTO],
+        "target": arguments.target,
         "output": arguments.output,
         "max_failures": arguments.max_failures,
         "force": arguments.force,
@@ -117,7 +120,8 @@ def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
 def _print_plan(plan: Plan) -> None:
     pending = plan.pending()
     images = len({job.name for job in plan.jobs})
-    print(f"{images} images x {len(plan.ks)} k = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
+    sizes = f"{len(plan.ks)} k" if plan.ks else f"the least k for {plan.target}"
+    print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
     if plan.ignored:
         print(
             f"Ignored, not named as images are: {', '.join(plan.ignored[:5])}{' ...' if len(plan.ignored) > 5 else ''}"
@@ -136,7 +140,8 @@ def _outcome(job: Job) -> str:
         except (OSError, InvalidRecord):
             return f"{job.label}  FAILED, and left no reason: see its task's log"
     psnr = "lossless" if result.psnr_db is None else f"{result.psnr_db:.2f} dB"
-    return f"{job.label}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
+    found = f"  k={result.k}" if job.k is None else ""
+    return f"{job.label}{found}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
 
 
 def _report(folder: Path, state: str, home: AirflowHome) -> int:

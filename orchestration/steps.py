@@ -63,6 +63,7 @@ def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
         settings=Settings.parse({name: params[name] for name in options()}),
         max_jobs=conf.getint("core", "max_map_length"),
         force=params["force"],
+        target=params["target"] or "",
     )
 
 

@@ -21,6 +21,7 @@ from colorquant.jobs import Job
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
+from colorquant.target import InvalidTarget, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,7 @@ def _compress(job: Job, partitions: int | None) -> CompressionResult:
 
     return compress_image(
         job.image,
-        job.k,
+        Target.parse(job.target) if job.target else cast(int, job.k),
         job.output,
         job.result,
         job.settings,
@@ -112,7 +113,9 @@ class _Promised(Generic[T]):
 def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--image", required=True, help="the image file; it is only read")
-    parser.add_argument("--k", required=True, type=_whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
+    palette = parser.add_mutually_exclusive_group(required=True)
+    palette.add_argument("--k", type=_whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
+    palette.add_argument("--target", type=_target, help="find the smallest palette of a quality, for example ssim=0.95")
     parser.add_argument("--output", required=True, help="the indexed PNG to write")
     parser.add_argument("--result", required=True, help="the JSON record to write, after the output")
     parser.add_argument("--failure", help="a JSON file for the reason, where there is no result")
@@ -126,6 +129,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
         name=Path(arguments.image).name,
         image_sha256=arguments.image_sha256,
         k=arguments.k,
+        target=arguments.target,
         settings=settings.of_arguments(arguments),
         output=arguments.output,
         result=arguments.result,
@@ -138,6 +142,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"compress_image.py: {message}", file=sys.stderr)
         sys.exit(EXIT_WRONG_ARGUMENTS)
+
+
+def _target(text: str) -> str:
+    try:
+        return str(Target.parse(text))
+    except InvalidTarget as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _whole(least: int, most: int):  # type: ignore[no-untyped-def]

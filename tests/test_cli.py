@@ -1,6 +1,7 @@
 """``python -m colorquant``: files and folders in, a folder of outputs, and what is refused."""
 
 import contextlib
+import math
 import os
 import pty
 import subprocess
@@ -52,7 +53,7 @@ def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
         compress_in_process([part.replace("=j.", f"={tmp_path}/j.") for part in job])
         assert (tmp_path / "small" / output).read_bytes() == (tmp_path / "j.png").read_bytes()
         record = CompressionResult.read(tmp_path / "j.json")
-        assert f"{record.colors_used} colors" in run.stdout and f"ratio {record.compression_ratio:.2f}" in run.stdout
+        assert f"k = {record.k}" in run.stdout and f"ratio {record.compression_ratio:.2f}" in run.stdout
     assert "2 of 2 images compressed" in run.stdout
 
 
@@ -162,3 +163,25 @@ def test_a_terminal_gets_a_progress_bar_unless_quiet(photographs: Path, tmp_path
     printed = run.communicate(timeout=300)[0]
     assert run.returncode == 0
     assert (b"0/2" in shown, b"2 of 2 images" in printed) == (not quiet, not quiet)
+
+
+def test_a_quality_is_reached_by_the_fewest_colors(command: Command, photographs: Path, tmp_path: Path) -> None:
+    """The bytes are those of the k that trying all finds."""
+    image = photographs / "one.png"
+    records = {}
+    for k in range(2, 32):
+        compress_in_process([f"--image={image}", f"--k={k}", f"--output={tmp_path}/{k}.png", f"--result={tmp_path}/r"])
+        records[k] = CompressionResult.read(tmp_path / "r")
+    quality = math.floor(records[24].ssim * 10_000) / 10_000
+    least = min(k for k, record in records.items() if record.ssim >= quality)
+    run = command(image, "--quality", str(quality), "--output", "q")
+    assert run.returncode == 0, run.stderr
+    assert f"k = {least}," in run.stdout
+    assert (tmp_path / "q" / "one.png").read_bytes() == (tmp_path / f"{least}.png").read_bytes()
+
+
+def test_a_quality_out_of_reach_writes_nothing_and_says_so(command: Command, photographs: Path, tmp_path: Path) -> None:
+    run = command(photographs / "sub folder" / "two.jpg", "--quality", "psnr=99", "--output", "q")
+    assert run.returncode == 65
+    assert "no palette reaches PSNR 99 dB (k = 256 has PSNR" in run.stderr
+    assert not (tmp_path / "q").exists()

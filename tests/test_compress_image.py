@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from colorquant import quantize
+from colorquant.images import read_image
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.plan import plan_run
 from colorquant.records import CompressionResult, JobFailure
@@ -284,3 +285,23 @@ def compress_in_process(arguments: list[str]) -> None:
     job, _ = compress_image._parse(arguments)
     pipeline.compress_image(job.image, job.k, job.output, job.result, job.settings, InProcess, job.image_sha256)
     assert json.loads(Path(job.result).read_text())["k"] == job.k
+
+
+def test_a_search_for_a_target_on_spark_gives_the_bytes_of_its_k_and_is_not_done_twice(
+    image: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    (folder := tmp_path / "images").mkdir()
+    (folder / image.name).write_bytes(image.read_bytes())
+    (job,) = plan_run("run", str(folder), ["auto"], str(tmp_path / "out"), target="psnr=30").jobs
+    run = _submit(bare_environment, *job.arguments(), "--partitions=2")
+    assert run.returncode == 0, run.stderr
+    record = CompressionResult.read(job.result)
+    tried = dict(record.search["tried"])
+    assert record.search["reached"] and record.psnr_db >= 30
+    assert all(value < 30 for k, value in tried.items() if k < record.k)
+    assert math.isclose(tried[record.k], record.psnr_db, rel_tol=1e-12)
+    quantized = quantize(read_image(image).pixels, record.k)
+    assert encode_indexed_png(quantized.palette, quantized.indexes) == Path(job.output).read_bytes()
+    assert job.is_done()
+    (other,) = plan_run("run", str(folder), ["auto"], str(tmp_path / "out"), target="psnr=31").jobs
+    assert not other.is_done()

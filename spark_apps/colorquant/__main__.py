@@ -1,7 +1,7 @@
 """Compress images without Airflow and Spark, to the bytes that a Spark job makes of them.
 
     python -m colorquant cat.jpg --k 16
-    python -m colorquant photos --k 64 --output small
+    python -m colorquant photos --quality 0.95 --output small
 
 Exit codes: 0 all images are compressed; 1 one failed for a reason that may go away; 2 wrong arguments, nothing is done;
 65 one cannot be compressed; 130 stopped by Ctrl-C. What is finished is kept, and the other images are compressed.
@@ -17,6 +17,7 @@ from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult
 from colorquant.report.text import byte_size, printable
+from colorquant.target import InvalidTarget, Target
 
 EXIT_FAILED = 1
 EXIT_WRONG_ARGUMENTS = 2
@@ -48,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, and folders of them")
-    parser.add_argument("--k", required=True, type=_palette_size, help=f"palette size, 1 to {MAX_K}")
+    palette = parser.add_mutually_exclusive_group(required=True)
+    palette.add_argument("--k", type=_palette_size, help=f"palette size, 1 to {MAX_K}")
+    palette.add_argument(
+        "--quality", type=_target, help="find the smallest palette of a quality: 0.95 or ssim=0.95, or psnr=38"
+    )
     parser.add_argument("--output", default="compressed", help="folder of the indexed PNGs (default: compressed)")
     parser.add_argument("--force", action="store_true", help="replace outputs that are there")
     parser.add_argument("--quiet", action="store_true", help="say only what fails")
@@ -60,6 +65,13 @@ def _palette_size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_K:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MAX_K}")
     return int(text)
+
+
+def _target(text: str) -> Target:
+    try:
+        return Target.parse(text)
+    except InvalidTarget as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
@@ -99,7 +111,13 @@ def _compress(task: Task, arguments: argparse.Namespace) -> CompressionResult:
     from colorquant.quantizer import PixelSource
 
     return compress_image(
-        str(task.image), arguments.k, str(task.output), None, settings.of_arguments(arguments), PixelSource
+        str(task.image),
+        arguments.quality or arguments.k,
+        str(task.output),
+        None,
+        settings.of_arguments(arguments),
+        PixelSource,
+        must_reach=True,
     )
 
 
@@ -108,7 +126,7 @@ def _line(task: Task, record: CompressionResult) -> str:
     sizes = f"{byte_size(record.original_bytes)} to {byte_size(record.compressed_bytes)}"
     larger = ", LARGER than the original" if record.compression_ratio < 1 else ""
     return (
-        f"{printable(str(task.image))} -> {printable(str(task.output))}: {record.colors_used} colors, {sizes} "
+        f"{printable(str(task.image))} -> {printable(str(task.output))}: k = {record.k}, {sizes} "
         f"(ratio {record.compression_ratio:.2f}{larger}), {quality}"
     )
 

@@ -1,4 +1,4 @@
-"""A job: one image at one palette size, and whether it is done. Standard library only.
+"""A job: one image at one palette size, or at a quality target, and whether it is done. Standard library only.
 
 A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, nor touch a file at import time.
 """
@@ -12,7 +12,7 @@ from colorquant.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One image at one palette size.
+    """One image at one palette size ``k``, or, where that is None, at the smallest that reaches ``target``.
 
     ``image`` is the file's path, ``name`` what people call it: its path below the input folder.
     ``output`` and ``result`` hold the input's hash and the settings in their path, so they never change once they
@@ -22,22 +22,23 @@ class Job:
     image: str
     name: str
     image_sha256: str | None
-    k: int
+    k: int | None
     settings: Settings
     output: str
     result: str
     failure: str
+    target: str | None = None
 
     @property
     def label(self) -> str:
         """What the job is called in Airflow's and Spark's UI, for example ``astronaut.png k=16``."""
-        return f"{self.name} k={self.k}"
+        return f"{self.name} {self.target}" if self.k is None else f"{self.name} k={self.k}"
 
     def arguments(self) -> list[str]:
         """Command line of ``compress_image.py``; ``--name=value``, because a value may begin with a dash."""
         arguments = [
             f"--image={self.image}",
-            f"--k={self.k}",
+            f"--target={self.target}" if self.k is None else f"--k={self.k}",
             f"--output={self.output}",
             f"--result={self.result}",
             f"--failure={self.failure}",
@@ -52,10 +53,16 @@ class Job:
         try:
             result = CompressionResult.read(self.result)
             return (
-                result.k == self.k
+                self.is_answered_by(result)
                 and Settings.of_record(result.settings, result.seed) == self.settings
                 and result.image_sha256 == self.image_sha256
                 and result.output_sha256 == sha256_of(self.output)
             )
         except (OSError, InvalidRecord):
             return False
+
+    def is_answered_by(self, result: CompressionResult) -> bool:
+        """Whether a result is at this job's k, or has searched for its target."""
+        if self.k is not None:
+            return result.k == self.k
+        return isinstance(result.search, dict) and result.search.get("target") == self.target

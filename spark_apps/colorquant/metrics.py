@@ -101,6 +101,14 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     return math.fsum(tile_sums) / (rows * columns * _CHANNELS)
 
 
+def quality(measure: str, reference: Pixels, decoded: Pixels) -> float:
+    """The value of a measure of ``target.MEASURES``, by its name there; infinite where a PSNR has no bound."""
+    if measure == "ssim":
+        return structural_similarity(reference, decoded)
+    psnr = psnr_db(mean_squared_error(reference, decoded))
+    return math.inf if psnr is None else psnr
+
+
 def count_colors(pixels: Pixels) -> int:
     """Number of distinct RGB colors in ``pixels``, uint8 (H, W, 3)."""
     seen = np.zeros(1 << 24, dtype=bool)

@@ -1,6 +1,7 @@
 """The way of one image: decode, histogram, search and refinement, remap, encode, measure, commit."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from colorquant.quantizer import ColorSource, Solution, solve
 from colorquant.rate_aware import RateModel
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
+from colorquant.target import MOST_K, Search, Target, smallest_k
 
 
 class Source(ColorSource, Protocol):
@@ -52,14 +54,15 @@ class Stopwatch:
 
 def compress_image(
     image: str,
-    k: int,
+    k: int | Target,
     output: str,
     result: str | None,
     settings: Settings,
     distribute: Callable[[np.ndarray], Source],
     expected_sha256: str | None = None,
+    must_reach: bool = False,
 ) -> CompressionResult:
-    """Compress one image at one palette size, and commit the output and its record.
+    """Compress one image at one palette size, or at the smallest that reaches a target, and commit output and record.
 
     Parameters
     ----------
@@ -68,6 +71,7 @@ def compress_image(
         without a path no record is written.
     distribute : makes the source of pixels uint8 (H, W, 3); called after the image is found to be good.
     expected_sha256 : hash of the file that was planned.
+    must_reach : refuse the image where no palette reaches the target; else its output has the largest palette then.
 
     Raises
     ------
@@ -84,6 +88,12 @@ def compress_image(
         source = distribute(decoded.pixels)
         unique_colors = source.unique_colors
     with clock("kmeans"):
+        found = None
+        if isinstance(k, Target):
+            target, search = k, _search(k, decoded.pixels, source, settings)
+            if must_reach and not search.reached:
+                raise UnsupportedImage(_out_of_reach(image, target, search))
+            k, found = search.k, _found(target, search)
         solution = solve(source, k, settings.seed, settings.color_space)
     with clock("remap"):
         indexes = source.remap(solution.palette, solution.rate_model(settings.rate, decoded.pixels.shape[1]))
@@ -104,10 +114,31 @@ def compress_image(
         output=output,
         seconds=clock.stop(),
         spark=source.describe(),
+        search=found,
     )
     if result is not None:
         record.write(result)
     return record
+
+
+def _search(target: Target, pixels: np.ndarray, source: Source, settings: Settings) -> Search:
+    def quality_of(k: int) -> float:
+        solution = solve(source, k, settings.seed, settings.color_space)
+        indexes = source.remap(solution.palette, solution.rate_model(settings.rate, pixels.shape[1]))
+        # What a viewer will see: the file is not encoded before its k is known.
+        return metrics.quality(target.measure, pixels, solution.palette[indexes])
+
+    return smallest_k(target, quality_of, most=min(MOST_K, source.unique_colors))
+
+
+def _found(target: Target, search: Search) -> dict[str, Any]:
+    tried = [[k, value if math.isfinite(value) else None] for k, value in search.tried.items()]
+    return {"target": str(target), "reached": search.reached, "tried": tried}
+
+
+def _out_of_reach(image: str, target: Target, search: Search) -> str:
+    best = f"{target.name} {target.text(search.tried[search.k])}"
+    return f"{image!r}: no palette reaches {target.title} (k = {search.k} has {best}); lower the target."
 
 
 def _check_planned(image: str, decoded: DecodedImage, expected_sha256: str | None) -> None:

@@ -17,8 +17,11 @@ from colorquant.files import sha256_of, write_atomically
 from colorquant.jobs import Job
 from colorquant.records import SCHEMA_VERSION, InvalidRecord
 from colorquant.settings import Settings
+from colorquant.target import InvalidTarget, Target
 
 MAX_K = 256
+#: In place of palette sizes: find the smallest that reaches the target.
+AUTO = "auto"
 #: Which files of a folder are images. What they really hold is found out by decoding them.
 IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .dib .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
@@ -33,7 +36,8 @@ class InvalidPlan(ValueError):
 class Plan:
     """All jobs of a run.
 
-    ``reused`` are the labels of those whose result was there before the run: none where ``force`` asks for all.
+    ``ks`` is empty where each job finds the smallest k that reaches ``target``. ``reused`` are the labels of the jobs
+    whose result was there before the run: none where ``force`` asks for all.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -45,6 +49,7 @@ class Plan:
     reused: frozenset[str]
     ignored: tuple[str, ...]
     force: bool = False
+    target: str | None = None
 
     def pending(self) -> list[Job]:
         """The jobs that a Spark application must still do."""
@@ -90,14 +95,17 @@ def plan_run(
     settings: Settings | None = None,
     max_jobs: int = 1024,
     force: bool = False,
+    target: str = "",
 ) -> Plan:
     """List the images below a folder and make a job for each of them and each k.
 
     Parameters
     ----------
-    ks : palette sizes, as numbers or as the strings that Airflow's trigger form sends.
+    ks : palette sizes, as numbers or as the strings that Airflow's trigger form sends; or ``AUTO`` alone, to find the
+        smallest that reaches the target.
     max_jobs : how many tasks Airflow can map at most (``[core] max_map_length``).
     force : plan every job, also those whose result is there.
+    target : the quality that is asked for (``target.Target``); empty for none.
 
     Raises
     ------
@@ -106,6 +114,7 @@ def plan_run(
     """
     settings = settings or Settings()
     sizes = parse_ks(ks)
+    wanted = parse_target(target, sizes)
     folder = Path(images_folder)
     if not folder.is_dir():
         raise InvalidPlan(f"The image folder {images_folder!r} is no folder; give the path of one.")
@@ -113,15 +122,18 @@ def plan_run(
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         raise InvalidPlan(f"There is no image in {images_folder!r}: no file there ends in one of {suffixes}.")
-    if len(names) * len(sizes) > max_jobs:
+    jobs_each = len(sizes or (None,))
+    if len(names) * jobs_each > max_jobs:
         raise InvalidPlan(
-            f"{len(names)} images x {len(sizes)} k are {len(names) * len(sizes)} jobs, and Airflow maps at most "
+            f"{len(names)} images x {jobs_each} k are {len(names) * jobs_each} jobs, and Airflow maps at most "
             f"{max_jobs}. Give fewer k or a smaller folder, or raise AIRFLOW__CORE__MAX_MAP_LENGTH."
         )
     jobs = tuple(
         job
         for name in names
-        for job in _jobs_of_image(run_id, folder, name, sizes, Path(output_folder).absolute(), settings)
+        for job in _jobs_of_image(
+            run_id, folder, name, sizes or (None,), Path(output_folder).absolute(), settings, wanted
+        )
     )
     reused = frozenset() if force else frozenset(job.label for job in jobs if job.is_done())
     return Plan(
@@ -133,19 +145,38 @@ def plan_run(
         reused=reused,
         ignored=tuple(ignored),
         force=force,
+        target=wanted,
     )
 
 
 def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
-    """Palette sizes, ascending and distinct. Raises InvalidPlan where one is no whole number from 1 to 256."""
+    """Palette sizes, ascending and distinct; none for ``AUTO``.
+
+    Raises InvalidPlan where one is no whole number from 1 to 256.
+    """
     sizes = set()
-    for k in ks or ():
+    given = list(ks or ())
+    if [str(k).strip() for k in given] == [AUTO]:
+        return ()
+    for k in given:
         if not re.fullmatch(r"[0-9]{1,9}", str(k).strip()) or not 1 <= int(k) <= MAX_K:
-            raise InvalidPlan(f"k = {k!r} is no palette size: give whole numbers from 1 to {MAX_K}.")
+            raise InvalidPlan(f"k = {k!r} is no palette size: give whole numbers from 1 to {MAX_K}, or {AUTO} alone.")
         sizes.add(int(k))
     if not sizes:
         raise InvalidPlan("No k is given: give at least one palette size, for example 16.")
     return tuple(sorted(sizes))
+
+
+def parse_target(target: str, ks: Sequence[int]) -> str | None:
+    """The target as it is always written; None where none is asked for. Raises InvalidPlan, also if AUTO needs one."""
+    if not target.strip():
+        if not ks:
+            raise InvalidPlan(f"k = {AUTO} finds the smallest k that reaches a target: give a target, like ssim=0.95.")
+        return None
+    try:
+        return str(Target.parse(target))
+    except InvalidTarget as error:
+        raise InvalidPlan(f"target: {error}") from None
 
 
 def list_images(folder: Path) -> tuple[list[str], list[str]]:
@@ -171,7 +202,13 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _jobs_of_image(
-    run_id: str, folder: Path, name: str, ks: Sequence[int], output_folder: Path, settings: Settings
+    run_id: str,
+    folder: Path,
+    name: str,
+    ks: Sequence[int | None],
+    output_folder: Path,
+    settings: Settings,
+    target: str | None,
 ) -> Iterator[Job]:
     image = (folder / name).absolute()
     try:
@@ -183,17 +220,17 @@ def _jobs_of_image(
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
     home = output_folder / "compressed" / name / fingerprint
     for k in ks:
+        stem = target if k is None else f"k{k:03d}"
         yield Job(
             image=str(image),
             name=name,
             image_sha256=sha256,
             k=k,
             settings=settings,
-            output=str(home / f"k{k:03d}.png"),
-            result=str(home / f"k{k:03d}.json"),
-            failure=str(
-                run_folder(output_folder, run_id) / "failures" / f"{fingerprint}-{_digest(name)}-k{k:03d}.json"
-            ),
+            output=str(home / f"{stem}.png"),
+            result=str(home / f"{stem}.json"),
+            failure=str(run_folder(output_folder, run_id) / "failures" / f"{fingerprint}-{_digest(name)}-{stem}.json"),
+            target=target if k is None else None,
         )
 
 

@@ -42,9 +42,12 @@ class _Record:
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise InvalidRecord(f"{source}: schema_version {version!r} is unknown; this version reads {SCHEMA_VERSION}")
-        names = {field.name for field in dataclasses.fields(cls)}
-        if names != content.keys():
-            missing, unknown = sorted(names - content.keys()), sorted(content.keys() - names)
+        fields = dataclasses.fields(cls)
+        names = {field.name for field in fields}
+        # A field that came later has a default: records from before it stay good.
+        required = {field.name for field in fields if field.default is dataclasses.MISSING}
+        missing, unknown = sorted(required - content.keys()), sorted(content.keys() - names)
+        if missing or unknown:
             raise InvalidRecord(f"{source}: fields missing {missing}, unknown {unknown}")
         return cls(**content)
 
@@ -63,6 +66,8 @@ class CompressionResult(_Record):
     bits_per_pixel : 8 * compressed_bytes / (width * height).
     seconds : decode, histogram, kmeans, remap, encode, metrics, total.
     spark : application_id, master, version, partitions, jobs.
+    search : how k was found, where a target was given in its place: ``target``, whether it is ``reached``, and
+        ``tried``, a list of k and the measure's value there (None where it is infinite).
     """
 
     image: str
@@ -89,6 +94,7 @@ class CompressionResult(_Record):
     output_sha256: str
     seconds: dict[str, float]
     spark: dict[str, Any]
+    search: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +105,7 @@ class JobFailure(_Record):
     """
 
     image: str
-    k: int
+    k: int | None
     reason: str
     exit_code: int
     retryable: bool

@@ -126,3 +126,31 @@ def test_a_forced_plan_does_again_what_is_done_and_says_so_to_the_jobs(tmp_path:
         (submission,) = plan.submissions()
         assert ("--force" in submission["application_args"]) == force
         assert all(isinstance(argument, str) for argument in submission["application_args"])
+
+
+def test_a_search_for_k_is_one_job_for_each_image_and_target(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png", "b.png")
+    plan = plan_run("run", str(tmp_path / "in"), ["auto"], str(tmp_path / "out"), target="0.95")
+    assert (plan.ks, plan.target) == ((), "ssim=0.95")
+    assert [job.label for job in plan.jobs] == ["a.png ssim=0.95", "b.png ssim=0.95"]
+    assert all("--target=ssim=0.95" in job.arguments() for job in plan.jobs)
+    other = plan_run("run", str(tmp_path / "in"), ["auto"], str(tmp_path / "out"), target="0.9")
+    assert not {job.output for job in plan.jobs} & {job.output for job in other.jobs}
+    plan.write(tmp_path / "plan.json")
+    assert Plan.read(tmp_path / "plan.json") == plan
+
+
+@pytest.mark.parametrize(
+    ("ks", "target", "message"),
+    [
+        (["auto"], "", "give a target"),
+        (["auto", "4"], "0.9", "'auto' is no palette size"),
+        ([4], "best", "target: 'best'"),
+    ],
+)
+def test_a_search_without_a_target_and_a_wrong_target_are_refused(
+    tmp_path: Path, ks: list[str], target: str, message: str
+) -> None:
+    _touch(tmp_path, "a.png")
+    with pytest.raises(InvalidPlan, match=message):
+        plan_run("run", str(tmp_path), ks, str(tmp_path / "out"), target=target)

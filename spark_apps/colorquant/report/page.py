@@ -1,7 +1,7 @@
 """The report's page: one HTML file that needs neither network nor scripts."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from colorquant.report.plots import distortion_plot, ratio_plot
 from colorquant.report.previews import Picture
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
-from colorquant.report.text import BYTES_OF, byte_size, printable
+from colorquant.report.text import byte_size, printable
 
 #: Bytes of all pictures of a page. Base64 makes a third more of it; with text and plots a page stays under 15 MB.
 _PICTURE_BYTES = 7_600_000
@@ -55,6 +55,7 @@ def page_html(summary: Summary, sections: list[ImageSection]) -> str:
             summary=summary,
             totals=summary.totals,
             by_k=by_k,
+            reasons={choice.image: choice.reason for choice in summary.choices},
             sections=sections,
             numbers={section.name: number for number, section in enumerate(sections, start=1)},
             ratio_plot=ratio_plot,
@@ -84,7 +85,7 @@ def _environment() -> Environment:
         "percent": _percent,
         "listed": _listed,
     }
-    environment.globals |= {"saved": _saved, "between": _between, "between_sizes": _between_sizes}
+    environment.globals |= {"saved": _saved}
     return environment
 
 
@@ -110,27 +111,8 @@ def _saved(original: int, compressed: int) -> float:
     return 1 - compressed / original if original else 0.0
 
 
-def _between(values: Iterable[float | None], unit: str = "", digits: int = 0) -> str:
-    """``3 to 5`` as people write a range; one number where both ends read alike."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return _DASH
-    low, high = (f"{value:,.{digits}f}".replace("-", _MINUS) for value in (min(known), max(known)))
-    return (low if low == high else f"{low} {_DASH} {high}") + unit
-
-
-def _between_sizes(sizes: Iterable[int]) -> str:
-    """A range of bytes in the unit of its larger end: ``0.35 to 1.36 MB``."""
-    known = sorted(sizes)
-    if not known:
-        return _DASH
-    high, unit = byte_size(known[-1]).split()
-    low = f"{known[0] / BYTES_OF[unit]:.{len(high.partition('.')[2])}f}"
-    return f"{high} {unit}" if low == high else f"{low} {_DASH} {high} {unit}"
-
-
 def _listed(numbers: Sequence[int]) -> str:
-    shown = list(map(str, numbers))
+    shown = [str(number or "auto") for number in numbers]
     if len(shown) > _MOST_LISTED:
         shown[3:-1] = ["\N{HORIZONTAL ELLIPSIS}"]
         return f"{', '.join(shown)} ({len(numbers)} sizes)"

@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from colorquant.files import sha256_of
 from colorquant.jobs import Job
@@ -21,7 +22,8 @@ class Row:
     ``state`` is "done" (computed in this run), "reused" (was there before) or "failed"; a failed row has a ``reason``
     and no figures. ``image`` is the name relative to the input folder, ``output`` the file's path relative to the
     folder of the summary, with forward slashes. The figures are those of ``CompressionResult``; ``seconds`` is the
-    job's total.
+    job's total. Where the job searched for the smallest k that reaches a ``target``, ``k`` is what it found (0 if it
+    failed), and ``tried`` every palette size that it looked at with the measure's value there (None if infinite).
     """
 
     image: str
@@ -47,6 +49,19 @@ class Row:
     output: str | None = None
     output_sha256: str | None = None
     spark_version: str | None = None
+    target: str | None = None
+    target_reached: bool | None = None
+    tried: tuple[tuple[int, float | None], ...] = ()
+
+    @property
+    def size(self) -> str:
+        """The palette size; ``auto`` where a search for one has failed."""
+        return str(self.k) if self.k else "auto"
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The row of parsed JSON."""
+        return cls(**content | {"tried": tuple((k, value) for k, value in content.get("tried", ()))})
 
     @property
     def failed(self) -> bool:
@@ -69,18 +84,19 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
     """
     if not reused and os.path.exists(job.failure):
         # Each try removes it first, so the last one failed: a result that is there too is of another run.
-        return Row(image=job.name, k=job.k, state=FAILED, reason=_reason_of_failure(job))
+        return _failed(job, _reason_of_failure(job))
     try:
         result = CompressionResult.read(job.result)
         _check(job, result)
     except FileNotFoundError:
-        return Row(image=job.name, k=job.k, state=FAILED, reason=_reason_of_failure(job))
+        return _failed(job, _reason_of_failure(job))
     except (InvalidRecord, OSError) as error:
-        return Row(image=job.name, k=job.k, state=FAILED, reason=str(error))
+        return _failed(job, str(error))
     figures = {name: getattr(result, name) for name in (*_COUNTS, *_MEASURES, *_FLAGS, "psnr_db")}
+    search = result.search or {}
     return Row(
         image=job.name,
-        k=job.k,
+        k=result.k,
         state=REUSED if reused else DONE,
         **figures,
         seconds=_total_seconds(result),
@@ -88,7 +104,14 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
         output=Path(os.path.relpath(job.output, folder)).as_posix(),
         output_sha256=result.output_sha256,
         spark_version=_spark_version(result),
+        target=search.get("target"),
+        target_reached=search.get("reached"),
+        tried=tuple((k, value) for k, value in search.get("tried", ())),
     )
+
+
+def _failed(job: Job, reason: str) -> Row:
+    return Row(image=job.name, k=job.k or 0, state=FAILED, reason=reason, target=job.target)
 
 
 def _reason_of_failure(job: Job) -> str:
@@ -106,13 +129,12 @@ def _check(job: Job, result: CompressionResult) -> None:
     A record is a file that anything may have written or edited since: a report must not print its NaN, nor
     die of it.
     """
-    expected = {
-        "k": job.k,
-        "image_sha256": job.image_sha256,
-    }
-    for name, value in expected.items():
-        if getattr(result, name) != value:
-            raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, and the plan has {value!r}")
+    if result.image_sha256 != job.image_sha256:
+        raise InvalidRecord(
+            f"{job.result}: image_sha256 is {result.image_sha256!r}, and the plan has {job.image_sha256!r}"
+        )
+    if not job.is_answered_by(result) or not _is_number(result.k) or not _is_search(result.search):
+        raise InvalidRecord(f"{job.result}: k is {result.k!r}, the search {result.search!r}: not of {job.label}")
     if Settings.of_record(result.settings, result.seed) != job.settings:
         raise InvalidRecord(
             f"{job.result}: seed is {result.seed!r} and settings are {result.settings!r}, and the plan has "
@@ -140,6 +162,18 @@ def _check(job: Job, result: CompressionResult) -> None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_search(search: object) -> bool:
+    if search is None:
+        return True
+    if not isinstance(search, dict) or search.keys() != {"target", "reached", "tried"}:
+        return False
+    pairs = search["tried"] if isinstance(search["tried"], list) else [None]
+    return isinstance(search["reached"], bool) and all(
+        isinstance(pair, list) and len(pair) == 2 and _is_number(pair[0]) and (pair[1] is None or _is_number(pair[1]))
+        for pair in pairs
+    )
 
 
 def _total_seconds(result: CompressionResult) -> float | None:

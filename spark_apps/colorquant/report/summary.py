@@ -5,6 +5,7 @@ import json
 import os
 import platform
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,8 +15,10 @@ from typing import Any, Self
 from colorquant.plan import Plan
 from colorquant.records import InvalidRecord
 from colorquant.report import tables
+from colorquant.report.choice import Choice, choose
 from colorquant.report.rows import Row, row_of
 from colorquant.report.totals import Totals, totals_of
+from colorquant.target import Target
 
 #: Of ``summary.json``; raised by one when a field changes its meaning or goes away.
 SCHEMA_VERSION = 1
@@ -23,7 +26,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a run did: one row for each planned job, in the plan's order.
+    """What a run did: one row for each planned job, in the plan's order; one choice for each image with an output.
 
     ``written_at`` is an ISO 8601 time in UTC; ``versions`` are those of the software that wrote the summary, and
     of the Spark that computed its rows.
@@ -39,13 +42,12 @@ class Summary:
     totals: Totals
     rows: tuple[Row, ...]
     ignored: tuple[str, ...]
+    target: str | None = None
+    choices: tuple[Choice, ...] = ()
 
     def rows_by_image(self) -> dict[str, list[Row]]:
         """The rows of each image, by its name, in the plan's order."""
-        groups: dict[str, list[Row]] = defaultdict(list)
-        for row in self.rows:
-            groups[row.image].append(row)
-        return dict(groups)
+        return _by_image(self.rows)
 
     def failures(self) -> list[tuple[str, str, list[int]]]:
         """Image, reason and the k that it holds for: one file that is no image fails alike at every k."""
@@ -65,12 +67,13 @@ class Summary:
 
     def table(self, width: int = 100) -> str:
         """The summary as plain text for a terminal ``width`` columns wide (80 at least), without a final newline."""
-        return tables.terminal_table(self.rows, self.totals, self.failures(), width)
+        return tables.terminal_table(self.rows, self.totals, self.failures(), width, self.choices)
 
     @classmethod
     def of(cls, plan: Plan, folder: Path, written_at: datetime | None = None) -> Self:
         """Read what every planned job left behind; ``folder`` is where the summary will lie."""
         rows = tuple(row_of(job, job.label in plan.reused, folder) for job in plan.jobs)
+        choices = _choices(rows, plan.target)
         return cls(
             run_id=plan.run_id,
             written_at=(written_at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
@@ -78,9 +81,11 @@ class Summary:
             ks=plan.ks,
             settings={"seed": plan.settings.seed} | plan.settings.as_record(),
             versions=_versions(rows),
-            totals=totals_of(rows),
+            totals=totals_of(rows, choices),
             rows=rows,
             ignored=plan.ignored,
+            target=plan.target,
+            choices=choices,
         )
 
 
@@ -99,12 +104,25 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
             | {
                 "ks": tuple(content["ks"]),
                 "totals": Totals.from_json(content["totals"]),
-                "rows": tuple(Row(**row) for row in content["rows"]),
+                "rows": tuple(Row.from_json(row) for row in content["rows"]),
                 "ignored": tuple(content["ignored"]),
+                "choices": tuple(Choice(**choice) for choice in content.get("choices", ())),
             }
         )
     except (KeyError, TypeError) as error:
         raise InvalidRecord(f"{path}: no summary of schema_version {version} ({error})") from error
+
+
+def _by_image(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.image].append(row)
+    return dict(groups)
+
+
+def _choices(rows: Sequence[Row], target: str | None) -> tuple[Choice, ...]:
+    wanted = Target.parse(target) if target else None
+    return tuple(filter(None, (choose(group, wanted) for group in _by_image(rows).values())))
 
 
 def _versions(rows: tuple[Row, ...]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import io
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from colorquant.report.choice import Choice
 from colorquant.report.rows import Row
 from colorquant.report.text import byte_size, display_width, pad, printable, readable, shorten
 from colorquant.report.totals import Totals
@@ -13,8 +14,11 @@ from colorquant.report.totals import Totals
 #: A spreadsheet takes a cell that begins so for a formula, and would run it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
+#: What a cell cannot hold.
+_NO_COLUMN = ("tried",)
+
 _COLUMNS = ("k", "colors", "ratio", "PSNR dB", "SSIM", "bits/px", "KB", "seconds", "state")
-_WIDTHS = (3, 6, 7, 8, 6, 7, 8, 7, 6)
+_WIDTHS = (4, 6, 7, 8, 6, 7, 8, 7, 6)
 _ALL = "all images"
 
 
@@ -26,8 +30,9 @@ def csv_text(rows: Iterable[Row]) -> str:
     """
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerow(field.name for field in dataclasses.fields(Row))
-    writer.writerows([_cell(value) for value in dataclasses.astuple(row)] for row in rows)
+    columns = [field.name for field in dataclasses.fields(Row) if field.name not in _NO_COLUMN]
+    writer.writerow(columns)
+    writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
     return stream.getvalue()
 
 
@@ -41,9 +46,13 @@ def _cell(value: object) -> object:
 
 
 def terminal_table(
-    rows: Sequence[Row], totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int
+    rows: Sequence[Row],
+    totals: Totals,
+    failures: Sequence[tuple[str, str, list[int]]],
+    width: int,
+    choices: Sequence[Choice] = (),
 ) -> str:
-    """The rows, the totals of each k, and beneath them every failure with its reason."""
+    """The rows, the totals of each k, what was chosen, and beneath that every failure with its reason."""
     gap = "  " if width >= 96 else " "
     columns = sum(_WIDTHS) + len(gap) * len(_WIDTHS)
     room = max(12, width - columns)
@@ -65,7 +74,7 @@ def terminal_table(
             "",
         )
         lines.append(_line(_ALL, figures, name_width, gap))
-    return "\n".join(line.rstrip() for line in lines + _closing(totals, failures, width))
+    return "\n".join(line.rstrip() for line in lines + _closing(totals, failures, width, choices))
 
 
 def _line(name: str, figures: Iterable[str], name_width: int, gap: str) -> str:
@@ -75,9 +84,9 @@ def _line(name: str, figures: Iterable[str], name_width: int, gap: str) -> str:
 
 def _figures(row: Row) -> tuple[str, ...]:
     if row.failed:
-        return (str(row.k), *("-" * 7), row.state)
+        return (row.size, *("-" * 7), row.state)
     return (
-        str(row.k),
+        row.size,
         str(row.colors_used),
         _number(row.compression_ratio, 2),
         _number(row.psnr_db, 2) if not row.lossless else "lossless",
@@ -93,7 +102,9 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _closing(totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int) -> list[str]:
+def _closing(
+    totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int, choices: Sequence[Choice]
+) -> list[str]:
     note = "(all images: KB and ratio of the sum; PSNR, SSIM and bits per pixel are medians; 1 KB = 1000 bytes)"
     lines = [
         *textwrap.wrap(note, width),
@@ -101,7 +112,15 @@ def _closing(totals: Totals, failures: Sequence[tuple[str, str, list[int]]], wid
         f"{totals.jobs} jobs: {totals.done} done, {totals.reused} reused, {totals.failed} failed. "
         f"{totals.images_compressed} of {totals.images} images, {byte_size(totals.original_bytes)}.",
     ]
+    if totals.chosen and totals.chosen.ratio:
+        lines += ["", "Worth keeping:"]
+        for choice in choices:
+            named = f"  {printable(choice.image)}: {choice.reason}"
+            lines += textwrap.wrap(named, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
+        sizes = f"{byte_size(totals.chosen.original_bytes)} to {byte_size(totals.chosen.bytes)}"
+        lines.append(f"  all of them: {sizes} (ratio {totals.chosen.ratio:.2f})")
     for image, reason, ks in failures:
-        named = f"FAILED {printable(image)} at k = {', '.join(map(str, ks))}: {printable(' '.join(reason.split()))}"
+        sizes = ", ".join(str(k or "auto") for k in ks)
+        named = f"FAILED {printable(image)} at k = {sizes}: {printable(' '.join(reason.split()))}"
         lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
     return lines

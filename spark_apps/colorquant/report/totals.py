@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Self
 
+from colorquant.report.choice import Choice
 from colorquant.report.rows import DONE, REUSED, Row
 
 
@@ -29,12 +30,29 @@ class KTotals:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChosenTotals:
+    """What is published: for each image with an output the chosen one, or the original where none is worth it.
+
+    ``images`` counts both, ``originals_kept`` the latter. The medians are those of the chosen outputs alone.
+    """
+
+    images: int
+    originals_kept: int
+    original_bytes: int
+    bytes: int
+    ratio: float | None
+    median_psnr_db: float | None
+    median_ssim: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Totals:
     """The whole run; ``jobs = done + reused + failed``.
 
     ``images`` counts those planned, ``images_compressed`` those with an output at one k at least. ``original_bytes``
     counts each of the latter once, and ``smallest_bytes`` the smallest output of each. ``seconds`` is the sum of the
-    jobs' own times that this run spent (reused ones cost nothing).
+    jobs' own times that this run spent (reused ones cost nothing). ``by_k`` leaves out jobs that searched for their k.
+    ``chosen`` is None in summaries from before there was a choice.
     """
 
     jobs: int
@@ -48,15 +66,23 @@ class Totals:
     smallest_ratio: float | None
     seconds: float
     by_k: tuple[KTotals, ...]
+    chosen: ChosenTotals | None = None
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """The totals of parsed JSON."""
-        return cls(**content | {"by_k": tuple(KTotals(**part) for part in content["by_k"])})
+        chosen = content.get("chosen")
+        return cls(
+            **content
+            | {
+                "by_k": tuple(KTotals(**part) for part in content["by_k"]),
+                "chosen": chosen and ChosenTotals(**chosen),
+            }
+        )
 
 
-def totals_of(rows: Sequence[Row]) -> Totals:
-    """Sum up rows."""
+def totals_of(rows: Sequence[Row], choices: Sequence[Choice] = ()) -> Totals:
+    """Sum up rows, and what was chosen of them."""
     measured = [row for row in rows if not row.failed]
     original = {row.image: row.original_bytes or 0 for row in measured}
     smallest: dict[str, int] = {}
@@ -74,7 +100,25 @@ def totals_of(rows: Sequence[Row]) -> Totals:
         smallest_bytes=sum(smallest.values()),
         smallest_ratio=_ratio(sum(original.values()), sum(smallest.values())),
         seconds=math.fsum(row.seconds or 0 for row in measured if row.state == DONE),
-        by_k=tuple(_at_k(k, [row for row in rows if row.k == k]) for k in sorted({row.k for row in rows})),
+        by_k=tuple(
+            _at_k(k, [row for row in rows if row.k == k]) for k in sorted({row.k for row in rows if not row.target})
+        ),
+        chosen=_chosen(rows, choices),
+    )
+
+
+def _chosen(rows: Sequence[Row], choices: Sequence[Choice]) -> ChosenTotals:
+    outputs = {(choice.image, choice.k) for choice in choices}
+    published = [row for row in rows if (row.image, row.k) in outputs and not row.failed]
+    before, after = sum(choice.original_bytes for choice in choices), sum(choice.bytes for choice in choices)
+    return ChosenTotals(
+        images=len(choices),
+        originals_kept=sum(choice.k is None for choice in choices),
+        original_bytes=before,
+        bytes=after,
+        ratio=_ratio(before, after),
+        median_psnr_db=_median(math.inf if row.psnr_db is None else row.psnr_db for row in published),
+        median_ssim=_median(row.ssim for row in published),
     )
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from colorquant import report
 from colorquant.report import read_summary, summarize_run
 from colorquant.report.page import picture_budget
+from colorquant.settings import ALGORITHM_VERSION
 
 NASTY = [
     "<script>alert(1)<script>.png",
@@ -187,7 +188,13 @@ def test_the_page_says_where_it_comes_from(library) -> None:
     library.add_bytes("notes <1>.txt", b"")
     summary = summarize_run(library.run((2,)), library.folder())
     text = Page(library.folder()).text
-    for expected in ("test_run", str(library.images), "notes <1>.txt", "algorithm version 1", "Spark 4.2.0"):
+    for expected in (
+        "test_run",
+        str(library.images),
+        "notes <1>.txt",
+        f"algorithm version {ALGORITHM_VERSION}",
+        "Spark 4.2.0",
+    ):
         assert expected in text
     assert summary.written_at.replace("T", " ").replace("+00:00", " UTC") in text
 

@@ -1,0 +1,146 @@
+"""The k worth keeping of each image, from its measured outputs, and why. Standard library only, but for the knee.
+
+With a target it is the smallest k that reaches it; without one it is a lossless output, else the knee of PSNR against
+bytes.
+An output that is not smaller than its original is never chosen: the original stays.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from colorquant.report.rows import Row
+from colorquant.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What to publish of an image: its output at ``k``, or the original where ``k`` is None.
+
+    ``bytes`` and ``original_bytes`` are the sizes of the chosen file and of the original, ``output`` the chosen file
+    relative to the folder of the summary (None for the original), ``reason`` one sentence.
+    """
+
+    image: str
+    k: int | None
+    output: str | None
+    bytes: int
+    original_bytes: int
+    reason: str
+
+
+def choose(rows: Sequence[Row], target: Target | None) -> Choice | None:
+    """The choice for one image, of its rows; None where none of them has an output."""
+    measured = sorted((row for row in rows if not row.failed), key=lambda row: row.k)
+    if not measured:
+        return None
+    chosen, reason = _reaching(measured, target) if target else _balanced(measured)
+    original_bytes = measured[0].original_bytes or 0
+    return Choice(
+        image=measured[0].image,
+        k=chosen.k if chosen else None,
+        output=chosen.output if chosen else None,
+        bytes=_bytes(chosen) if chosen else original_bytes,
+        original_bytes=original_bytes,
+        reason=reason,
+    )
+
+
+def _reaching(measured: Sequence[Row], target: Target) -> tuple[Row | None, str]:
+    good = [row for row in measured if target.reached_by(_quality(row, target))]
+    if not good:
+        best = max(measured, key=lambda row: _quality(row, target) or 0)
+        return None, (
+            f"Original kept: no k {'up to' if best.target else 'of this run, up to'} {measured[-1].k} reaches "
+            f"{target.title}; k = {best.k} has {_text(best, target)}."
+        )
+    smaller = [row for row in good if _saves(row)]
+    if not smaller:
+        return None, f"Original kept: k = {good[0].k} reaches {target.title}, but {_share(good[0])}."
+    chosen = smaller[0]
+    after = [row for row in measured if row.k > chosen.k and _bytes(row) > _bytes(chosen)]
+    value = _text(chosen, target)
+    reached = f"k = {chosen.k}: {value} reaches {target.title}"
+    if chosen.lossless:
+        return chosen, f"k = {chosen.k}: lossless."
+    if not after:
+        return chosen, reached + "."
+    more, gain = _bytes(after[0]) / _bytes(chosen) - 1, _quality(after[0], target)
+    brings = "to be lossless" if gain is None else f"for {target.text(gain - (_quality(chosen, target) or 0))}"
+    return chosen, f"{reached}; k = {after[0].k} adds {_percent(more)} bytes {brings}."
+
+
+def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:
+    lossless = [row for row in measured if row.lossless and _saves(row)]
+    if lossless:
+        chosen = min(lossless, key=_bytes)
+        return chosen, f"k = {chosen.k}: lossless."
+    # Only points that more bytes make better; the others are no choice at all.
+    curve: list[Row] = []
+    for row in sorted(measured, key=lambda row: (_bytes(row), -_psnr(row))):
+        if math.isfinite(_psnr(row)) and (not curve or _psnr(row) > _psnr(curve[-1])):
+            curve.append(row)
+    if not curve:
+        return None, f"Original kept: k = {measured[0].k} is lossless, but {_share(measured[0])}."
+    place = knee([_bytes(row) for row in curve], [_psnr(row) for row in curve])
+    chosen = curve[-1 if place is None else place]
+    if not _saves(chosen):
+        return None, f"Original kept: k = {chosen.k} would be the choice, but {_share(chosen)}."
+    if place is None:
+        return chosen, f"k = {chosen.k}: the best quality of this run; for a knee of the curve it has too few k."
+    sentence = f"k = {chosen.k}: the knee of quality against bytes"
+    if place + 1 < len(curve):
+        after = curve[place + 1]
+        more, gain = _bytes(after) / _bytes(chosen) - 1, _psnr(after) - _psnr(chosen)
+        sentence += f"; k = {after.k} adds {_percent(more)} bytes for {gain:.1f} dB"
+    return chosen, sentence + "."
+
+
+def knee(sizes: Sequence[float], qualities: Sequence[float]) -> int | None:
+    """Index of the knee of a rising curve by Kneedle (Satopaa, Albrecht, Irwin and Raghavan, 2011).
+
+    With sensitivity 1; where the points are too few for that, with 0. None for less than three points or no bend.
+    """
+    if len(sizes) < 3:
+        return None
+    from kneed import KneeLocator
+
+    for sensitivity in (1, 0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # That there is no knee is an answer.
+            found = KneeLocator(sizes, qualities, S=sensitivity, curve="concave", direction="increasing").knee
+        if found is not None:
+            return list(sizes).index(found)
+    return None
+
+
+def _quality(row: Row, target: Target) -> float | None:
+    value: float | None = getattr(row, target.field)
+    return value
+
+
+def _psnr(row: Row) -> float:
+    return math.inf if row.psnr_db is None else row.psnr_db
+
+
+def _bytes(row: Row) -> int:
+    return row.compressed_bytes or 0
+
+
+def _saves(row: Row) -> bool:
+    return _bytes(row) < (row.original_bytes or 0)
+
+
+def _text(row: Row, target: Target) -> str:
+    value = _quality(row, target)
+    return "lossless" if value is None else f"{target.name} {target.text(value)}"
+
+
+def _share(row: Row) -> str:
+    larger = _bytes(row) / (row.original_bytes or 1) - 1
+    return f"its output is {_percent(larger)} larger" if larger > 0 else "its output is as large"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.{0 if fraction >= 0.0995 else 1}f} %"
