@@ -140,7 +140,11 @@ def _submit_environment() -> dict[str, str]:
     installed = shutil.which("spark-submit")
     if installed and Path(installed).parent == Path(sys.executable).parent and (home := spark_home()):
         ours["SPARK_HOME"] = str(home)
-    return ours | os.environ
+    environment = ours | os.environ
+    if environment.get("LC_ALL") in ("C", "POSIX"):
+        # There a JVM makes question marks of what is not ASCII in its arguments, and so in an image's path.
+        environment["LC_ALL"] = "C.UTF-8"
+    return environment
 
 
 def _ending_with_parent() -> Callable[[], None] | None:

@@ -12,6 +12,7 @@ import httpx
 from colorquant.jobs import Job
 from colorquant.plan import AUTO, InvalidPlan, Plan, parse_ks, parse_target, run_folder
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
+from colorquant.report.text import printable
 from colorquant.settings import InvalidSetting, Settings
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, PROJECT, AirflowHome
@@ -123,8 +124,9 @@ def _print_plan(plan: Plan) -> None:
     sizes = f"{len(plan.ks)} k" if plan.ks else f"the least k for {plan.target}"
     print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
     if plan.ignored:
+        names = ", ".join(printable(name) for name in plan.ignored[:5])
         print(
-            f"Ignored, not named as images are: {', '.join(plan.ignored[:5])}{' ...' if len(plan.ignored) > 5 else ''}"
+            f"Ignored, no image by their names or outside the folder: {names}{' ...' if len(plan.ignored) > 5 else ''}"
         )
     if not pending:
         print("Nothing to compute: no Spark application is launched.")
@@ -136,12 +138,12 @@ def _outcome(job: Job) -> str:
         result = CompressionResult.read(job.result)
     except (OSError, InvalidRecord):
         try:
-            return f"{job.label}  FAILED: {JobFailure.read(job.failure).reason}"
+            return f"{job.title}  FAILED: {JobFailure.read(job.failure).reason}"
         except (OSError, InvalidRecord):
-            return f"{job.label}  FAILED, and left no reason: see its task's log"
+            return f"{job.title}  FAILED, and left no reason: see its task's log"
     psnr = "lossless" if result.psnr_db is None else f"{result.psnr_db:.2f} dB"
     found = f"  k={result.k}" if job.k is None else ""
-    return f"{job.label}{found}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
+    return f"{job.title}{found}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
 
 
 def _report(folder: Path, state: str, home: AirflowHome) -> int:

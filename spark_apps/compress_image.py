@@ -41,7 +41,7 @@ def main() -> int:
     job, arguments = _parse(sys.argv[1:])
     _end_with_parent()
     if not arguments.force and job.is_done():
-        print(f"{job.label}: done already, {job.result}")
+        print(f"{job.title}: done already, {job.result}")
         return 0
     # Only now: arguments are checked, and a done job found, without the second that these imports take.
     lighten()
@@ -61,7 +61,7 @@ def main() -> int:
 def _compress(job: Job, partitions: int | None) -> CompressionResult:
     # Spark's start takes most of a small job's time, nearly all of it in the JVM: here, meanwhile, modules are
     # imported and the image is decoded.
-    context = _Promised(lambda: _start_context(job.label))
+    context = _Promised(lambda: _start_context(job.title))
     from colorquant.pipeline import compress_image
 
     def distribute(pixels: "np.ndarray") -> "SparkSource":
@@ -161,7 +161,7 @@ def _whole(least: int, most: int):  # type: ignore[no-untyped-def]
 
 
 def _failed(job: Job, reason: str, exit_code: int) -> int:
-    print(f"{job.label}: {reason}", file=sys.stderr)
+    print(f"{job.title}: {reason}", file=sys.stderr)
     if job.failure != os.devnull:
         failure = JobFailure(
             image=job.image, k=job.k, reason=reason, exit_code=exit_code, retryable=exit_code == EXIT_FAILED
@@ -169,7 +169,7 @@ def _failed(job: Job, reason: str, exit_code: int) -> int:
         try:
             failure.write(job.failure)
         except OSError as error:
-            print(f"{job.label}: the reason could not be written: {error}", file=sys.stderr)
+            print(f"{job.title}: the reason could not be written: {error}", file=sys.stderr)
     return exit_code
 
 
@@ -185,7 +185,7 @@ def _reason(error: Exception) -> str:
 def _figures(job: Job, record: CompressionResult) -> str:
     quality = "lossless" if record.psnr_db is None else f"PSNR {record.psnr_db:.2f} dB, SSIM {record.ssim:.4f}"
     return (
-        f"{job.label}: {record.colors_used} colors, {record.original_bytes} -> {record.compressed_bytes} bytes "
+        f"{job.title}: {record.colors_used} colors, {record.original_bytes} -> {record.compressed_bytes} bytes "
         f"({record.compression_ratio:.2f}x), {quality}, {record.seconds['total']:.1f} s, {record.output}"
     )
 

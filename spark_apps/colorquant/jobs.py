@@ -9,6 +9,8 @@ from colorquant.files import sha256_of
 from colorquant.records import CompressionResult, InvalidRecord
 from colorquant.settings import Settings
 
+_LONGEST_NAME = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -31,8 +33,26 @@ class Job:
 
     @property
     def label(self) -> str:
-        """What the job is called in Airflow's and Spark's UI, for example ``astronaut.png k=16``."""
-        return f"{self.name} {self.target}" if self.k is None else f"{self.name} k={self.k}"
+        """What tells the job from others of its plan."""
+        return f"{self.name} {self._choice}"
+
+    @property
+    def title(self) -> str:
+        """What the job is called for people, for example ``astronaut.png k=16``: one line, nothing of it invisible.
+
+        A long name is cut in its middle: Airflow's database has room for 250 characters.
+        """
+        name = "".join(
+            character if character.isprintable() else character.encode("unicode_escape").decode()
+            for character in self.name
+        )
+        if len(name) > _LONGEST_NAME:
+            name = f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 :]}"
+        return f"{name} {self._choice}"
+
+    @property
+    def _choice(self) -> str:
+        return str(self.target) if self.k is None else f"k={self.k}"
 
     def arguments(self) -> list[str]:
         """Command line of ``compress_image.py``; ``--name=value``, because a value may begin with a dash."""

@@ -59,7 +59,7 @@ class Plan:
         """What differs between the pending jobs' spark-submits: their name, arguments and failure file."""
         force = ["--force"] if self.force else []
         return [
-            {"name": job.label, "application_args": job.arguments() + force, "failure": job.failure}
+            {"name": job.title, "application_args": job.arguments() + force, "failure": job.failure}
             for job in self.pending()
         ]
 
@@ -183,16 +183,21 @@ def list_images(folder: Path) -> tuple[list[str], list[str]]:
     """Relative paths of the images below a folder, and of the files that are ignored; both sorted.
 
     An image is a file whose name ends as an image's does, in any case of letters. Hidden files and folders are passed
-    over; so is a symbolic link that leads out of the folder.
+    over; so are a symbolic link that leads out of the folder, and a name that is not UTF-8, which neither Airflow's
+    database nor Spark's JVM can hold.
     """
     images: list[str] = []
     ignored: list[str] = []
     for path in _files_below(folder):
         name = path.relative_to(folder).as_posix()
         inside = path.resolve().is_relative_to(folder.resolve())
-        is_image = path.suffix.lower() in IMAGE_SUFFIXES and inside
+        is_image = path.suffix.lower() in IMAGE_SUFFIXES and inside and _is_utf8(name)
         (images if is_image else ignored).append(name)
     return sorted(images), sorted(ignored)
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
