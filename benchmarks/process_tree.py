@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -24,7 +25,7 @@ class Usage:
         process that ends between two readings is missed by so much.
     appeared : seconds from the start until the first process of each part was there.
     peak : most bytes of resident memory at one time of each part; pages that processes share are counted in each.
-    peak_total : most bytes of resident memory at one time of all together.
+    peak_total : most bytes of memory at one time of all together, each page counted once; 0 where not asked for.
     """
 
     exit_code: int = 0
@@ -41,8 +42,11 @@ class Usage:
         return sum(self.cpu.values())
 
 
-def watch(command: list[str], environment: dict[str, str] | None = None) -> Usage:
-    """Run a command to its end and see what its process tree uses (Linux: reads /proc)."""
+def watch(command: list[str], environment: dict[str, str] | None = None, total_memory: bool = False) -> Usage:
+    """Run a command to its end and see what its process tree uses (Linux: reads /proc).
+
+    ``total_memory`` asks the kernel for what each process has of shared pages, which slows all of them a little.
+    """
     usage = Usage()
     cpu_of: dict[int, tuple[str, float]] = {}
     known: set[int] = set()
@@ -51,7 +55,9 @@ def watch(command: list[str], environment: dict[str, str] | None = None) -> Usag
     process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     known.add(process.pid)
     while process.poll() is None:
-        _sample(known, cpu_of, usage, time.perf_counter() - started)
+        alive = _sample(known, cpu_of, usage, time.perf_counter() - started)
+        if total_memory:
+            usage.peak_total = max(usage.peak_total, sum(map(_proportional_memory, alive)))
         time.sleep(_INTERVAL)
     usage.wall = time.perf_counter() - started
     usage.exit_code = process.returncode
@@ -67,8 +73,15 @@ def watch(command: list[str], environment: dict[str, str] | None = None) -> Usag
     return usage
 
 
-def _sample(known: set[int], cpu_of: dict[int, tuple[str, float]], usage: Usage, now: float) -> int:
-    """Read every process of the tree once; returns how many there are."""
+def succeeded(usage: Usage) -> Usage:
+    """The same, or the end of this program where the command failed."""
+    if usage.exit_code:
+        sys.exit(f"a measured command failed:\n{usage.output}")
+    return usage
+
+
+def _sample(known: set[int], cpu_of: dict[int, tuple[str, float]], usage: Usage, now: float) -> list[int]:
+    """Read every process of the tree once; returns those that live."""
     parents, stats = {}, {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -92,8 +105,16 @@ def _sample(known: set[int], cpu_of: dict[int, tuple[str, float]], usage: Usage,
         memory[part] += int(stat[21]) * _PAGE
     for part, resident in memory.items():
         usage.peak[part] = max(usage.peak.get(part, 0), resident)
-    usage.peak_total = max(usage.peak_total, sum(memory.values()))
-    return len(alive)
+    return alive
+
+
+def _proportional_memory(pid: int) -> int:
+    """Bytes of resident memory, of pages that n processes share an n-th."""
+    try:
+        lines = Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+    except OSError:
+        return 0
 
 
 def _part(pid: int, parent: int) -> str:

@@ -1,9 +1,9 @@
 """A class-data archive for Spark's JVM: classes as they are in memory after loading, mapped instead of loaded anew.
 
 The first job that finds none leaves one at its end, beside the environment or, where that is read-only, in the user's
-cache folder; later ones start with it. It is named after
-Java, Spark and the JVM's options, so that a change of any makes a new one. Nothing depends on it: without one, or
-with one that the JVM rejects, a job only takes longer.
+cache folder; later ones start with it. Its name holds a hash of Java, Spark and the JVM's options, so that a change of
+any makes a new one, and a checksum of its content: a JVM that maps a damaged archive crashes. Without an archive a job
+only takes longer.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -25,33 +26,52 @@ def class_archive(java_options: str) -> Iterator[str]:
 
     Of several jobs at a time one makes it. It is kept only where the block ends without an exception.
     """
-    archive = _path(java_options)
-    if archive is None:
+    prefix = _prefix(java_options)
+    if prefix is None:
         yield ""
-    elif archive.exists():
+    elif archive := _whole_archive(prefix):
         yield f"{_QUIET} -XX:SharedArchiveFile={archive}"
     else:
-        with _made_alone(archive) as unfinished:
+        with _made_alone(prefix) as unfinished:
             if unfinished is None:
                 yield ""
                 return
             yield f"{_QUIET} -XX:ArchiveClassesAtExit={unfinished}"
             if unfinished.exists():
-                for outdated in archive.parent.glob("spark-classes-*.jsa"):
+                for outdated in prefix.parent.glob("spark-classes-*.jsa"):
                     outdated.unlink(missing_ok=True)
-                unfinished.rename(archive)
+                unfinished.rename(_name(prefix, unfinished))
+
+
+def _whole_archive(prefix: Path) -> Path | None:
+    """The archive that is there, if its content is what was written."""
+    for archive in prefix.parent.glob(f"{prefix.name}-*.jsa"):
+        try:
+            if archive == _name(prefix, archive):
+                return archive
+        except OSError:  # Another job has just replaced it.
+            continue
+    return None
+
+
+def _name(prefix: Path, archive: Path) -> Path:
+    checksum = 0
+    with open(archive, "rb") as content:
+        while block := content.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return prefix.with_name(f"{prefix.name}-{checksum:08x}.jsa")
 
 
 @contextmanager
-def _made_alone(archive: Path) -> Iterator[Path | None]:
+def _made_alone(prefix: Path) -> Iterator[Path | None]:
     """A path to write to, or None where another process is writing or nobody can."""
     try:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(archive.with_name("spark-classes.lock"), "w")
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(prefix.with_name("spark-classes.lock"), "w")
     except OSError:
         yield None
         return
-    unfinished = archive.with_suffix(".unfinished")
+    unfinished = prefix.with_suffix(".unfinished")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,8 +85,8 @@ def _made_alone(archive: Path) -> Iterator[Path | None]:
             unfinished.unlink(missing_ok=True)
 
 
-def _path(java_options: str) -> Path | None:
-    """Where this environment's archive is or will be; None where it cannot be told which Java or Spark will run."""
+def _prefix(java_options: str) -> Path | None:
+    """How the path of this environment's archive begins; None where it cannot be told which Java or Spark will run."""
     java = shutil.which(os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java")
     folder = _folder()
     spark = spark_home()
@@ -77,7 +97,7 @@ def _path(java_options: str) -> Path | None:
     for path in [Path(java).resolve(), *sorted((spark / "jars").iterdir())]:
         status = path.stat()
         facts += [str(path), status.st_size, status.st_mtime_ns]
-    return folder / f"spark-classes-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.jsa"
+    return folder / f"spark-classes-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
 
 
 def _folder() -> Path:

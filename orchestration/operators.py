@@ -19,6 +19,7 @@ from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from colorquant.records import InvalidRecord, JobFailure
+from orchestration import processes
 from orchestration.class_archive import class_archive, spark_home
 from orchestration.links import ResultLink
 from orchestration.spark_conf import SHORT_LIVED
@@ -85,16 +86,16 @@ class CompressImageOperator(SparkSubmitOperator):
 
     def on_kill(self) -> None:
         """End the JVM and all that it started: the Python driver would go on without it, and could still write."""
-        processes = self._processes()
+        job = self._processes()
         super().on_kill()
-        _end(processes)
+        processes.end(job)
 
     def _end_processes(self) -> None:
-        _end(self._processes())
+        processes.end(self._processes())
 
     def _processes(self) -> list[psutil.Process]:
         submit = getattr(self._hook, "_submit_sp", None)
-        return _process_tree(submit.pid) if submit is not None and submit.poll() is None else []
+        return processes.tree(submit.pid) if submit is not None and submit.poll() is None else []
 
     def _use_this_python(self) -> None:
         """Run the driver, and in local mode the workers, by the interpreter that has this project's packages."""
@@ -123,15 +124,6 @@ class CompressImageOperator(SparkSubmitOperator):
         if exit_code in (_EXIT_WRONG_ARGUMENTS, _EXIT_BAD_INPUT):
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error
-
-
-def _end(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(processes, timeout=5)
 
 
 def _submit_environment() -> dict[str, str]:
@@ -188,12 +180,3 @@ def _ended_with_parent() -> Iterator[None]:
         yield
     finally:
         over.set()
-
-
-def _process_tree(pid: int) -> list[psutil.Process]:
-    """A process and all its descendants; PySpark's worker daemon has a process group of its own, so: by parentage."""
-    try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from orchestration import processes
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, AirflowHome, free_port
 
@@ -86,13 +87,7 @@ def interrupt_on_signals() -> None:
 def end_processes_of(home: AirflowHome) -> None:
     """Kill every process whose AIRFLOW_HOME is this one: services, tasks, and the Spark jobs that they started."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    ours = [process for process in psutil.process_iter() if process.pid not in own and _belongs(process, home)]
-    for process in ours:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(ours, timeout=10)
+    processes.end(process for process in psutil.process_iter() if process.pid not in own and _belongs(process, home))
 
 
 def _belongs(process: psutil.Process, home: AirflowHome) -> bool:
