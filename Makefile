@@ -13,10 +13,11 @@ PORT ?= 8080
 TESTS ?= tests
 IOKM ?=
 LARGE ?=
+ENV_FILE ?= .env
 
 BIN := $(VENV)/bin
 # Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
-export IMAGES KS TARGET OUTPUT SETTINGS PYTHON IOKM LARGE
+export IMAGES KS TARGET OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -40,10 +41,10 @@ ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m orchestration.ui --port "$(PORT)"
 
 up: ## Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
-	@scripts/compose_up.sh
+	@PORT="$(PORT)" scripts/compose_up.sh
 
 down: ## stop those containers; all data is kept
-	@docker compose down
+	@docker compose --env-file "$$ENV_FILE" down
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)

@@ -35,7 +35,7 @@ def tell_of_failure(context: Mapping[str, Any]) -> None:
 
 
 def _arguments() -> dict[str, Any]:
-    text = os.environ.get("COMPRESSION_NOTIFIER_ARGUMENTS", "{}")
+    text = os.environ.get("COMPRESSION_NOTIFIER_ARGUMENTS") or "{}"
     try:
         arguments = json.loads(text)
     except ValueError:

@@ -1,14 +1,25 @@
 #!/bin/sh
 # Makes .env, which docker-compose.yaml is filled in from: random secrets, sizes that fit this machine, and folders.
 # A .env that is there is left as it is. Prints nothing secret.
-#   IMAGES=folder OUTPUT=folder scripts/compose_env.sh [FILE]
+#   IMAGES=folder OUTPUT=folder PORT=8080 scripts/compose_env.sh [FILE]
 set -eu
 cd "$(dirname "$0")/.."
 file=${1:-.env}
-[ ! -e "$file" ] || { chmod 600 "$file"; exit 0; }
+if [ -e "$file" ]; then
+    chmod 600 "$file"
+    [ -z "${IMAGES:-}${OUTPUT:-}" ] || echo "make up: IMAGES and OUTPUT are those of $file; change them there" >&2
+    exit 0
+fi
 
 hex() { od -An -v -tx1 -N"$1" /dev/urandom | tr -d ' \n'; }
-absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
+folder() {
+    case $1 in *"'"* | *"$newline"*) echo "make up: '$1': no quote and no line break, please" >&2; exit 1 ;; esac
+    case $1 in /*) echo "'$1'" ;; *) echo "'$PWD/$1'" ;; esac
+}
+newline='
+'
+images=$(folder "${IMAGES:-include/images}")
+output=$(folder "${OUTPUT:-output}")
 
 # Containers run as whoever owns the folders; never as root.
 uid=$(id -u) gid=$(id -g)
@@ -32,13 +43,13 @@ API_SECRET_KEY=$(hex 32)
 SPARK_SECRET=$(hex 32)
 
 # Folders of this machine; the user with these ids must be able to read the one and write the other.
-IMAGES_FOLDER=$(absolute "${IMAGES:-include/images}")
-OUTPUT_FOLDER=$(absolute "${OUTPUT:-output}")
+IMAGES_FOLDER=$images
+OUTPUT_FOLDER=$output
 AIRFLOW_UID=$uid
 AIRFLOW_GID=$gid
 
 # The UI's port on 127.0.0.1.
-AIRFLOW_PORT=8080
+AIRFLOW_PORT=${PORT:-8080}
 
 # Spark jobs at once (read when the pool \`spark\` is made), and what each takes of the cluster.
 # Cores of a job x jobs at once should be the cores of all workers.

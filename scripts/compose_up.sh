@@ -1,24 +1,26 @@
 #!/bin/sh
 # `make up`: builds the image, starts docker-compose.yaml, waits until all of it is healthy, says where it is.
+#   ENV_FILE=file (.env); IMAGES, OUTPUT and PORT count when that is made
 set -eu
 cd "$(dirname "$0")/.."
 
+file=${ENV_FILE:-.env}
 stop() { echo "make up: $*" >&2; exit 1; }
-setting() { sed -n "s/^$1=//p" .env; }
+compose() { docker compose --env-file "$file" "$@"; }
+setting() { sed -n "s/^$1='\{0,1\}\([^']*\)'\{0,1\}\$/\1/p" "$file"; }
 
 docker compose version >/dev/null 2>&1 || stop "Docker with its compose plugin (version 2.20 or newer) is needed."
 docker info >/dev/null 2>&1 || stop "the Docker engine does not answer; start it, or become a user who may use it."
-scripts/compose_env.sh
+scripts/compose_env.sh "$file"
 images=$(setting IMAGES_FOLDER) output=$(setting OUTPUT_FOLDER) owner=$(setting AIRFLOW_UID):$(setting AIRFLOW_GID)
-[ -z "${IMAGES:-}${OUTPUT:-}" ] || echo "make up: the folders are those of .env: $images, $output" >&2
-[ -d "$images" ] || stop "IMAGES_FOLDER=$images (in .env) is no folder."
+[ -d "$images" ] || stop "IMAGES_FOLDER=$images (in $file) is no folder."
 # Docker would make a missing folder, and root would own it.
 if [ ! -d "$output" ]; then
     mkdir -p "$output"
     [ "$(id -u)" != 0 ] || chown "$owner" "$output"
 fi
-docker compose build
-docker compose up --detach --wait --wait-timeout 900 \
+compose build
+compose up --detach --wait --wait-timeout 900 \
     || stop "not all services became healthy; see \`docker compose ps\` and \`docker compose logs\`"
 cat <<END
 
