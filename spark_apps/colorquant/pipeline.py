@@ -123,12 +123,15 @@ def compress_image(
 
 def _search(target: Target, pixels: np.ndarray, source: Source, settings: Settings) -> Search:
     def quality_of(k: int) -> float:
-        solution = solve(source, k, settings.seed, settings.color_space)
-        indexes = source.remap(solution.palette, solution.rate_model(settings.rate, pixels.shape[1]))
-        # What a viewer will see: the file is not encoded before its k is known.
-        return metrics.quality(target.measure, pixels, solution.palette[indexes])
+        return metrics.quality(target.measure, pixels, rendered(source, k, settings, pixels.shape[1]))
 
     return smallest_k(target, quality_of, most=min(MOST_K, source.unique_colors))
+
+
+def rendered(source: Source, k: int, settings: Settings, width: int) -> np.ndarray:
+    """What a viewer will see of the output at ``k``, uint8 (H, W, 3), without encoding it."""
+    solution = solve(source, k, settings.seed, settings.color_space)
+    return solution.palette[source.remap(solution.palette, solution.rate_model(settings.rate, width))]
 
 
 def _found(target: Target, search: Search) -> dict[str, Any]:
