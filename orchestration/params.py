@@ -41,6 +41,13 @@ def library_params() -> dict[str, Param]:
             title="Output folder",
             description="Compressed images go to its folder 'compressed', reports to 'runs'.",
         ),
+        "publish": Param(
+            None,
+            type=["string", "null"],
+            title="Published folder",
+            description="Gets the one file worth keeping of each image, under its own name, all in one step. "
+            "None: nothing is published.",
+        ),
         "target": Param(
             None,
             type=["string", "null"],

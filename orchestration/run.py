@@ -55,6 +55,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--images", default=str(PROJECT / "include" / "images"))
     parser.add_argument("--ks", default="4 16 64")
     parser.add_argument("--target", default="")
+    parser.add_argument("--publish", default="")
     parser.add_argument("--output", default=str(PROJECT / "output"))
     parser.add_argument("--seed", default="0")
     parser.add_argument("--settings", default="", help='other settings, as "name=value name=value"')
@@ -63,6 +64,7 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     arguments.images = str(Path(arguments.images).expanduser().absolute())
     arguments.output = str(Path(arguments.output).expanduser().absolute())
+    arguments.publish = arguments.publish and str(Path(arguments.publish).expanduser().absolute())
     try:
         arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
         arguments.target = parse_target(arguments.target, arguments.ks) or ""
@@ -88,7 +90,8 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "images": arguments.images,
         "ks": [str(k) for k in arguments.ks] or [AUTO],
-        "target": arguments.target,
+        "target": arguments.target or None,
+        "publish": arguments.publish or None,
         "output": arguments.output,
         "max_failures": arguments.max_failures,
         "force": arguments.force,

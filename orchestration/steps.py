@@ -4,6 +4,7 @@ The package that does it is imported when a task runs: a DAG file is parsed ever
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -73,7 +74,8 @@ def summarize(context: "Context") -> dict[str, Any]:
     Raises
     ------
     AirflowFailException
-        Where there is no plan, or, after the report is written, where more jobs failed than are allowed.
+        Where there is no plan, or, after the report is written, where more jobs failed than are allowed, or the folder
+        to publish to is another's.
     """
     from colorquant.plan import Plan, run_folder
     from colorquant.report import summarize_run
@@ -94,8 +96,23 @@ def summarize(context: "Context") -> dict[str, Any]:
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
             f"{params['max_failures']}. The report is written: {page}"
         )
+    if params["publish"]:
+        _publish(plan, summary, folder, params["publish"])
     context["outlet_events"][REPORT].extra = reported
     return reported
+
+
+def _publish(plan: "Plan", summary: "Summary", folder: Path, published: str) -> None:
+    from colorquant.published import PublishFailed, publish
+    from colorquant.report.candidates import candidates_of
+
+    try:
+        manifest = publish(
+            candidates_of(plan, summary, folder), Path(published), summary.run_id, written_at=summary.written_at
+        )
+    except PublishFailed as error:
+        raise AirflowFailException(f"Nothing is published: {error}") from None
+    print(f"Published: {len(manifest.files)} files in {published}")
 
 
 def _totals(summary: "Summary") -> dict[str, Any]:

@@ -1,0 +1,212 @@
+"""The published folder: for each image the one file worth keeping, under its own relative path. Standard library only.
+
+``python -m colorquant.published FOLDER`` verifies a published folder against its manifest.
+
+The folder is a symbolic link to a version beside it. A new version is made whole, reaches the disk, and then takes the
+link's place in one rename: who reads the folder sees the old files or the new ones.
+"""
+
+import argparse
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from colorquant.files import sha256_of, write_atomically
+from colorquant.output_names import output_names
+from colorquant.report.text import printable
+
+MANIFEST = "manifest.json"
+_LOCK = ".lock"
+SCHEMA_VERSION = 1
+
+
+class PublishFailed(Exception):
+    """The folder could not be published, and is what it was before; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A file to publish for an image: ``source`` with its hash, or the original (``k`` None), whatever it is now."""
+
+    image: str
+    source: Path
+    sha256: str | None
+    k: int | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFile:
+    """A file of a published folder: its path there, and the image and palette size (None: the original) it is of."""
+
+    path: str
+    image: str
+    k: int | None
+    bytes: int
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a published folder holds, and the run that it is of."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    written_at: str
+    files: tuple[PublishedFile, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The manifest of a folder. Raises FileNotFoundError, or ValueError where it is not one of this schema."""
+        content: Any = json.loads((folder / MANIFEST).read_bytes())
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"schema_version {version!r} is unknown; this version reads {SCHEMA_VERSION}")
+        try:
+            return cls(**content | {"files": tuple(PublishedFile(**file) for file in content["files"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no manifest of schema_version {version} ({error})") from error
+
+
+def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_at: str) -> Manifest:
+    """Put the candidates' files, and a manifest of them, in the place of what the folder held.
+
+    Parameters
+    ----------
+    folder : not there yet, empty, or published before. Versions lie in ``<folder>.versions`` beside it; the one before
+        the new one is kept for who still reads it.
+
+    Raises
+    ------
+    PublishFailed
+        Where the folder holds something else, or a file is gone or has changed since it was measured.
+    OSError
+        Where a file cannot be read or written.
+    """
+    folder = folder.absolute()
+    if not folder.is_symlink() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PublishFailed(f"{folder} is there and was not published from here: name a folder that is new or empty.")
+    versions = folder.with_name(folder.name + ".versions")
+    versions.mkdir(parents=True, exist_ok=True)
+    with open(versions / _LOCK, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Another run that publishes to the same folder waits.
+        before = folder.resolve() if folder.is_symlink() else None
+        version = Path(tempfile.mkdtemp(prefix="version-", dir=versions))
+        version.chmod(0o755)
+        try:
+            manifest = _write_version(list(candidates), version, before, run_id, written_at)
+            os.sync()  # One for all files: what the link leads to is on the disk before the link is.
+            _point(folder, version)
+        except BaseException:
+            shutil.rmtree(version, ignore_errors=True)
+            raise
+        for old in versions.glob("version-*"):
+            if old not in (version, before):
+                old.unlink() if old.is_symlink() else shutil.rmtree(old, ignore_errors=True)
+    return manifest
+
+
+def _write_version(
+    chosen: list[Candidate], version: Path, before: Path | None, run_id: str, written_at: str
+) -> Manifest:
+    paths = output_names({item.image: _ending(item) for item in chosen})
+    known = {file.sha256: before / file.path for file in _files_of(before)} if before else {}
+    files = tuple(_place(item, version, paths[item.image], known) for item in chosen)
+    manifest = Manifest(run_id=run_id, written_at=written_at, files=files)
+    write_atomically(version / MANIFEST, (json.dumps(dataclasses.asdict(manifest), indent=1) + "\n").encode())
+    return manifest
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a published folder, a sentence for each: none where every file is as the manifest says."""
+    try:
+        manifest = Manifest.read(folder)
+    except (OSError, ValueError) as error:
+        return [f"{MANIFEST} cannot be read: {error}"]
+    expected = {file.path: file for file in manifest.files}
+    root = folder.resolve()
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()} - {MANIFEST}
+    problems = [f"{path} is missing" for path in sorted(expected.keys() - found)]
+    problems += [f"{path} is not in the manifest" for path in sorted(found - expected.keys())]
+    for path in sorted(expected.keys() & found):
+        if sha256_of(root / path) != expected[path].sha256:
+            problems.append(f"{path} has changed (its SHA-256 differs)")
+    return problems
+
+
+def _ending(item: Candidate) -> str:
+    return item.source.suffix if item.k is not None else Path(item.image).suffix
+
+
+def _place(item: Candidate, version: Path, path: str, known: dict[str, Path]) -> PublishedFile:
+    target = version / path
+    if not target.resolve().is_relative_to(version) or path == MANIFEST:
+        raise PublishFailed(f"{item.image!r} is a path that cannot be published: rename the image.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if item.sha256 in known and _is_whole(known[item.sha256], item.sha256):
+        # A version shares with the one before what has not changed, never with the originals or outputs.
+        os.link(known[item.sha256], target)
+    else:
+        try:
+            shutil.copyfile(item.source, target)
+        except FileNotFoundError:
+            raise PublishFailed(f"{item.source} is gone; run again.") from None
+    sha256 = sha256_of(target)
+    if item.sha256 not in (None, sha256):
+        raise PublishFailed(f"{item.source} has changed since it was measured; run again.")
+    return PublishedFile(
+        path=path, image=item.image, k=item.k, bytes=target.stat().st_size, sha256=sha256, reason=item.reason
+    )
+
+
+def _is_whole(file: Path, sha256: str) -> bool:
+    try:
+        return sha256_of(file) == sha256
+    except OSError:
+        return False
+
+
+def _files_of(version: Path) -> tuple[PublishedFile, ...]:
+    try:
+        return Manifest.read(version).files
+    except (OSError, ValueError):
+        return ()
+
+
+def _point(folder: Path, version: Path) -> None:
+    """Make ``folder`` a link to ``version``, in one step."""
+    link = version.with_name(version.name + ".link")
+    link.symlink_to(Path(version.parent.name, version.name))
+    try:
+        if folder.is_dir() and not folder.is_symlink():
+            folder.rmdir()  # It is empty.
+        os.replace(link, folder)
+    except BaseException:
+        link.unlink(missing_ok=True)
+        raise
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Verify a published folder; 0 where it is as its manifest says, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m colorquant.published", description="Verify a published folder.")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args(argv).folder
+    problems = verify(folder)
+    for problem in problems:
+        print(printable(problem), file=sys.stderr)
+    if not problems:
+        print(f"{len(Manifest.read(folder).files)} files are as {folder / MANIFEST} says.")
+    return min(1, len(problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
