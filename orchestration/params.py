@@ -75,6 +75,18 @@ def library_params() -> dict[str, Param]:
     }
 
 
+def corpus_params() -> dict[str, Param]:
+    """The same for a run that one application does."""
+    pattern = Param(
+        "*",
+        type="string",
+        minLength=1,
+        title="Pattern",
+        description="Which images, by their path below the folder: '2026/*.jpg'. A '*' also matches slashes.",
+    )
+    return {"images": library_params()["images"], "pattern": pattern, **library_params()}
+
+
 def _schema(default: Any, option: Option) -> dict[str, Any]:
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     schema: dict[str, Any] = {

@@ -21,3 +21,10 @@ def nightly() -> AssetOrTimeSchedule | list[Asset]:
         return [NEW_IMAGES]
     timetable = CronTriggerTimetable(cron, timezone=os.environ.get("COMPRESSION_TIMEZONE", "UTC"))
     return AssetOrTimeSchedule(timetable=timetable, assets=[NEW_IMAGES])
+
+
+def corpus_schedule() -> CronTriggerTimetable | None:
+    """At COMPRESSION_CORPUS_SCHEDULE (a cron expression), if that is given."""
+    cron = os.environ.get("COMPRESSION_CORPUS_SCHEDULE", "none")
+    timezone = os.environ.get("COMPRESSION_TIMEZONE", "UTC")
+    return None if cron.lower() == "none" else CronTriggerTimetable(cron, timezone=timezone)

@@ -36,3 +36,6 @@ SPARK_CONF = {
     # On a standalone cluster an application otherwise takes every core, and all others wait for its end.
     "spark.cores.max": "2",
 } | _of_this_deployment()
+
+#: Of the application that compresses a whole library: alone it may have every core.
+CORPUS_CONF = {name: value for name, value in SPARK_CONF.items() if name != "spark.cores.max"}

@@ -10,13 +10,13 @@ import argparse
 import os
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from colorquant import settings
+from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, Parser, end_with_parent, reason_of, whole
 from colorquant.jobs import Job
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
@@ -31,15 +31,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXIT_WRONG_ARGUMENTS = 2
-EXIT_BAD_INPUT = 65
-EXIT_FAILED = 1
-
 
 def main() -> int:
     """Run the job that the command line names; return the exit code."""
     job, arguments = _parse(sys.argv[1:])
-    _end_with_parent()
+    end_with_parent()
     if not arguments.force and job.is_done():
         print(f"{job.title}: done already, {job.result}")
         return 0
@@ -53,7 +49,7 @@ def main() -> int:
         return _failed(job, str(error), EXIT_BAD_INPUT)
     except Exception as error:
         traceback.print_exc()
-        return _failed(job, f"{type(error).__name__}: {_reason(error)}", EXIT_FAILED)
+        return _failed(job, reason_of(error), EXIT_FAILED)
     print(_figures(job, record))
     return 0
 
@@ -71,7 +67,7 @@ def _compress(job: Job, partitions: int | None) -> CompressionResult:
 
     return compress_image(
         job.image,
-        Target.parse(job.target) if job.target else cast(int, job.k),
+        job.palette,
         job.output,
         job.result,
         job.settings,
@@ -111,16 +107,16 @@ class _Promised(Generic[T]):
 
 
 def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = Parser(__doc__)
     parser.add_argument("--image", required=True, help="the image file; it is only read")
     palette = parser.add_mutually_exclusive_group(required=True)
-    palette.add_argument("--k", type=_whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
+    palette.add_argument("--k", type=whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
     palette.add_argument("--target", type=_target, help="find the smallest palette of a quality, for example ssim=0.95")
     parser.add_argument("--output", required=True, help="the indexed PNG to write")
     parser.add_argument("--result", required=True, help="the JSON record to write, after the output")
     parser.add_argument("--failure", help="a JSON file for the reason, where there is no result")
     settings.add_arguments(parser)
-    parser.add_argument("--partitions", type=_whole(1, 100_000), help="Spark partitions; they do not change the result")
+    parser.add_argument("--partitions", type=whole(1, 100_000), help="Spark partitions; they do not change the result")
     parser.add_argument("--image-sha256", help="refuse the image if its hash is another one")
     parser.add_argument("--force", action="store_true", help="compress even if the result is there")
     arguments = parser.parse_args(argv)
@@ -138,26 +134,11 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     return job, arguments
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"compress_image.py: {message}", file=sys.stderr)
-        sys.exit(EXIT_WRONG_ARGUMENTS)
-
-
 def _target(text: str) -> str:
     try:
         return str(Target.parse(text))
     except InvalidTarget as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _whole(least: int, most: int):  # type: ignore[no-untyped-def]
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
-        return int(text)
-
-    return parse
 
 
 def _failed(job: Job, reason: str, exit_code: int) -> int:
@@ -173,35 +154,12 @@ def _failed(job: Job, reason: str, exit_code: int) -> int:
     return exit_code
 
 
-def _reason(error: Exception) -> str:
-    """What an error says; of Spark's errors, which bring the traces of several processes, what went wrong first."""
-    text = str(error).partition("\n\tat ")[0]
-    # Spark ends the trace of a worker's Python with its own code for "an error in Python".
-    lines = [line.strip() for line in text.splitlines()]
-    said = [line for line in lines if line and not line.startswith("SQLSTATE: ")]
-    return said[-1] if said else ""
-
-
 def _figures(job: Job, record: CompressionResult) -> str:
     quality = "lossless" if record.psnr_db is None else f"PSNR {record.psnr_db:.2f} dB, SSIM {record.ssim:.4f}"
     return (
         f"{job.title}: {record.colors_used} colors, {record.original_bytes} -> {record.compressed_bytes} bytes "
         f"({record.compression_ratio:.2f}x), {quality}, {record.seconds['total']:.1f} s, {record.output}"
     )
-
-
-def _end_with_parent() -> None:
-    """End this process when spark-submit's JVM, its parent, is gone: a killed job must not write any more."""
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
-        return
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(EXIT_FAILED)
-
-    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
 if __name__ == "__main__":

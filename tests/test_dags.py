@@ -192,3 +192,16 @@ def test_the_compression_dag_has_its_shape(compression: dict[str, Any]) -> None:
 
 def test_no_field_that_holds_a_file_name_is_rendered_by_jinja(compression: dict[str, Any]) -> None:
     assert compression["tasks"]["compress_image"]["template_fields"] == []
+
+
+def test_the_corpus_dag_has_its_shape_and_the_same_parameters(loaded: dict[str, Any]) -> None:
+    if "kmeans_corpus_compression" not in loaded["dags"]:
+        pytest.skip("another DAG's file")
+    corpus = loaded["dags"]["kmeans_corpus_compression"]
+    assert {name: task["upstream"] for name, task in corpus["tasks"].items()} == {
+        "compress_corpus": [],
+        "summarize": ["compress_corpus"],
+    }
+    assert corpus["tasks"]["compress_corpus"]["template_fields"] == []
+    assert corpus["tasks"]["summarize"]["trigger_rule"] == "all_done"
+    assert {"images", "pattern", "ks", "output", "seed", "max_failures", "force"} <= set(corpus["params"])

@@ -37,12 +37,13 @@ def test_every_setting_that_the_makefile_takes_is_documented() -> None:
     assert [name for name in sorted(settings) if f"`{name}" not in _text_of_all_documents()] == []
 
 
-def test_every_option_of_the_application_is_documented() -> None:
-    application = PROJECT / "spark_apps" / "compress_image.py"
+@pytest.mark.parametrize("name", ["compress_image.py", "compress_corpus.py"])
+def test_every_option_of_the_applications_is_documented(name: str) -> None:
+    application = PROJECT / "spark_apps" / name
     shown = subprocess.run([sys.executable, str(application), "--help"], capture_output=True, text=True, check=True)
     options = set(re.findall(r"--[a-z][a-z0-9-]+", shown.stdout.split("options:")[1])) - {"--help"}
-    assert {"--image", "--k", "--seed"} <= options | {"--k"}
-    assert [option for option in sorted(options) if f"`{option}`" not in README] == []
+    assert {"--output", "--seed"} <= options
+    assert [option for option in sorted(options) if f"`{option}`" not in _text_of_all_documents()] == []
 
 
 def test_every_option_of_the_command_is_documented() -> None:

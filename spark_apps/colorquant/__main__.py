@@ -12,6 +12,7 @@ import signal
 import sys
 
 from colorquant import settings
+from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS
 from colorquant.inputs import InvalidInputs, Task, tasks_of
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
@@ -19,9 +20,6 @@ from colorquant.records import CompressionResult
 from colorquant.report.text import byte_size, printable
 from colorquant.target import InvalidTarget, Target
 
-EXIT_FAILED = 1
-EXIT_WRONG_ARGUMENTS = 2
-EXIT_BAD_INPUT = 65
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 

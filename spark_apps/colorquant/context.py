@@ -1,17 +1,30 @@
 """The application's SparkContext, and how workers come by this package."""
 
+import re
 from pathlib import Path
 
 from pyspark import SparkConf, SparkContext, SparkFiles
 
 from colorquant.shipping import package_archive
 
+#: How often a task is tried where ``retry_tasks`` asks for it.
+TASK_TRIES = 8
 
-def start_context(name: str) -> SparkContext:
-    """The application's one SparkContext, with this package importable by its workers."""
+
+def start_context(name: str, retry_tasks: bool = False) -> SparkContext:
+    """The application's one SparkContext, with this package importable by its workers.
+
+    Parameters
+    ----------
+    retry_tasks : try a task again whose process died, also with the master ``local``, where Spark by default does not.
+    """
     # Only after this does a SparkConf hold what spark-submit was given.
     SparkContext._ensure_initialized()
     conf = SparkConf().setAppName(name)
+    if retry_tasks:
+        conf.set("spark.task.maxFailures", str(TASK_TRIES))
+        if plain := re.fullmatch(r"local(?:\[(\d+|\*)\])?", conf.get("spark.master") or ""):
+            conf.setMaster(f"local[{plain[1] or 1},{TASK_TRIES}]")
     if not is_local(conf.get("spark.master") or ""):
         context = SparkContext(conf=conf)
         # Executors fetch it when they start, however late; Spark removes this folder at the end.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from colorquant.files import sha256_of
 from colorquant.records import CompressionResult, InvalidRecord
 from colorquant.settings import Settings
+from colorquant.target import Target
 
 _LONGEST_NAME = 200
 
@@ -16,7 +17,8 @@ _LONGEST_NAME = 200
 class Job:
     """One image at one palette size ``k``, or, where that is None, at the smallest that reaches ``target``.
 
-    ``image`` is the file's path, ``name`` what people call it: its path below the input folder.
+    ``image`` is the file's path, ``name`` what people call it: its path below the input folder. ``image_bytes`` is the
+    file's size, 0 where it is not known.
     ``output`` and ``result`` hold the input's hash and the settings in their path, so they never change once they
     are there. ``failure`` belongs to the run.
     """
@@ -30,6 +32,7 @@ class Job:
     result: str
     failure: str
     target: str | None = None
+    image_bytes: int = 0
 
     @property
     def label(self) -> str:
@@ -53,6 +56,11 @@ class Job:
     @property
     def _choice(self) -> str:
         return str(self.target) if self.k is None else f"k={self.k}"
+
+    @property
+    def palette(self) -> int | Target:
+        """The palette size, or the target that it is searched for."""
+        return Target.parse(self.target or "") if self.k is None else self.k
 
     def arguments(self) -> list[str]:
         """Command line of ``compress_image.py``; ``--name=value``, because a value may begin with a dash."""

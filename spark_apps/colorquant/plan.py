@@ -8,8 +8,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,9 +95,11 @@ def plan_run(
     ks: Iterable[str | int],
     output_folder: str,
     settings: Settings | None = None,
-    max_jobs: int = 1024,
+    max_jobs: int | None = 1024,
     force: bool = False,
     target: str = "",
+    pattern: str = "*",
+    look_at_all: "LookAtAll" = map,
 ) -> Plan:
     """List the images below a folder and make a job for each of them and each k.
 
@@ -103,9 +107,12 @@ def plan_run(
     ----------
     ks : palette sizes, as numbers or as the strings that Airflow's trigger form sends; or ``AUTO`` alone, to find the
         smallest that reaches the target.
-    max_jobs : how many tasks Airflow can map at most (``[core] max_map_length``).
+    max_jobs : how many tasks Airflow can map at most (``[core] max_map_length``); None where it maps none.
     force : plan every job, also those whose result is there.
     target : the quality that is asked for (``target.Target``); empty for none.
+    pattern : which images, by their path below the folder, as `fnmatch` has it: ``*`` also matches slashes.
+    look_at_all : maps a function over the images' names, in order; files are only looked at within it. By default one
+        after the other in this process.
 
     Raises
     ------
@@ -118,31 +125,32 @@ def plan_run(
     folder = Path(images_folder)
     if not folder.is_dir():
         raise InvalidPlan(f"The image folder {images_folder!r} is no folder; give the path of one.")
-    names, ignored = list_images(folder)
+    names, ignored = list_images(folder, pattern)
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        raise InvalidPlan(f"There is no image in {images_folder!r}: no file there ends in one of {suffixes}.")
+        matching = "" if pattern == "*" else f" that matches {pattern!r}"
+        raise InvalidPlan(f"There is no image{matching} in {images_folder!r}: no file there ends in one of {suffixes}.")
     jobs_each = len(sizes or (None,))
-    if len(names) * jobs_each > max_jobs:
+    if max_jobs is not None and len(names) * jobs_each > max_jobs:
         raise InvalidPlan(
             f"{len(names)} images x {jobs_each} k are {len(names) * jobs_each} jobs, and Airflow maps at most "
-            f"{max_jobs}. Give fewer k or a smaller folder, or raise AIRFLOW__CORE__MAX_MAP_LENGTH."
+            f"{max_jobs}. Trigger the DAG kmeans_corpus_compression, which does them all in one Spark application; or "
+            "give fewer k or a smaller folder, or raise AIRFLOW__CORE__MAX_MAP_LENGTH."
         )
-    jobs = tuple(
-        job
-        for name in names
-        for job in _jobs_of_image(
-            run_id, folder, name, sizes or (None,), Path(output_folder).absolute(), settings, wanted
-        )
-    )
-    reused = frozenset() if force else frozenset(job.label for job in jobs if job.is_done())
+    jobs_of = _JobMaker(run_id, folder.absolute(), Path(output_folder).absolute(), sizes or (None,), settings, wanted)
+    jobs: list[Job] = []
+    reused: list[str] = []
+    for name, seen in zip(names, look_at_all(partial(_look_at, jobs_of, force), names), strict=True):
+        jobs_of_image = jobs_of(name, seen)
+        jobs += jobs_of_image
+        reused += [jobs_of_image[index].label for index in seen.done]
     return Plan(
         run_id=run_id,
         images_folder=str(folder.absolute()),
         ks=sizes,
         settings=settings,
-        jobs=jobs,
-        reused=reused,
+        jobs=tuple(jobs),
+        reused=frozenset(reused),
         ignored=tuple(ignored),
         force=force,
         target=wanted,
@@ -179,17 +187,19 @@ def parse_target(target: str, ks: Sequence[int]) -> str | None:
         raise InvalidPlan(f"target: {error}") from None
 
 
-def list_images(folder: Path) -> tuple[list[str], list[str]]:
+def list_images(folder: Path, pattern: str = "*") -> tuple[list[str], list[str]]:
     """Relative paths of the images below a folder, and of the files that are ignored; both sorted.
 
     An image is a file whose name ends as an image's does, in any case of letters. Hidden files and folders are passed
-    over; so are a symbolic link that leads out of the folder, and a name that is not UTF-8, which neither Airflow's
-    database nor Spark's JVM can hold.
+    over; so are what does not match the pattern, a symbolic link that leads out of the folder, and a name that is not
+    UTF-8, which neither Airflow's database nor Spark's JVM can hold.
     """
     images: list[str] = []
     ignored: list[str] = []
     for path in _files_below(folder):
         name = path.relative_to(folder).as_posix()
+        if not fnmatchcase(name, pattern):
+            continue
         inside = path.resolve().is_relative_to(folder.resolve())
         is_image = path.suffix.lower() in IMAGE_SUFFIXES and inside and _is_utf8(name)
         (images if is_image else ignored).append(name)
@@ -206,37 +216,61 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
-def _jobs_of_image(
-    run_id: str,
-    folder: Path,
-    name: str,
-    ks: Sequence[int | None],
-    output_folder: Path,
-    settings: Settings,
-    target: str | None,
-) -> Iterator[Job]:
-    image = (folder / name).absolute()
+@dataclass(frozen=True)
+class _Seen:
+    """What is found out about an image by looking at its file: hash, size, and which of its jobs are done already."""
+
+    sha256: str | None
+    size: int
+    done: tuple[int, ...] = ()
+
+
+LookAtAll = Callable[[Callable[[str], _Seen], list[str]], Iterable[_Seen]]
+
+
+@dataclass(frozen=True)
+class _JobMaker:
+    """Makes the jobs of an image; travels to where images are looked at."""
+
+    run_id: str
+    folder: Path
+    output_folder: Path
+    ks: Sequence[int | None]
+    settings: Settings
+    target: str | None
+
+    def __call__(self, name: str, seen: _Seen) -> list[Job]:
+        identity = json.dumps([seen.sha256, *self.settings.identity()], sort_keys=True)
+        fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
+        home = self.output_folder / "compressed" / name / fingerprint
+        failures = run_folder(self.output_folder, self.run_id) / "failures"
+        stems = [self.target if k is None else f"k{k:03d}" for k in self.ks]
+        return [
+            Job(
+                image=str(self.folder / name),
+                name=name,
+                image_sha256=seen.sha256,
+                k=k,
+                settings=self.settings,
+                output=str(home / f"{stem}.png"),
+                result=str(home / f"{stem}.json"),
+                failure=str(failures / f"{fingerprint}-{_digest(name)}-{stem}.json"),
+                target=self.target if k is None else None,
+                image_bytes=seen.size,
+            )
+            for k, stem in zip(self.ks, stems, strict=True)
+        ]
+
+
+def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
+    image = jobs_of.folder / name
     try:
         # Only a regular file is opened: reading a FIFO would wait for ever. Its job says what it is instead.
-        sha256 = sha256_of(image) if image.is_file() else None
+        seen = _Seen(sha256_of(image), image.stat().st_size) if image.is_file() else _Seen(None, 0)
     except OSError:
-        sha256 = None
-    identity = json.dumps([sha256, *settings.identity()], sort_keys=True)
-    fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    home = output_folder / "compressed" / name / fingerprint
-    for k in ks:
-        stem = target if k is None else f"k{k:03d}"
-        yield Job(
-            image=str(image),
-            name=name,
-            image_sha256=sha256,
-            k=k,
-            settings=settings,
-            output=str(home / f"{stem}.png"),
-            result=str(home / f"{stem}.json"),
-            failure=str(run_folder(output_folder, run_id) / "failures" / f"{fingerprint}-{_digest(name)}-{stem}.json"),
-            target=target if k is None else None,
-        )
+        seen = _Seen(None, 0)
+    done = () if force else tuple(index for index, job in enumerate(jobs_of(name, seen)) if job.is_done())
+    return replace(seen, done=done)
 
 
 def run_folder(output_folder: str | os.PathLike[str], run_id: str) -> Path:

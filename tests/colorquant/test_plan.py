@@ -88,7 +88,8 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_more_jobs_than_airflow_can_map_are_refused(tmp_path: Path) -> None:
     _touch(tmp_path, "a.png", "b.png")
     assert len(plan_run("run", str(tmp_path), [2, 4], str(tmp_path / "out"), max_jobs=4).jobs) == 4
-    with pytest.raises(InvalidPlan, match="2 images x 3 k are 6 jobs"):
+    assert len(plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=None).jobs) == 6
+    with pytest.raises(InvalidPlan, match="2 images x 3 k are 6 jobs.*kmeans_corpus_compression"):
         plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=5)
 
 
@@ -154,3 +155,12 @@ def test_a_search_without_a_target_and_a_wrong_target_are_refused(
     _touch(tmp_path, "a.png")
     with pytest.raises(InvalidPlan, match=message):
         plan_run("run", str(tmp_path), ks, str(tmp_path / "out"), target=target)
+
+
+def test_a_pattern_chooses_images_by_their_path(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png", "2026/a.png", "2026/b/c.jpg", "2026/notes.md", "2025/a.png")
+    plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), pattern="2026/*")
+    assert [job.name for job in plan.jobs] == ["2026/a.png", "2026/b/c.jpg"]
+    assert plan.ignored == ("2026/notes.md",)
+    with pytest.raises(InvalidPlan, match=r"no image that matches '\*.gif'"):
+        plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), pattern="*.gif")

@@ -1,0 +1,87 @@
+"""Compress a large library of images in one Spark application, and report on it.
+
+`compress_corpus` is one spark-submit for all images at all palette sizes, `summarize` writes the report. See
+docs/scaling.md for when to use this DAG, and when `kmeans_image_compression`.
+"""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.sdk import dag, get_current_context, task
+
+PROJECT = Path(__file__).resolve().parent.parent
+if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPATH.
+    sys.path.insert(0, str(PROJECT))
+
+from orchestration import steps  # noqa: E402  (needs the path above)
+from orchestration.assets import REPORT  # noqa: E402
+from orchestration.callbacks import tell_of_failure  # noqa: E402
+from orchestration.corpus_operator import CompressCorpusOperator  # noqa: E402
+from orchestration.links import ReportLink  # noqa: E402
+from orchestration.params import corpus_params  # noqa: E402
+from orchestration.schedule import RUN_TYPES, corpus_schedule  # noqa: E402
+from orchestration.spark_conf import CORPUS_CONF  # noqa: E402
+
+DOCUMENTATION = """
+### K-Means compression of a whole library in one Spark application
+
+For libraries of more images than Airflow can map one by one: `kmeans_image_compression` refuses them and names this
+DAG. The outputs, the records and the report are the same.
+
+1. **compress_corpus** is one `spark-submit`. Spark deals the images to its cores, the largest first; each is decoded
+   once for all its palette sizes. Its log shows how many are done, how fast, and the time left. An image that cannot
+   be compressed is a failed row of the report. Stopped and started again, it does only what is missing.
+2. **summarize** runs whatever became of it: it writes `summary.html`, `.csv` and `.json` to the run's folder below the
+   output folder, and then fails if more jobs failed than *max_failures* allows.
+
+After a bad run: correct what *summarize* or the report names, and trigger again. Only what is missing is computed.
+"""
+
+
+@dag(
+    dag_id="kmeans_corpus_compression",
+    schedule=corpus_schedule(),
+    catchup=False,
+    allowed_run_types=RUN_TYPES,
+    max_active_runs=1,
+    tags=["images", "spark", "k-means"],
+    default_args={
+        "owner": "image-compression",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+    },
+    on_failure_callback=tell_of_failure,
+    doc_md=DOCUMENTATION,
+    params=corpus_params(),
+)
+def kmeans_corpus_compression() -> None:
+    compress_corpus = CompressCorpusOperator(
+        task_id="compress_corpus",
+        application=str(PROJECT / "spark_apps" / "compress_corpus.py"),
+        conn_id="spark_default",
+        conf=CORPUS_CONF,
+        pool="spark",
+        execution_timeout=timedelta(days=2),
+        doc_md=(
+            "One spark-submit of `compress_corpus.py` for the whole library.\n\n"
+            "If it fails: the last line of its log says why. Clear it when the cause is gone: it goes on from there."
+        ),
+    )
+
+    @task(trigger_rule="all_done", outlets=[REPORT], execution_timeout=timedelta(hours=6))
+    def summarize() -> dict[str, object]:
+        """Write the report of the run, failures included.
+
+        If it fails: the last line of its log says why; the report names the jobs that failed, and their reasons.
+        """
+        return steps.summarize(get_current_context())
+
+    report = summarize()
+    report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
+    compress_corpus >> report
+
+
+kmeans_corpus_compression()

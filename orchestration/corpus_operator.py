@@ -1,0 +1,47 @@
+"""The operator of the application that compresses a whole library: its arguments are the run's parameters."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from colorquant.plan import InvalidPlan, parse_ks, parse_target, run_folder
+from colorquant.settings import InvalidSetting, Settings, options
+from orchestration.operators import CompressImageOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CompressCorpusOperator(CompressImageOperator):
+    """Submit ``compress_corpus.py`` for the run's parameters. The rules are those of ``CompressImageOperator``."""
+
+    operator_extra_links = ()  # type: ignore[assignment]  # There is no single result to lead to.
+
+    def execute(self, context: "Context") -> None:
+        """Run the application. A parameter that is wrong fails at once, and the message says which."""
+        params, run_id = context["params"], str(context["run_id"])
+        try:
+            self.application_args = corpus_arguments(params, run_id)
+        except (InvalidPlan, InvalidSetting) as error:
+            raise AirflowFailException(str(error)) from None
+        self.name = f"library {params['images']}"
+        self.failure = str(run_folder(params["output"], run_id) / "application.json")
+        self.application_args.append(f"--failure={self.failure}")
+        super().execute(context)
+
+
+def corpus_arguments(params: Any, run_id: str) -> list[str]:
+    """Command line of ``compress_corpus.py``. Raises InvalidPlan and InvalidSetting for a wrong parameter."""
+    ks = [str(k).strip() for k in params["ks"] or ()]
+    target = parse_target(params["target"] or "", parse_ks(ks))
+    settings = Settings.parse({name: params[name] for name in options()})
+    arguments = [
+        f"--images={params['images']}",
+        f"--pattern={params['pattern']}",
+        f"--ks={' '.join(ks)}",
+        f"--target={target or ''}",
+        f"--output={params['output']}",
+        f"--run={run_id}",
+        *settings.arguments(),
+    ]
+    return [*arguments, "--force"] if params["force"] else arguments

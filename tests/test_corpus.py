@@ -1,0 +1,214 @@
+"""A whole library in one application: the bytes of single jobs, failures, killed processes, what is reused."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from colorquant import corpus
+from colorquant.plan import Plan, plan_run, run_folder
+from colorquant.progress import Progress
+from colorquant.records import CompressionResult, JobFailure
+from colorquant.report import summarize_run
+from tests.conftest import photograph
+from tests.test_compress_image import compress_in_process
+
+PROJECT = Path(__file__).resolve().parent.parent
+APPLICATION = PROJECT / "spark_apps" / "compress_corpus.py"
+
+
+def _command(images: Path, output: Path, *more: str) -> list[str]:
+    conf = {"spark.ui.enabled": "false", "spark.pyspark.python": sys.executable}
+    confs = [item for name, value in conf.items() for item in ("--conf", f"{name}={value}")]
+    arguments = [f"--images={images}", "--ks=3 9", f"--output={output}", "--run=run", *more]
+    return ["spark-submit", "--master", "local[2]", *confs, str(APPLICATION), *arguments]
+
+
+def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def _modified(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Two dozen images of several sizes: some seconds of work."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(24):
+        side = 40 + 4 * number
+        Image.fromarray(photograph(side, side, seed=number)).save(folder / f"{number}.png")
+    return folder
+
+
+def test_the_outputs_are_those_of_single_jobs_and_a_bad_image_costs_its_own_jobs_only(
+    photographs: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    (photographs / "{{ ds }} broken.png").write_text("no image")
+    (photographs / "not matched.jpg").write_text("no image")
+    out = tmp_path / "out"
+    run = _run(_command(photographs, out, "--pattern=*o*[!d].*"), bare_environment)
+    assert run.returncode == 0, run.stderr
+    plan = Plan.read(run_folder(out, "run") / "plan.json")
+    assert Counter(job.name for job in plan.jobs) == {"one.png": 2, "sub folder/two.jpg": 2, "{{ ds }} broken.png": 2}
+    assert "3/3 images" in run.stdout and "2 jobs failed" in run.stdout
+    for job in plan.jobs:
+        if "broken" in job.name:
+            failure = JobFailure.read(job.failure)
+            assert "is not an image" in failure.reason and not failure.retryable
+            continue
+        assert job.is_done()
+        alone = tmp_path / "alone" / Path(job.output).name
+        compress_in_process([*job.arguments(), f"--output={alone}", f"--result={alone}.json"])
+        assert Path(job.output).read_bytes() == alone.read_bytes()
+        mine, its = (CompressionResult.read(path) for path in (job.result, f"{alone}.json"))
+        assert (mine.mse, mine.unique_colors, mine.inertia) == (its.mse, its.unique_colors, its.inertia)
+        assert mine.seconds.keys() == its.seconds.keys()
+        # Decoded and counted once for both k.
+        assert (mine.seconds["decode"] > 0) == (job.k == 3)
+    summary = summarize_run(plan, run_folder(out, "run"))
+    assert (summary.totals.done, summary.totals.failed) == (4, 2)
+
+    before = _modified(out / "compressed")
+    again = _run(_command(photographs, out, "--pattern=*o*[!d].*"), bare_environment)
+    assert "6 jobs, 4 of them done already" in again.stdout, again.stderr
+    assert _modified(out / "compressed") == before
+
+
+def test_a_killed_run_is_finished_by_the_same_command_which_survives_a_killed_worker(
+    many: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    out = tmp_path / "out"
+    first = subprocess.Popen(_command(many, out), env=bare_environment, stdout=subprocess.PIPE, text=True)
+    _wait_for(lambda: len(list(out.rglob("k00*.json"))) >= 6, first)
+    family = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
+    (driver,) = [one for one in family if "python" in one.name() and str(APPLICATION) in one.cmdline()]
+    driver.kill()
+    first.wait(timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
+    done = {path: path.read_bytes() for path in out.rglob("k00*.json")}
+    assert 6 <= len(done) < 48
+    for path in done:
+        assert Image.open(path.with_suffix(".png")).format == "PNG"
+    before = {path: time_ns for path, time_ns in _modified(out / "compressed").items() if path in done}
+
+    second = subprocess.Popen(_command(many, out), env=bare_environment, stdout=subprocess.PIPE, text=True)
+    _wait_for(lambda: len(list(out.rglob("k00*.json"))) >= len(done) + 4, second)
+    workers = [
+        child
+        for parent in psutil.Process(second.pid).children(recursive=True)
+        if "worker_daemon" in " ".join(_command_line(parent))
+        for child in parent.children()
+    ]
+    assert workers
+    workers[0].kill()
+    printed, _ = second.communicate(timeout=300)
+    assert second.returncode == 0, printed
+    assert f"48 jobs, {len(done)} of them done already" in printed
+    assert {path: path.read_bytes() for path in done} == done
+    assert {path: path.stat().st_mtime_ns for path in done} == before
+    plan = Plan.read(run_folder(out, "run") / "plan.json")
+    assert all(job.is_done() for job in plan.jobs)
+    assert list((run_folder(out, "run") / "failures").glob("*")) == []
+    assert list(out.rglob(".tmp-*")) == []
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_image_that_kills_its_process_is_given_up_and_all_others_are_compressed(
+    photographs: Path, tmp_path: Path
+) -> None:
+    """As Spark tries a task again: each attempt in a process of its own, which `two.jpg` kills."""
+    code = f"""
+import os, signal, sys
+sys.path[:0] = [{str(PROJECT / "spark_apps")!r}]
+from colorquant import corpus
+from colorquant.plan import Plan, plan_run
+opened = corpus.open_image
+def deadly(image, *arguments):
+    if image.endswith("two.jpg"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return opened(image, *arguments)
+corpus.open_image = deadly
+jobs = plan_run("run", {str(photographs)!r}, [2, 4], {str(tmp_path / "out")!r}).jobs
+batch = [image for batch in corpus.make_batches(jobs, cores=1) for image in batch]
+print(*corpus.compress_batch(batch, {{}}, False, int(sys.argv[1])).as_tuple())
+"""
+    runs = [
+        subprocess.run([sys.executable, "-c", code, str(attempt)], capture_output=True, text=True)
+        for attempt in range(3)
+    ]
+    assert [run.returncode for run in runs] == [-signal.SIGKILL, -signal.SIGKILL, 0], runs[-1].stderr
+    size = sum(path.stat().st_size for path in photographs.rglob("*.*"))
+    assert runs[-1].stdout.split() == ["2", str(size), "2", "2", "2"]
+    for job in plan_run("run", str(photographs), [2, 4], str(tmp_path / "out")).jobs:
+        assert job.is_done() == (job.name == "one.png")
+        assert Path(job.failure).exists() == (job.name != "one.png")
+
+
+def test_batches_hold_every_job_once_the_largest_first_and_none_is_large(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    sizes = [10_000, *range(1, 400)]
+    for number, size in enumerate(sizes):
+        (tmp_path / "in" / f"{number}.png").write_bytes(bytes(size))
+    jobs = plan_run("run", str(tmp_path / "in"), [2, 4], str(tmp_path / "out"), max_jobs=None).jobs
+    batches = corpus.make_batches(jobs, cores=2)
+    images = [image for batch in batches for image in batch]
+    assert sorted(job.label for image in images for job in image) == sorted(job.label for job in jobs)
+    assert all({job.k for job in image} == {2, 4} and len({job.name for job in image}) == 1 for image in images)
+    weights = [image[0].image_bytes for image in images]
+    assert weights == sorted(weights, reverse=True)
+    assert [len(batch) for batch in batches][0] == 1
+    for batch in batches[1:]:
+        assert len(batch) == 1 or sum(image[0].image_bytes for image in batch) <= sum(sizes) / 100
+    # Fewer tasks than images, yet many for each core.
+    assert 2 * 20 <= len(batches) < 300
+
+
+def test_wrong_arguments_end_before_spark_starts_and_say_which(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, str(APPLICATION), f"--images={tmp_path}", "--ks=4 x", f"--output={tmp_path}/o", "--run=r"],
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, "k = 'x' is no palette size" in run.stderr) == (2, True), run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_says_how_much_how_fast_and_how_long_at_a_sane_rate() -> None:
+    seconds = 0.0
+    progress = Progress(images=1000, image_bytes=2_000_000, now=lambda: seconds)
+    lines = {}
+    while seconds < 7200:
+        seconds += 1
+        done = int(seconds / 7.2)
+        if line := progress.see(done, done * 1000, 3 if seconds > 3600 else 0):
+            lines[seconds] = line
+    # Half of the bytes: as much time again as it has taken, whatever the number of images says.
+    assert lines[5] == "0/1000 images, 0.0 images/s"
+    last = list(lines.values())[-1]
+    assert last.startswith("99") and "0.1 images/s, about 2.0 h left, 3 jobs failed" in last
+    assert 60 < len(lines) < 200
+    assert progress.line(1000, 2_000_000, 0) == "1000/1000 images, 0.1 images/s, in 2.0 h"
