@@ -96,23 +96,57 @@ _right("png text", "PNG, RGB", png(RGB, 2, 8, [chunk(b"tEXt", b"Comment\0<script
 _right("png unknown chunk", "PNG, RGB", png(RGB, 2, 8, [chunk(b"quIz", b"?")]), RGB)
 
 # Transparency.
-_palette = chunk(b"PLTE", bytes(range(48)))
-for name, content in {
-    "png rgba": png(SOFT, 6),
-    "png rgba 16 bit": png(DEEP, 6, 16),
-    "png grey alpha": png(SOFT[..., [0, 3]], 4),
-    "png grey alpha 16 bit": png(DEEP[..., [0, 3]], 4, 16),
-    "png transparent palette entry": png(LEVELS >> 4, 3, 4, [_palette, chunk(b"tRNS", b"\x80" * 16)]),
-    "png transparent color": png(RGB, 2, 8, [chunk(b"tRNS", RGB[3, 4].astype(">u2").tobytes())]),
-    "png transparent grey": png(LEVELS, 0, 8, [chunk(b"tRNS", LEVELS[3, 4].astype(">u2").tobytes())]),
-    "png transparent grey 16 bit": png(DEEP[..., :1], 0, 16, [chunk(b"tRNS", DEEP[3, 4, :1].astype(">u2").tobytes())]),
-    "gif transparent": encode(IMAGE.quantize(4), "GIF", transparency=0),
-    "webp alpha": encode(Image.fromarray(SOFT), "WEBP", lossless=True, exact=True),
-    "tiff alpha": tiff(SOFT, 2, extra=2),
-    "tiff premultiplied alpha": tiff(np.minimum(SOFT, SOFT[..., 3:]), 2, extra=1),
-    "tiff alpha 16 bit": tiff(DEEP, 2, 16, extra=2),
-}.items():
-    _refused(name, "transparency", content, "transparent pixels")
+_palette = random.integers(0, 256, (16, 3), np.uint8)
+_alphas = random.integers(0, 256, 16).astype(np.uint8)
+_few = LEVELS >> 4
+_key, _grey_key, _deep_key = RGB[3, 4], LEVELS[3, 4], DEEP[3, 4, :1]
+
+
+def _keyed(pixels: np.ndarray, transparent: np.ndarray) -> np.ndarray:
+    return np.dstack([pixels, np.where(transparent, 0, 255).astype(np.uint8)])
+
+
+_png = {
+    "rgba": (png(SOFT, 6), SOFT),
+    "rgba interlaced": (png(SOFT, 6, interlaced=True), SOFT),
+    "rgba 16 bit": (png(DEEP, 6, 16), ROUNDED),
+    "grey alpha": (png(SOFT[..., [0, 3]], 4), np.dstack([_grey(LEVELS), LEVELS])),
+    "grey alpha 16 bit": (png(DEEP[..., [0, 3]], 4, 16), ROUNDED[..., [0, 0, 0, 3]]),
+    "transparent palette": (
+        png(_few, 3, 4, [chunk(b"PLTE", _palette.tobytes()), chunk(b"tRNS", _alphas.tobytes())]),
+        np.dstack([_palette[_few[..., 0]], _alphas[_few]]),
+    ),
+    "transparent color": (
+        png(RGB, 2, 8, [chunk(b"tRNS", _key.astype(">u2").tobytes())]),
+        _keyed(RGB, (RGB == _key).all(axis=2)),
+    ),
+    "transparent grey": (
+        png(LEVELS, 0, 8, [chunk(b"tRNS", _grey_key.astype(">u2").tobytes())]),
+        _keyed(_grey(LEVELS), LEVELS[..., 0] == _grey_key),
+    ),
+    "transparent grey 16 bit": (
+        png(DEEP[..., :1], 0, 16, [chunk(b"tRNS", _deep_key.astype(">u2").tobytes())]),
+        _keyed(_grey(ROUNDED[..., 0]), DEEP[..., 0] == _deep_key),
+    ),
+}
+for name, (content, pixels) in _png.items():
+    _right(f"png {name}", "transparency", content, pixels)
+_quarter = IMAGE.quantize(4)
+_gif = np.dstack([np.asarray(_quarter.convert("RGB")), np.where(np.asarray(_quarter) == 0, 0, 255).astype(np.uint8)])
+_right("gif transparent", "transparency", encode(_quarter, "GIF", transparency=0), _gif)
+_right("webp alpha", "transparency", encode(Image.fromarray(SOFT), "WEBP", lossless=True, exact=True), SOFT)
+_right("tiff alpha", "transparency", tiff(SOFT, 2, extra=2), SOFT)
+_right("tiff alpha 16 bit", "transparency", tiff(DEEP, 2, 16, extra=2), ROUNDED)
+_multiplied = np.minimum(SOFT, SOFT[..., 3:])
+_straight = np.rint(_multiplied[..., :3] * (255 / np.maximum(SOFT[..., 3:], 1)))
+_right("tiff premultiplied", "transparency", tiff(_multiplied, 2, extra=1), np.dstack([_straight, LEVELS]), 1)
+_right(
+    "png adobe rgb with alpha",
+    "transparency",
+    encode(Image.fromarray(SOFT), "PNG", icc_profile=rgb_profile(ADOBE_RGB_TO_XYZ, 563 / 256)),
+    np.dstack([srgb_encoded((RGB / 255) ** (563 / 256) @ (np.linalg.inv(SRGB_TO_XYZ) @ ADOBE_RGB_TO_XYZ).T), LEVELS]),
+    tolerance=2,
+)
 
 # JPEG.
 _baseline = encode(IMAGE, "JPEG")

@@ -305,3 +305,29 @@ def test_a_search_for_a_target_on_spark_gives_the_bytes_of_its_k_and_is_not_done
     assert job.is_done()
     (other,) = plan_run("run", str(folder), ["auto"], str(tmp_path / "out"), target="psnr=31").jobs
     assert not other.is_done()
+
+
+def test_an_image_with_alpha_has_the_same_bytes_on_spark_as_without_and_its_figures_are_true(
+    tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    """More distinct colors than the search works on, in three partitions."""
+    pixels = np.dstack([photograph(200, 190), np.tile(np.arange(190, dtype=np.uint8), (200, 1))])
+    image, output, record = tmp_path / "soft.png", tmp_path / "out" / "o.png", tmp_path / "out" / "r.json"
+    Image.fromarray(pixels).save(image)
+    run = _submit(
+        bare_environment, f"--image={image}", "--k=9", f"--output={output}", f"--result={record}", "--partitions=3"
+    )
+    assert run.returncode == 0, run.stderr
+    result = CompressionResult.read(record)
+    assert result.unique_colors > 1 << 14 and result.spark["partitions"] == 3
+    quantized = quantize(pixels, 9)
+    assert encode_indexed_png(quantized.palette, quantized.indexes) == output.read_bytes()
+    decoded = np.asarray(Image.open(output).convert("RGBA"))
+    assert result.colors_used == len(np.unique(decoded.reshape(-1, 4), axis=0)) <= 9
+    on = [
+        [(image[..., :3] * (image[..., 3:] / 255) + level * (1 - image[..., 3:] / 255)) for image in (pixels, decoded)]
+        for level in (0, 255)
+    ]
+    mse = np.mean([((one - other) ** 2).sum(axis=2).mean() for one, other in on])
+    assert result.mse == pytest.approx(mse, rel=1e-9)
+    assert result.inertia == pytest.approx(mse * pixels.shape[0] * pixels.shape[1], rel=1e-6)

@@ -30,7 +30,7 @@ class Band(Protocol):
     """Some rows of an image, where a worker can get at them."""
 
     def pixels(self) -> np.ndarray:
-        """uint8 (h, W, 3)."""
+        """uint8 (h, W, 3 or 4)."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,25 @@ class MappedBand:
     """Rows ``top`` to ``bottom`` of a file of raw pixels, which a worker on the same machine maps."""
 
     path: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     top: int
     bottom: int
 
     def pixels(self) -> np.ndarray:
-        """uint8 (h, W, 3); read by the first touch, and shared with all other processes that map it."""
-        return np.memmap(self.path, np.uint8, "r", shape=(*self.shape, 3))[self.top : self.bottom]
+        """uint8 (h, W, 3 or 4); read by the first touch, and shared with all other processes that map it."""
+        return np.memmap(self.path, np.uint8, "r", shape=self.shape)[self.top : self.bottom]
 
 
 @dataclass(frozen=True)
 class CarriedBand:
     """Rows that travel as bytes."""
 
-    width: int
+    row: tuple[int, ...]
     rows: bytes
 
     def pixels(self) -> np.ndarray:
-        """uint8 (h, W, 3)."""
-        return np.frombuffer(self.rows, np.uint8).reshape(-1, self.width, 3)
+        """uint8 (h, W, 3 or 4)."""
+        return np.frombuffer(self.rows, np.uint8).reshape(-1, *self.row)
 
 
 class MappedImage:
@@ -65,7 +65,7 @@ class MappedImage:
     Parameters
     ----------
     context : SparkContext
-    pixels : uint8 (H, W, 3)
+    pixels : uint8 (H, W, 3 or 4)
     bands : int
     folder : where the files are made; they have no name there, and so vanish with the driver however it ends.
     """
@@ -77,7 +77,7 @@ class MappedImage:
         self._pixels.flush()
         self._indexes, self._indexes_path = _nameless_file(folder)
         self._indexes.truncate(self._shape[0] * self._shape[1])
-        rows = [MappedBand(path, self._shape, top, bottom) for top, bottom in _edges(pixels.shape[0], bands)]
+        rows = [MappedBand(path, pixels.shape, top, bottom) for top, bottom in _edges(pixels.shape[0], bands)]
         self.bands: RDD[Band] = context.parallelize(rows, len(rows))
 
     def remap(self, remap: "Remap") -> np.ndarray:
@@ -98,7 +98,7 @@ class CarriedImage:
     Parameters
     ----------
     context : SparkContext
-    pixels : uint8 (H, W, 3)
+    pixels : uint8 (H, W, 3 or 4)
     bands : int
     """
 
@@ -125,8 +125,8 @@ class _CarriedBands:
         return len(self._edges)
 
     def __iter__(self) -> Iterator[CarriedBand]:
-        width = self._pixels.shape[1]
-        return (CarriedBand(width, self._pixels[top:bottom].tobytes()) for top, bottom in self._edges)
+        row = self._pixels.shape[1:]
+        return (CarriedBand(row, self._pixels[top:bottom].tobytes()) for top, bottom in self._edges)
 
 
 def number_of_bands(shape: tuple[int, ...], parallelism: int) -> int:

@@ -57,14 +57,14 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
 
     Returns
     -------
-    uint8 (H, W, 3)
-        sRGB, the orientation applied, C-contiguous.
+    uint8 (H, W, 3), or (H, W, 4) where pixels are transparent
+        sRGB, and straight alpha; the orientation applied, C-contiguous.
 
     Raises
     ------
     Undecodable
         The content is no image of a known format, animated or of several pages, too large, truncated or damaged,
-        of an unsupported type of pixels or color space, or has transparent pixels.
+        or of an unsupported type of pixels or color space.
     """
     with _no_pixel_limit(), _open(content) as image:
         _check_header(image, max_pixels)
@@ -75,10 +75,11 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
             decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
             color, alpha = decode_samples(image, content)
             integrity.check(image.format or "", content, image.mode)
-    if alpha is not None and alpha.min() < 255:
-        raise Undecodable("has transparent pixels, which are not supported; flatten it onto a background color.")
     with _damage_as_undecodable():
-        return _upright(color_space.to_srgb(color), orientation)
+        pixels = color_space.to_srgb(color)
+    if alpha is not None and alpha.min() < 255:
+        pixels = np.dstack([pixels, alpha])
+    return _upright(pixels, orientation)
 
 
 def _open(content: bytes) -> Image.Image:

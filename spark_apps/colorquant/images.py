@@ -19,6 +19,14 @@ DEFAULT_MAX_PIXELS = 2**28
 # Decoders count the bytes of their input in 32-bit ints.
 _MAX_FILE_BYTES = 2**31 - 1
 
+_CONVERSIONS = {
+    (1, False): cv2.COLOR_GRAY2RGB,
+    (1, True): cv2.COLOR_GRAY2RGBA,
+    (3, False): cv2.COLOR_BGR2RGB,
+    (3, True): cv2.COLOR_BGR2RGBA,
+    (4, True): cv2.COLOR_BGRA2RGBA,
+}
+
 # The file system's answers that no retry will change. All others (EIO, ENOSPC, ESTALE, ...) may go away.
 _LASTING_ERRNOS = frozenset(
     {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR}
@@ -35,8 +43,8 @@ class DecodedImage:
 
     Attributes
     ----------
-    pixels : uint8 (H, W, 3)
-        sRGB, C-contiguous, the EXIF orientation applied.
+    pixels : uint8 (H, W, 3), or (H, W, 4) where pixels are transparent
+        sRGB, and straight alpha; C-contiguous, the EXIF orientation applied.
     sha256 : str
         Hex digest of the file's bytes, the same bytes that were decoded.
     original_bytes : int
@@ -49,7 +57,7 @@ class DecodedImage:
 
 
 def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> DecodedImage:
-    """Read and decode an opaque still image.
+    """Read and decode a still image.
 
     Parameters
     ----------
@@ -62,7 +70,7 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
     ------
     UnsupportedImage
         The file is missing, not readable, not a regular file (then it is never opened), empty, no image of a
-        known format, animated or of several pages, too large, truncated, or has transparent pixels.
+        known format, animated or of several pages, too large, truncated, or otherwise not to be decoded.
     OSError
         The file system failed in a way that may go away.
     """
@@ -78,22 +86,26 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
     )
 
 
-def decode_png(content: bytes) -> npt.NDArray[np.uint8]:
+def decode_png(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:
     """Decode a PNG that this package wrote, to measure it.
 
     Returns
     -------
-    uint8 (H, W, 3), RGB
+    uint8 (H, W, 3), RGB, or with ``alpha`` (H, W, 4), RGBA
 
     Raises
     ------
     ValueError
         Where it cannot be decoded.
     """
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    # Asked for colors without alpha, OpenCV says nothing of transparent pixels.
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if pixels is None:
         raise ValueError("not a PNG that can be decoded")
-    return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), dtype=np.uint8)
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if channels == 4 and not alpha:
+        raise ValueError("a PNG with transparent pixels")
+    return np.ascontiguousarray(cv2.cvtColor(pixels, _CONVERSIONS[channels, alpha]), dtype=np.uint8)
 
 
 def _name(path: str | os.PathLike[str]) -> str:

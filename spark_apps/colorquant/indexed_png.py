@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import oxipng
 
-from colorquant.palette_order import luminance_order, neighbor_order
+from colorquant.palette_order import luminance_order, neighbor_order, transparent_first
 
 # Up to here candidates are judged on the whole picture, and the best one with row filters and the one without are both
 # compressed to the end; above, they are judged on rows that add up to this, and only the best is.
@@ -45,7 +45,7 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap, *, whole_bytes: bool
 
     Parameters
     ----------
-    palette : uint8 (k, 3), 1 <= k <= 256
+    palette : uint8 (k, 3), or (k, 4) with alpha, 1 <= k <= 256
     indexes : uint8 (H, W)
         Each below k.
     whole_bytes : bool
@@ -58,12 +58,14 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap, *, whole_bytes: bool
         Where the shapes or dtypes are not as above, or an index is out of the palette.
     """
     by_luminance = _by_luminance(palette, indexes)
-    by_neighborhood = by_luminance.reordered(neighbor_order(by_luminance.indexes, len(by_luminance.palette)))
+    by_neighborhood = _by_neighborhood(by_luminance)
     edge_first = by_luminance.reordered(_edge_color_first(by_luminance))
     least = by_luminance.bit_depth
     finalists: list[_Candidate] = []
     for depth in (4, 8) if whole_bytes and least == 4 else (least,):
-        candidates = [(by_neighborhood.at(depth), row_filter) for row_filter in _predictive_filters(depth)]
+        candidates = [
+            (picture.at(depth), row_filter) for picture in by_neighborhood for row_filter in _predictive_filters(depth)
+        ]
         candidates.append((by_luminance.at(depth), oxipng.RowFilter.Entropy))
         finalists.append(min(candidates, key=_judged_size))
         finalists.append((edge_first.at(depth), oxipng.RowFilter.NoOp))
@@ -103,8 +105,8 @@ _Candidate = tuple[_Picture, oxipng.RowFilter]
 
 def _by_luminance(palette: Palette, indexes: IndexMap) -> _Picture:
     """The same picture by the distinct colors that it uses, in the order of luminance."""
-    if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] != 3 or not 1 <= len(palette) <= 256:
-        raise ValueError(f"a palette is uint8 (k, 3) with k from 1 to 256, not {palette.dtype} {palette.shape}")
+    if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] not in (3, 4) or not 1 <= len(palette) <= 256:
+        raise ValueError(f"a palette is uint8 (k, 3 or 4) with k from 1 to 256, not {palette.dtype} {palette.shape}")
     if indexes.dtype != np.uint8 or indexes.ndim != 2 or indexes.size == 0:
         raise ValueError(f"an index map is uint8 (H, W), not {indexes.dtype} {indexes.shape}")
     # By rows: numpy counts in 64-bit copies of what it is given.
@@ -119,6 +121,14 @@ def _by_luminance(palette: Palette, indexes: IndexMap) -> _Picture:
     new_index[used] = rank[position.ravel()]
     bit_depth = next(depth for depth in (1, 2, 4, 8) if len(colors) <= 1 << depth)
     return _Picture(colors[order], new_index[indexes], bit_depth)
+
+
+def _by_neighborhood(picture: _Picture) -> list[_Picture]:
+    """By neighborhood; with alpha also with transparent entries first, which shortens the list of alphas."""
+    palette = picture.palette
+    order = neighbor_order(picture.indexes, len(palette))
+    orders = [order] if palette.shape[1] == 3 else [order, transparent_first(order, palette)]
+    return [picture.reordered(order) for order in orders]
 
 
 def _predictive_filters(bit_depth: int) -> tuple[oxipng.RowFilter, ...]:
@@ -150,7 +160,7 @@ def _compressed(picture: _Picture, row_filter: oxipng.RowFilter, level: int) -> 
         b"".join(_packed_rows(picture)),
         width,
         height,
-        color_type=oxipng.ColorType.indexed([(*color, 255) for color in picture.palette.tolist()]),
+        color_type=oxipng.ColorType.indexed([(*color, 255)[:4] for color in picture.palette.tolist()]),
         bit_depth=picture.bit_depth,
     )
     return image.create_optimized_png(filter=[row_filter], deflate=oxipng.Deflaters.libdeflater(level), **_AS_GIVEN)

@@ -12,10 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from colorquant import alpha_metrics
+
 Pixels = npt.NDArray[np.uint8]
 
 _BAND_PIXELS = 1 << 18
 _CHANNELS = 3
+_WITH_ALPHA = 4
 _PEAK = 255
 
 # Wang et al. (2004): an 11x11 Gaussian window of sigma 1.5.
@@ -33,9 +36,11 @@ _TILE_COLUMNS = 1024
 def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
     """Mean over pixels of the squared Euclidean RGB distance, the sum of three channels.
 
+    With alpha: the mean of the distances on black and on white (``alpha_metrics``).
+
     Parameters
     ----------
-    reference, decoded : uint8 (H, W, 3)
+    reference, decoded : uint8 (H, W, 3), or both (H, W, 4)
 
     Returns
     -------
@@ -48,6 +53,8 @@ def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
         Where the shapes or dtypes are not as above, or differ.
     """
     _check_pair(reference, decoded)
+    if reference.shape[2] == _WITH_ALPHA:
+        return alpha_metrics.mean_squared_error(reference, decoded)
     height, width = reference.shape[:2]
     occurrences = np.zeros(_PEAK + 1, dtype=np.int64)
     for band in _bands(height, width):
@@ -70,11 +77,11 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     The value of scikit-image's ``structural_similarity(..., gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False, data_range=255, channel_axis=2)``: windows that lie wholly inside the image, each
     channel by itself. Images with a side shorter than the window (11 pixels), which that function refuses, are
-    first padded to 11 by repeating their edges.
+    first padded to 11 by repeating their edges. With alpha: the mean of the similarities on black and on white.
 
     Parameters
     ----------
-    reference, decoded : uint8 (H, W, 3)
+    reference, decoded : uint8 (H, W, 3), or both (H, W, 4)
 
     Returns
     -------
@@ -87,6 +94,8 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
         Where the shapes or dtypes are not as above, or differ.
     """
     _check_pair(reference, decoded)
+    if reference.shape[2] == _WITH_ALPHA:
+        return alpha_metrics.on_both_backgrounds(structural_similarity, reference, decoded)
     reference, decoded = _pad_to_window(reference), _pad_to_window(decoded)
     rows, columns = (side - 2 * _HALO for side in reference.shape[:2])
     tile_sums = []
@@ -110,7 +119,9 @@ def quality(measure: str, reference: Pixels, decoded: Pixels) -> float:
 
 
 def count_colors(pixels: Pixels) -> int:
-    """Number of distinct RGB colors in ``pixels``, uint8 (H, W, 3)."""
+    """Number of distinct colors in ``pixels``, uint8 (H, W, 3 or 4)."""
+    if pixels.shape[2] == _WITH_ALPHA:
+        return alpha_metrics.count_colors(pixels)
     seen = np.zeros(1 << 24, dtype=bool)
     for band in _bands(*pixels.shape[:2]):
         red, green, blue = np.moveaxis(pixels[band].astype(np.uint32), 2, 0)
@@ -139,8 +150,10 @@ def _bands(height: int, width: int) -> Iterator[slice]:
 
 def _check_pair(reference: Pixels, decoded: Pixels) -> None:
     for pixels in (reference, decoded):
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != _CHANNELS or pixels.size == 0:
-            raise ValueError(f"pixels must be uint8 (H, W, 3), not {pixels.dtype} {pixels.shape}")
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (_CHANNELS, _WITH_ALPHA):
+            raise ValueError(f"pixels must be uint8 (H, W, 3 or 4), not {pixels.dtype} {pixels.shape}")
+        if pixels.size == 0:
+            raise ValueError(f"pixels must be uint8 (H, W, 3 or 4), not {pixels.dtype} {pixels.shape}")
     if reference.shape != decoded.shape:
         raise ValueError(f"images of different shapes: {reference.shape} and {decoded.shape}")
 

@@ -22,10 +22,24 @@ def luminance_order(palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
 
     Parameters
     ----------
-    palette : uint8 (k, 3)
+    palette : uint8 (k, 3), or (k, 4): then transparent entries come first (``transparent_first``).
     """
-    luma = palette @ np.array([299, 587, 114])
-    return np.lexsort((palette[:, 2], palette[:, 1], palette[:, 0], -luma))
+    luma = palette[:, :3] @ np.array([299, 587, 114])
+    order = np.lexsort((*palette.T[3:], palette[:, 2], palette[:, 1], palette[:, 0], -luma))
+    return transparent_first(order, palette)
+
+
+def transparent_first(order: npt.NDArray[np.intp], palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    """The same order, but opaque entries last: a PNG stores the alpha of all entries up to the last that has any.
+
+    Parameters
+    ----------
+    palette : uint8 (k, 3 or 4), which the order is of
+    """
+    if palette.shape[1] == 3:
+        return order
+    opaque = palette[order, 3] == 255
+    return np.concatenate([order[~opaque], order[opaque]])
 
 
 def neighbor_order(indexes: npt.NDArray[np.uint8], colors: int) -> npt.NDArray[np.intp]:

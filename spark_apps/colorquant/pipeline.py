@@ -81,7 +81,7 @@ def compress_image(
     image : path of the image file, which is only read.
     output, result : paths of the indexed PNG and of the JSON record. Each appears whole or not at all, the record last;
         without a path no record is written.
-    distribute : makes the source of pixels uint8 (H, W, 3); called after the image is found to be good.
+    distribute : makes the source of pixels uint8 (H, W, 3 or 4); called after the image is found to be good.
     expected_sha256 : hash of the file that was planned.
     must_reach : refuse the image where no palette reaches the target; else its output has the largest palette then.
 
@@ -197,7 +197,7 @@ def _solved(solution: Solution) -> dict[str, Any]:
 
 def _measure(original: DecodedImage, encoded: bytes) -> dict[str, Any]:
     """Figures of the encoded file, decoded again: what a viewer will see, not what the solver believes."""
-    pixels = decode_png(encoded)
+    pixels = decode_png(encoded, alpha=original.pixels.shape[2] == 4)
     height, width = pixels.shape[:2]
     mse = metrics.mean_squared_error(original.pixels, pixels)
     return {

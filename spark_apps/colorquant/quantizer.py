@@ -8,9 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from colorquant.alpha_histogram import AlphaCells
+from colorquant.alpha_kmeans import AlphaSums
+from colorquant.alpha_quantizer import solve_alpha
 from colorquant.assignment import lloyd
-from colorquant.cells import Cells, coarse_cells
-from colorquant.histogram import ColorHistogram, count_colors, merge_histograms, unpack_colors
+from colorquant.cells import Cells
+from colorquant.color_model import RGBA, color_model
+from colorquant.histogram import ColorHistogram, unpack_colors
 from colorquant.kmeans import ClusterSums, nearest, partial_sums, update
 from colorquant.oklab import grid_from_rgb, rgb_from_grid
 from colorquant.points import GRID, points_at, points_of
@@ -33,11 +37,11 @@ PARALLEL_PIXELS = 1 << 20
 class ColorSource(Protocol):
     """What the solver needs of an image, which may be in this process or distributed."""
 
-    def cells(self) -> Cells:
+    def cells(self) -> Cells | AlphaCells:
         """The finest cells within ``cells.CELL_LIMIT``; exact colors where these are few enough."""
 
-    def partial_sums(self, centroids: np.ndarray) -> ClusterSums:
-        """``kmeans.partial_sums`` over the histogram of the whole image."""
+    def partial_sums(self, centroids: np.ndarray) -> Any:
+        """``partial_sums`` of the color model over the histogram of the whole image: ``ClusterSums``, ``AlphaSums``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,7 @@ class Solution:
 
     Attributes
     ----------
-    palette : uint8 (k', 3)
+    palette : uint8 (k', 3), or (k', 4) where pixels are transparent
         1 <= k' <= k, distinct, every entry the nearest of some pixel.
     counts : int64 (k',)
         Pixels that each entry is the nearest of.
@@ -92,7 +96,7 @@ class PixelSource:
 
     Parameters
     ----------
-    pixels : uint8 (H, W, 3)
+    pixels : uint8 (H, W, 3), or (H, W, 4) with alpha
     pool : Executor, optional
         Threads that large images are split over; the result does not depend on them.
     """
@@ -100,29 +104,34 @@ class PixelSource:
     def __init__(self, pixels: np.ndarray, pool: Executor | None = None) -> None:
         _check_pixels(pixels)  # The compiled kernels trust their input: a wrong shape would read beyond it.
         self.pixels = pixels
+        self._model = color_model(pixels)
         self._map = map if pool is None or pixels.size < PARALLEL_PIXELS * 3 else pool.map
         self._bands = np.array_split(pixels, BANDS if self._map is not map else 1)
 
     @cached_property
     def histogram(self) -> ColorHistogram:
         """The histogram of the whole image."""
-        return merge_histograms(list(self._map(count_colors, self._bands)))
+        return self._model.merge_histograms(list(self._map(self._model.count_colors, self._bands)))
 
     @property
     def unique_colors(self) -> int:
         """Number of distinct colors."""
         return len(self.histogram)
 
-    def cells(self) -> Cells:
+    def cells(self) -> Cells | AlphaCells:
         """The finest cells within the limit."""
-        return coarse_cells(self.histogram)
+        cells: Cells | AlphaCells = self._model.coarse_cells(self.histogram)
+        return cells
 
-    def partial_sums(self, centroids: np.ndarray) -> ClusterSums:
+    def partial_sums(self, centroids: np.ndarray) -> ClusterSums | AlphaSums:
         """Assign the whole histogram and sum."""
-        return partial_sums(self.histogram, centroids)
+        sums: ClusterSums | AlphaSums = self._model.partial_sums(self.histogram, centroids)
+        return sums
 
     def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
         """Index map uint8 (H, W): the nearest entries, or those that a rate model prefers."""
+        if self._model is RGBA:
+            return np.concatenate([self._model.remap(band, palette, model) for band in self._bands])
         colors = self.histogram.colors
         table = index_table(colors, nearest(colors, palette))
         indexes = np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
@@ -153,13 +162,16 @@ def solve(
         1 to 256.
     seed : int
     color_space : {"rgb", "oklab"}
-        Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one.
+        Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one. Images
+        with alpha have a space of their own (``premultiplied``).
     kicks : int, optional
         How often the search goes on from a shaken solution: more is slower and a little better. By default 1 to 4.
     pool : Executor, optional
         Threads for the search; the result does not depend on them.
     """
     cells = source.cells()
+    if isinstance(cells, AlphaCells):
+        return Solution(*solve_alpha(cells, source.partial_sums, k, seed))
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
     if color_space == "oklab":
@@ -217,7 +229,7 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, color_space: str = "rgb"
 
     Parameters
     ----------
-    pixels : uint8 (H, W, 3)
+    pixels : uint8 (H, W, 3), or RGBA (H, W, 4), whose palette is then RGBA too
     k : int
         Palette size, 1 to 256. An image with at most ``k`` distinct colors is kept exactly.
     seed : int
@@ -231,7 +243,7 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, color_space: str = "rgb"
     Raises
     ------
     ValueError
-        If the pixels are not a non-empty uint8 (H, W, 3) array, or another argument is out of range.
+        If the pixels are not a non-empty uint8 (H, W, 3) or (H, W, 4) array, or another argument is out of range.
     """
     _check_k(k)
     Settings(color_space=color_space, rate=rate)
@@ -252,8 +264,8 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, color_space: str = "rgb"
 def _check_pixels(pixels: np.ndarray) -> None:
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         raise ValueError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
-    if pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"pixels must have the shape (height, width, 3), not {pixels.shape}")
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise ValueError(f"pixels must have the shape (height, width, 3) or (height, width, 4), not {pixels.shape}")
     if pixels.size == 0:
         raise ValueError(f"pixels must not be empty, but have the shape {pixels.shape}")
 

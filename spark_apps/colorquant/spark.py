@@ -14,11 +14,10 @@ import numpy as np
 from pyspark import RDD, SparkContext, StorageLevel
 
 from colorquant.bands import Band, CarriedImage, MappedImage, most_bands, number_of_bands
-from colorquant.cells import Cells, coarse_cells, merge_cells
+from colorquant.color_model import ColorModel, color_model
 from colorquant.context import is_local
-from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
-from colorquant.kmeans import ClusterSums, partial_sums
-from colorquant.rate_aware import RateModel, remap_with
+from colorquant.histogram import ColorHistogram
+from colorquant.rate_aware import RateModel
 
 if TYPE_CHECKING:
     Share = tuple[bytes, bytes]  # colors uint32 and counts int64 of some of the histogram
@@ -30,7 +29,7 @@ class SparkSource:
     Parameters
     ----------
     context : SparkContext
-    pixels : uint8 (H, W, 3)
+    pixels : uint8 (H, W, 3 or 4)
     partitions : int, optional
         Bands of rows, and Spark partitions, by default as many as the image's size and the cores suggest; never more
         than one for 64 rows. They do not change any result.
@@ -41,6 +40,7 @@ class SparkSource:
         wanted = partitions or number_of_bands(pixels.shape, context.defaultParallelism)
         self.partitions = min(wanted, most_bands(pixels.shape[0]))
         self.jobs = 0
+        self._model = color_model(pixels)
         self._wanted_shares = min(self.partitions, partitions or context.defaultParallelism)
         self._image: MappedImage | CarriedImage
         if is_local(context.master or ""):
@@ -50,40 +50,42 @@ class SparkSource:
 
     @cached_property
     def _shares(self) -> "RDD[Share]":
-        shares, bands = self._wanted_shares, self._image.bands
+        shares, bands, model = self._wanted_shares, self._image.bands, self._model
         if self.partitions == 1:
-            histograms = bands.map(lambda band: _as_share(count_colors(band.pixels())))
+            histograms = bands.map(lambda band: _as_share(model.count_colors(band.pixels())))
         else:
-            histograms = (
-                bands.flatMap(lambda band: _count_shares(band, shares)).reduceByKey(_merge_shares, shares).values()
-            )
+            dealt = bands.flatMap(lambda band: _count_shares(model, band, shares))
+            histograms = dealt.reduceByKey(lambda a, b: _merge_shares(model, a, b), shares).values()
         return histograms.persist(StorageLevel.MEMORY_AND_DISK)
 
     @cached_property
-    def _summary(self) -> tuple[int, Cells]:
+    def _summary(self) -> tuple[int, Any]:
         """The number of distinct colors, and the cells."""
         self.jobs += 1
-        parts = self._shares.map(_summarize_share).collect()
-        return sum(colors for colors, _ in parts), merge_cells([cells for _, cells in parts])
+        model = self._model
+        parts = self._shares.map(lambda share: _summarize_share(model, share)).collect()
+        return sum(colors for colors, _ in parts), model.merge_cells([cells for _, cells in parts])
 
     @property
     def unique_colors(self) -> int:
         """Number of distinct colors of the image."""
         return self._summary[0]
 
-    def cells(self) -> Cells:
+    def cells(self) -> Any:
         """The finest cells within the limit."""
         return self._summary[1]
 
-    def partial_sums(self, centroids: np.ndarray) -> ClusterSums:
+    def partial_sums(self, centroids: np.ndarray) -> Any:
         """One round of K-Means over the whole histogram: workers assign and sum, reduce adds."""
         self.jobs += 1
-        return self._shares.map(lambda share: partial_sums(_histogram(share), centroids)).reduce(lambda a, b: a + b)
+        sums_of = self._model.partial_sums
+        return self._shares.map(lambda share: sums_of(_histogram(share), centroids)).reduce(lambda a, b: a + b)
 
     def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
         """Index map uint8 (H, W), band by band: the nearest entries, or those that a rate model prefers."""
         self.jobs += 1
-        return self._image.remap(lambda pixels: remap_with(pixels, palette, model))
+        remap = self._model.remap
+        return self._image.remap(lambda pixels: remap(pixels, palette, model))
 
     def describe(self) -> dict[str, Any]:
         """What the result record says of Spark."""
@@ -102,17 +104,17 @@ def _local_folder(context: SparkContext) -> str:
     return configured.split(",")[0] if configured else tempfile.gettempdir()
 
 
-def _count_shares(band: Band, shares: int) -> Iterable[tuple[int, "Share"]]:
+def _count_shares(model: ColorModel, band: Band, shares: int) -> Iterable[tuple[int, "Share"]]:
     """Histogram of a band, dealt into shares of colors by a multiplicative hash (Knuth 1973): shares of even size."""
-    histogram = count_colors(band.pixels())
+    histogram = model.count_colors(band.pixels())
     share_of = ((histogram.colors * np.uint32(2654435761)) >> np.uint32(16)) % np.uint32(shares)
     for share in range(shares):
         chosen = share_of == share
         yield share, (histogram.colors[chosen].tobytes(), histogram.counts[chosen].tobytes())
 
 
-def _merge_shares(one: "Share", other: "Share") -> "Share":
-    return _as_share(merge_histograms([_histogram(one), _histogram(other)]))
+def _merge_shares(model: ColorModel, one: "Share", other: "Share") -> "Share":
+    return _as_share(model.merge_histograms([_histogram(one), _histogram(other)]))
 
 
 def _as_share(histogram: ColorHistogram) -> "Share":
@@ -124,6 +126,6 @@ def _histogram(share: "Share") -> ColorHistogram:
     return ColorHistogram(np.frombuffer(colors, np.uint32), np.frombuffer(counts, np.int64))
 
 
-def _summarize_share(share: "Share") -> tuple[int, Cells]:
+def _summarize_share(model: ColorModel, share: "Share") -> tuple[int, Any]:
     histogram = _histogram(share)
-    return len(histogram), coarse_cells(histogram)
+    return len(histogram), model.coarse_cells(histogram)

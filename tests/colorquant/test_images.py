@@ -98,12 +98,6 @@ def test_sixteen_bits_are_rounded_to_eight_in_rgb_order(tmp_path: Path, extensio
     assert np.array_equal(read_image(write(tmp_path, content)).pixels, expected)
 
 
-def almost_opaque() -> Image.Image:
-    image = photo().convert("RGBA")
-    image.putpixel((63, 47), (10, 20, 30, 254))
-    return image
-
-
 def pages(kind: str) -> bytes:
     return encode(photo(), kind, save_all=True, append_images=[photo().rotate(90)])
 
@@ -113,11 +107,6 @@ REFUSED = {
     "text": (b"Lorem ipsum dolor sit amet", "not an image of a known format"),
     "postscript": (encode(photo(), "EPS"), "not an image of a known format"),
     "a header alone": (OPAQUE["png"][:60], "truncated or damaged"),
-    "one transparent pixel": (encode(almost_opaque(), "PNG"), "transparent pixels"),
-    "one transparent pixel, webp": (encode(almost_opaque(), "WEBP", lossless=True), "transparent pixels"),
-    "transparent palette entry": (encode(photo().quantize(4), "PNG", transparency=0), "transparent pixels"),
-    "transparent gif": (encode(photo().quantize(4), "GIF", transparency=0), "transparent pixels"),
-    "transparent color": (encode(photo(), "PNG", transparency=photo().getpixel((5, 5))), "transparent pixels"),
     "animated png": (pages("PNG"), "animated or has several pages"),
     "animated gif": (pages("GIF"), "animated or has several pages"),
     "animated webp": (pages("WEBP"), "animated or has several pages"),
@@ -242,6 +231,12 @@ def test_only_lasting_errors_of_the_file_system_make_an_image_unsupported(
     monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(expected):
         read_image(path)
+
+
+def test_one_pixel_of_some_transparency_makes_the_image_rgba(tmp_path: Path) -> None:
+    image = photo().convert("RGBA")
+    image.putpixel((63, 47), (10, 20, 30, 254))
+    assert np.array_equal(read_image(write(tmp_path, encode(image, "PNG"))).pixels, np.asarray(image))
 
 
 def test_decode_png_gives_rgb_pixels_and_refuses_anything_else() -> None:

@@ -53,7 +53,7 @@ def test_entries_that_no_pixel_uses_and_equal_entries_cost_nothing() -> None:
     [
         (np.zeros((0, 3), np.uint8), np.zeros((2, 2), np.uint8)),
         (np.zeros((257, 3), np.uint8), np.zeros((2, 2), np.uint8)),
-        (np.zeros((2, 4), np.uint8), np.zeros((2, 2), np.uint8)),
+        (np.zeros((2, 5), np.uint8), np.zeros((2, 2), np.uint8)),
         (np.zeros((2, 3), float), np.zeros((2, 2), np.uint8)),
         (np.zeros((2, 3), np.uint8), np.zeros((2, 2), np.int64)),
         (np.zeros((2, 3), np.uint8), np.zeros((0, 2), np.uint8)),

@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from colorquant import quantize
 from colorquant.cells import coarse_cells, merge_cells
+from colorquant.color_model import RGB
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
 from colorquant.kmeans import partial_sums
 from colorquant.quantizer import MAX_ROUNDS, PixelSource, solve
@@ -95,11 +98,16 @@ def test_repeated_images_have_the_same_palette():
     assert 2 * once.inertia == twice.inertia
 
 
+def _limit_cells(monkeypatch, limit):
+    limited = dataclasses.replace(RGB, coarse_cells=lambda histogram: coarse_cells(histogram, limit))
+    monkeypatch.setattr("colorquant.quantizer.color_model", lambda pixels: limited)
+
+
 @pytest.mark.parametrize("limit", [1 << 16, 2000])
 @pytest.mark.parametrize("shares", [1, 2, 7])
 def test_partitions_do_not_change_a_bit(monkeypatch, limit, shares):
     """Also where the cells are coarser than the colors, and every round goes through the shares."""
-    monkeypatch.setattr("colorquant.quantizer.coarse_cells", lambda histogram: coarse_cells(histogram, limit))
+    _limit_cells(monkeypatch, limit)
     pixels = noise(80, 70)
     whole = solve(PixelSource(pixels), 30)
     shared = solve(ShareSource(pixels, shares, limit), 30)
@@ -112,7 +120,7 @@ def test_partitions_do_not_change_a_bit(monkeypatch, limit, shares):
 def test_coarse_cells_cost_little(monkeypatch):
     pixels = gradient(200, 200)
     exact = quantize(pixels, 40)
-    monkeypatch.setattr("colorquant.quantizer.coarse_cells", lambda histogram: coarse_cells(histogram, 3000))
+    _limit_cells(monkeypatch, 3000)
     coarse = quantize(pixels, 40)
     assert coarse.inertia <= 1.03 * exact.inertia
 
@@ -133,7 +141,7 @@ def test_a_seed_repeats_and_large_images_are_the_same_in_threads(monkeypatch):
         (np.zeros((4, 4, 3), np.float32), 4, "uint8"),
         ([[[1, 2, 3]]], 4, "uint8"),
         (np.zeros((4, 4), np.uint8), 4, "shape"),
-        (np.zeros((4, 4, 4), np.uint8), 4, "shape"),
+        (np.zeros((4, 4, 5), np.uint8), 4, "shape"),
         (np.zeros((0, 4, 3), np.uint8), 4, "empty"),
         (np.zeros((4, 4, 3), np.uint8), 0, "from 1 to 256"),
         (np.zeros((4, 4, 3), np.uint8), 257, "from 1 to 256"),

@@ -1,0 +1,134 @@
+"""The histogram of an image with alpha, and its bounded summary: ``histogram`` and ``cells`` for RGBA.
+
+A color is packed as 0xAARRGGBB, and all that is fully transparent is one color, 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from colorquant.histogram import ColorHistogram
+from colorquant.premultiplied import coordinates, pack, unpack
+
+CELL_LIMIT = 1 << 14
+EXACT = 33
+"""Level of cells that are one color each; at 32 and below they keep so many bits of the premultiplied color."""
+
+_BAND_PIXELS = 1 << 21
+
+
+@dataclass(frozen=True, eq=False)
+class AlphaCells:
+    """Occupied cells of one level.
+
+    Attributes
+    ----------
+    level : int
+    keys : uint32 (m,)
+        Ascending and distinct.
+    sums : int64 (m, 4)
+        Sums over pixels of ``premultiplied.coordinates``.
+    counts : int64 (m,)
+        Pixels of each cell.
+    """
+
+    level: int
+    keys: np.ndarray
+    sums: np.ndarray
+    counts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every cell is one color."""
+        return self.level == EXACT
+
+
+def count_colors(pixels: np.ndarray) -> ColorHistogram:
+    """Count the colors of RGBA pixels uint8 (h, w, 4)."""
+    flat = pixels.reshape(-1, 4)
+    parts = []
+    for start in range(0, len(flat), _BAND_PIXELS):
+        colors, counts = np.unique(pack(flat[start : start + _BAND_PIXELS]), return_counts=True)
+        parts.append(ColorHistogram(colors, counts.astype(np.int64)))
+    return merge_histograms(parts)
+
+
+def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
+    """Add histograms of parts of an image: exact, and the same in any order."""
+    if len(parts) == 1:
+        return parts[0]
+    colors = np.concatenate([part.colors for part in parts] or [np.empty(0, np.uint32)])
+    counts = np.concatenate([part.counts for part in parts] or [np.empty(0, np.int64)])
+    keys, sums = _sum_by_key(colors, counts[:, None])
+    return ColorHistogram(keys, sums[:, 0])
+
+
+def coarse_cells(histogram: ColorHistogram, limit: int = CELL_LIMIT) -> AlphaCells:
+    """The finest cells of a histogram that are at most ``limit`` in number."""
+    sums = coordinates(histogram.colors) * histogram.counts[:, None]
+    return _coarsen_to(AlphaCells(EXACT, histogram.colors, sums, histogram.counts), limit)
+
+
+def merge_cells(parts: Sequence[AlphaCells], limit: int = CELL_LIMIT) -> AlphaCells:
+    """Merge cells of parts into exactly the cells of the whole (``cells.merge_cells`` says why that works)."""
+    filled = [part for part in parts if len(part)]
+    level = min((part.level for part in filled), default=EXACT)
+    filled = [_coarsen(part, level) for part in filled] or list(parts[:1])
+    return _coarsen_to(
+        _summed(
+            level,
+            np.concatenate([part.keys for part in filled]),
+            np.concatenate([part.sums for part in filled]),
+            np.concatenate([part.counts for part in filled]),
+        ),
+        limit,
+    )
+
+
+def _coarsen_to(cells: AlphaCells, limit: int) -> AlphaCells:
+    level = cells.level
+    while len(cells) > limit and level > 0:
+        level -= 1
+        cells = _coarsen(cells, level)
+    return cells
+
+
+def _coarsen(cells: AlphaCells, level: int) -> AlphaCells:
+    if level >= cells.level:
+        return cells
+    keys = _premultiplied_keys(cells.keys) if cells.exact else cells.keys
+    return _summed(level, keys & np.uint32(_mask(level)), cells.sums, cells.counts)
+
+
+def _premultiplied_keys(colors: np.ndarray) -> np.ndarray:
+    channels = unpack(colors).astype(np.uint32)
+    alpha = channels[:, 3]
+    red, green, blue = ((channels[:, i] * alpha + 127) // 255 for i in range(3))
+    return alpha << 24 | red << 16 | green << 8 | blue
+
+
+def _mask(level: int) -> int:
+    """Keep ``level`` of 32 bits: blue, red, green and alpha lose their lowest remaining bit in turn."""
+    dropped = 32 - level
+    blue, red, green, alpha = ((dropped + 3 - turn) // 4 for turn in range(4))
+    kept = [0xFF << bits & 0xFF for bits in (alpha, red, green, blue)]
+    return kept[0] << 24 | kept[1] << 16 | kept[2] << 8 | kept[3]
+
+
+def _summed(level: int, keys: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> AlphaCells:
+    keys, rows = _sum_by_key(keys, np.column_stack([sums, counts]))
+    return AlphaCells(level, keys, np.ascontiguousarray(rows[:, :4]), np.ascontiguousarray(rows[:, 4]))
+
+
+def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys uint32, ascending, and the sums of their values int64 (n, m)."""
+    if len(keys) == 0:
+        return keys, values
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[starts], np.add.reduceat(values[order], starts, axis=0)

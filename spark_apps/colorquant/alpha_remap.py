@@ -1,0 +1,27 @@
+"""Remap of pixels with alpha, decided once for each distinct color."""
+
+import numpy as np
+
+from colorquant.alpha_kmeans import assign
+from colorquant.premultiplied import coordinates, pack
+from colorquant.rate_aware import RateModel
+
+
+def remap_alpha(pixels: np.ndarray, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
+    """Index of the nearest palette entry of every pixel.
+
+    Parameters
+    ----------
+    pixels : uint8 (h, w, 4)
+    palette : uint8 (k, 4), 1 <= k <= 256
+        Ties go to the entry with the lower index.
+    model : RateModel, optional
+        Of no effect: the rate-aware remap is for opaque images.
+
+    Returns
+    -------
+    uint8 (h, w)
+    """
+    colors, places = np.unique(pack(pixels), return_inverse=True)
+    labels, _ = assign(coordinates(colors), coordinates(pack(palette)))
+    return labels.astype(np.uint8)[places].reshape(pixels.shape[:2])

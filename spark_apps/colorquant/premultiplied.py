@@ -1,0 +1,56 @@
+"""The space in which colors with alpha are compared: as they look on black and on white.
+
+The distance of two colors is the mean of their squared RGB distances on black and on white. With the premultiplied
+channels p = r * a / 255 that is ``sum (dp - da / 2)^2 + 3 (da / 2)^2``, a Euclidean distance in four dimensions.
+Between opaque colors it is the RGB distance, and all fully transparent colors are one.
+
+Coordinates are whole numbers, ``UNIT`` to a level, so distances and sums are exact: ``2 r a - 255 a`` for each
+channel, and ``255 a``, which counts three times.
+"""
+
+import numpy as np
+
+UNIT = 510
+WEIGHTS = (1, 1, 1, 3)
+
+
+def pack(pixels: np.ndarray) -> np.ndarray:
+    """RGBA uint8 (..., 4) as uint32 0xAARRGGBB (n,); whatever is fully transparent is 0."""
+    channels = pixels.reshape(-1, 4).astype(np.uint32)
+    packed = channels[:, 3] << 24 | channels[:, 0] << 16 | channels[:, 1] << 8 | channels[:, 2]
+    return np.where(channels[:, 3] == 0, np.uint32(0), packed)
+
+
+def unpack(colors: np.ndarray) -> np.ndarray:
+    """Packed colors uint32 (n,) as RGBA uint8 (n, 4)."""
+    return np.stack([colors >> 16, colors >> 8, colors, colors >> 24], axis=1).astype(np.uint8)
+
+
+def coordinates(colors: np.ndarray) -> np.ndarray:
+    """int64 (n, 4) of packed colors uint32 (n,)."""
+    channels = unpack(colors).astype(np.int64)
+    alpha = channels[:, 3:]
+    return np.concatenate([(2 * channels[:, :3] - 255) * alpha, 255 * alpha], axis=1)
+
+
+def squared_norms(positions: np.ndarray) -> np.ndarray:
+    """Squared lengths int64 (n,) of coordinates int64 (n, 4), in ``UNIT`` squared to a squared level."""
+    squares: np.ndarray = (positions * positions) @ np.array(WEIGHTS)
+    return squares
+
+
+def nearest_colors(positions: np.ndarray) -> np.ndarray:
+    """The 8-bit RGBA colors uint8 (n, 4) at coordinates (n, 4): alpha rounded first, then the channels with it."""
+    alpha = np.clip(np.floor(positions[:, 3] / 255 + 0.5), 0, 255)
+    premultiplied = (positions[:, :3] + positions[:, 3:]) / 2
+    channels = np.floor(premultiplied / np.maximum(alpha, 1)[:, None] + 0.5)
+    colors = np.column_stack([np.clip(channels, 0, 255), alpha]).astype(np.uint8)
+    colors[colors[:, 3] == 0] = 0
+    return colors
+
+
+def on_background(pixels: np.ndarray, level: int) -> np.ndarray:
+    """RGBA uint8 (H, W, 4) as it looks on a grey level: uint8 (H, W, 3), rounded as viewers do."""
+    alpha = pixels[..., 3:].astype(np.uint32)
+    mixed = pixels[..., :3] * alpha + np.uint32(level) * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)
