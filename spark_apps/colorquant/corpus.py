@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from colorquant.alpha_histogram import AlphaCells
 from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED
 from colorquant.cells import Cells
 from colorquant.images import UnsupportedImage
@@ -119,10 +120,10 @@ class _Source(PixelSource):
         self._spark = spark
 
     @cached_property
-    def _cells(self) -> Cells:
+    def _cells(self) -> Cells | AlphaCells:
         return super().cells()
 
-    def cells(self) -> Cells:
+    def cells(self) -> Cells | AlphaCells:
         """The finest cells within the limit, made once for all k."""
         return self._cells
 
