@@ -32,7 +32,6 @@ RUN chmod -R a+rX /opt/kmeans && python -m compileall -q /opt/kmeans
 
 ENV PATH=/opt/venv/bin:$PATH \
     SPARK_HOME=/opt/venv/lib/python3.11/site-packages/pyspark \
-    SPARK_CONF_DIR=/run/kmeans \
     AIRFLOW_HOME=/opt/airflow \
     XDG_CACHE_HOME=/var/cache/kmeans \
     PYTHONUNBUFFERED=1

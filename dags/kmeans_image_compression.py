@@ -21,7 +21,7 @@ from orchestration.links import ReportLink  # noqa: E402
 from orchestration.operators import CompressImageOperator  # noqa: E402
 from orchestration.params import library_params  # noqa: E402
 from orchestration.schedule import RUN_TYPES, nightly  # noqa: E402
-from orchestration.spark_conf import SPARK_CONF  # noqa: E402
+from orchestration.spark_conf import PROPERTIES_FILE, SPARK_CONF  # noqa: E402
 
 DOCUMENTATION = """
 ### K-Means image compression
@@ -75,6 +75,7 @@ def kmeans_image_compression() -> None:
         application=str(PROJECT / "spark_apps" / "compress_image.py"),
         conn_id="spark_default",
         conf=SPARK_CONF,
+        properties_file=PROPERTIES_FILE,
         map_index_template="{{ task.name }}",
         pool="spark",
         doc_md=(

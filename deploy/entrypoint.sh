@@ -6,9 +6,9 @@ set -eu
 secret_file() { (umask 077 && cat > "/run/kmeans/$1"); }
 
 [ -z "${SPARK_SECRET:-}" ] || {
-    cat /opt/kmeans/deploy/spark-defaults.conf
+    cat /opt/kmeans/deploy/spark.properties
     echo "spark.authenticate.secret $SPARK_SECRET"
-} | secret_file spark-defaults.conf
+} | secret_file spark.properties
 [ -z "${AIRFLOW_PASSWORD:-}" ] || echo "{\"admin\": \"$AIRFLOW_PASSWORD\"}" | secret_file passwords.json
 unset SPARK_SECRET AIRFLOW_PASSWORD
 exec "$@"

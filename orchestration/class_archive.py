@@ -91,13 +91,22 @@ def _prefix(java_options: str) -> Path | None:
     folder = _folder()
     spark = spark_home()
     # A path with a space would be two options.
-    if java is None or spark is None or " " in str(folder):
+    if java is None or spark is None or " " in str(folder) or _has_class_path_folders(spark):
         return None
     facts: list[object] = [option for option in java_options.split() if option.startswith("-X")]
     for path in [Path(java).resolve(), *sorted((spark / "jars").iterdir())]:
         status = path.stat()
         facts += [str(path), status.st_size, status.st_mtime_ns]
     return folder / f"spark-classes-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
+
+
+def _has_class_path_folders(spark: Path) -> bool:
+    """Whether the class path has folders with files: the JVM that makes an archive would fail at its end."""
+    if os.environ.get("SPARK_DIST_CLASSPATH"):
+        return True
+    named = [os.environ.get("SPARK_CONF_DIR") or spark / "conf"]
+    named += [os.environ[name] for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR") if os.environ.get(name)]
+    return any(any(folder.iterdir()) for folder in map(Path, named) if folder.is_dir())
 
 
 def _folder() -> Path:

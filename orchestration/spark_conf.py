@@ -1,8 +1,8 @@
 """Spark settings of every compression job. The master comes from the Airflow connection.
 
 The environment variable COMPRESSION_SPARK_CONF, a JSON object, adds to them or changes them for one deployment. They
-go on spark-submit's command line, which every user of the machine sees: a secret belongs to Spark's own
-configuration files.
+go on spark-submit's command line, which every user of the machine sees: a secret belongs into a file of Spark
+properties, which COMPRESSION_SPARK_PROPERTIES names.
 """
 
 import json
@@ -39,3 +39,6 @@ SPARK_CONF = {
 
 #: Of the application that compresses a whole library: alone it may have every core.
 CORPUS_CONF = {name: value for name, value in SPARK_CONF.items() if name != "spark.cores.max"}
+
+#: Path of the deployment's own Spark properties, which take the place of Spark's conf/spark-defaults.conf.
+PROPERTIES_FILE = os.environ.get("COMPRESSION_SPARK_PROPERTIES") or None

@@ -57,6 +57,20 @@ def test_jobs_succeed_whatever_became_of_the_archive(environment: Path, tmp_path
     assert remade.stat().st_mtime_ns == before
 
 
+def test_a_job_with_spark_settings_in_a_folder_succeeds_without_an_archive(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Java archives no class where a folder with files is on the class path, and ends with an error if told to."""
+    image = tmp_path / "image.png"
+    Image.fromarray(photograph()).save(image)
+    settings = tmp_path / "conf"
+    settings.mkdir()
+    (settings / "spark-defaults.conf").write_text("spark.ui.enabled false\n")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(settings))
+    assert _compress(image, "with settings")
+    assert list(environment.glob("*.jsa")) == []
+
+
 def test_another_spark_or_java_has_an_archive_of_its_own(
     environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
