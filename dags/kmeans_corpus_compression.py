@@ -21,7 +21,7 @@ from orchestration.corpus_operator import CompressCorpusOperator  # noqa: E402
 from orchestration.links import ReportLink  # noqa: E402
 from orchestration.params import corpus_params  # noqa: E402
 from orchestration.schedule import RUN_TYPES, corpus_schedule  # noqa: E402
-from orchestration.spark_conf import CORPUS_CONF  # noqa: E402
+from orchestration.spark_conf import CORPUS_CONF, PROPERTIES_FILE  # noqa: E402
 
 DOCUMENTATION = """
 ### K-Means compression of a whole library in one Spark application
@@ -63,6 +63,7 @@ def kmeans_corpus_compression() -> None:
         application=str(PROJECT / "spark_apps" / "compress_corpus.py"),
         conn_id="spark_default",
         conf=CORPUS_CONF,
+        properties_file=PROPERTIES_FILE,
         pool="spark",
         execution_timeout=timedelta(days=2),
         doc_md=(

@@ -113,7 +113,7 @@ def test_airflows_services_share_their_secrets() -> None:
 
 
 def test_folders_have_the_same_path_everywhere_and_docker_makes_none_as_root() -> None:
-    for name in OURS - {"spark-master", "spark-worker"}:
+    for name in OURS - {"spark-master"}:
         binds = {volume["target"]: volume for volume in SERVICES[name]["volumes"] if isinstance(volume, dict)}
         assert set(binds) == {"/data/images", "/data/output"}
         assert binds["/data/images"]["read_only"] is True
