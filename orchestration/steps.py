@@ -89,7 +89,10 @@ def summarize(context: "Context") -> dict[str, Any]:
         raise AirflowFailException("There is no plan to report on: see the log of plan_jobs.") from None
     summary = summarize_run(plan, folder)
     print(f"Report: {page}\n{summary.table()}")
-    reported = {"report": str(page), **_totals(summary)}
+    if summary.changes:
+        print(summary.changes.sentence())
+    regressed = len(summary.changes.regressed) if summary.changes else 0
+    reported = {"report": str(page), "regressed": regressed, **_totals(summary)}
     context["ti"].xcom_push(REPORTED, reported)
     if summary.totals.failed > params["max_failures"]:
         raise AirflowFailException(

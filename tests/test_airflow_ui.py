@@ -234,7 +234,7 @@ def test_an_instance_leads_to_its_image_where_the_divider_moves(
     screenshot(page, "4-image-enlarged")
     with page.expect_download() as saved:
         frame.get_by_role("row", name="k = 30").get_by_role("link", name="Download").click()
-    assert saved.value.suggested_filename == "sea_k30.png"
+    assert saved.value.suggested_filename == "sea_k030.png"
     with Image.open(saved.value.path()) as image:
         assert (image.mode, image.size) == ("P", (160, 200))
 
@@ -269,9 +269,8 @@ def test_a_wrong_value_in_the_form_is_told_in_a_sentence_and_starts_no_spark(
     assert airflow.labels(run_id) == {}
     page.goto(f"{airflow.api.address}/plugin/image-compression")
     frame = page.frame_locator("iframe[title='Image compression']")
-    expect(frame.get_by_role("row", name=run_id)).to_contain_text(
-        "'/no/such/folder' is no folder; give the path of one."
-    )
+    told = "The image folder '/no/such/folder' is no folder; give the path of one."
+    expect(frame.get_by_role("row", name=run_id)).to_contain_text(told)
     screenshot(page, "7-refused")
     run = quote(run_id, safe="")
     page.goto(f"{airflow.api.address}/dags/{DAG_ID}/runs/{run}/tasks/plan_jobs")
@@ -357,7 +356,7 @@ def test_the_pages_obey_airflows_login_and_the_right_to_read_the_dag(airflow: Ai
         "/report",
         "/images/1",
         "/images/1/original",
-        "/images/1/outputs/3",
+        "/images/1/outputs/1",
         "/jobs/0",
         "/files/x",
         "/images/9",

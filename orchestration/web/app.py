@@ -86,11 +86,11 @@ def send_file(run: RunDep, path: str) -> Response:
 
 
 @app.get(f"{runs}/images/{{number}}", response_class=HTMLResponse, dependencies=[_MAY_READ])
-def show_image(run: RunDep, number: int, k: int | None = None) -> str:
-    """An image: the original beside each k."""
-    rows = run.rows_of(number)
-    shown = [row for row in rows if not row.failed]
-    chosen = next((row for row in shown if row.k == k), shown[-1] if shown else None)
+def show_image(run: RunDep, number: int, job: int | None = None) -> str:
+    """An image: the original beside the outputs of its jobs; ``job`` is the one to begin with."""
+    rows = list(enumerate(run.rows_of(number), start=1))
+    shown = [place for place, row in rows if not row.failed]
+    chosen = job if job in shown else shown[-1] if shown else None
     return page("image", run=run, number=number, count=len(run.images), rows=rows, chosen=chosen)
 
 
@@ -100,17 +100,18 @@ def send_original(run: RunDep, number: int, download: bool = False) -> Response:
     return files.send_original(run.jobs_of(number)[0], download)
 
 
-@app.get(f"{runs}/images/{{number}}/outputs/{{k}}", dependencies=[_MAY_READ])
-def send_output(run: RunDep, number: int, k: int, download: bool = False) -> Response:
-    """The output at one k."""
-    job = next((job for job in run.jobs_of(number) if job.k == k), None)
-    if job is None:
-        raise NoSuchPage(f"This run has no k = {k}.")
-    return files.send(Path(job.output), f"{Path(job.name).stem}_k{k}{Path(job.output).suffix}" if download else None)
+@app.get(f"{runs}/images/{{number}}/outputs/{{place}}", dependencies=[_MAY_READ])
+def send_output(run: RunDep, number: int, place: int, download: bool = False) -> Response:
+    """The output of one of an image's jobs."""
+    jobs = run.jobs_of(number)
+    if not 1 <= place <= len(jobs):
+        raise NoSuchPage(f"This image has {len(jobs)} jobs, and none with number {place}.")
+    output = Path(jobs[place - 1].output)
+    return files.send(output, f"{Path(jobs[place - 1].name).stem}_{output.name}" if download else None)
 
 
 @app.get(f"{runs}/jobs/{{map_index}}", dependencies=[_MAY_READ])
 def find_job(run: RunDep, map_index: int) -> RedirectResponse:
     """From a mapped task instance to its image."""
     job = run.pending_job(map_index)
-    return RedirectResponse(f"{run_path(run.dag_id, run.run_id)}/images/{run.number_of(job)}?k={job.k}")
+    return RedirectResponse(f"{run_path(run.dag_id, run.run_id)}/images/{run.number_of(job)}?job={run.place_of(job)}")

@@ -88,6 +88,10 @@ class Run:
         """The number of a job's image."""
         return list(self.images).index(job.name) + 1
 
+    def place_of(self, job: Job) -> int:
+        """The place of a job among those of its image, from 1."""
+        return self.images[job.name].index(job) + 1
+
     def pending_job(self, map_index: int) -> Job:
         """The job of a mapped task instance. Raises NoSuchPage."""
         pending = self.plan.pending()

@@ -1,11 +1,13 @@
 """Write the summary of a run into its folder."""
 
+import dataclasses
 import logging
 from datetime import datetime
 from pathlib import Path
 
 from colorquant.files import write_atomically
 from colorquant.plan import Plan
+from colorquant.report.changes import Changes, previous_summary
 from colorquant.report.contact_sheet import contact_sheet, sheet_names
 from colorquant.report.page import ImageSection, page_html, picture_budget
 from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip
@@ -32,7 +34,7 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     OSError
         Where the folder cannot be written. What a job left behind raises nothing: it is a failed row.
     """
-    summary = Summary.of(plan, folder, written_at)
+    summary = _since_the_previous_run(Summary.of(plan, folder, written_at), folder)
     # The figures first: they are safe when a picture takes long or the disk fills.
     write_atomically(folder / "summary.json", summary.as_json().encode("ascii"))
     write_atomically(folder / "summary.csv", summary.as_csv().encode())
@@ -46,6 +48,11 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     ]
     write_atomically(folder / "summary.html", page_html(summary, sections).encode())
     return summary
+
+
+def _since_the_previous_run(summary: Summary, folder: Path) -> Summary:
+    previous = previous_summary(summary, folder)
+    return dataclasses.replace(summary, changes=Changes.between(previous, summary)) if previous else summary
 
 
 def _illustrate(

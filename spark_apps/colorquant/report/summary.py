@@ -15,6 +15,7 @@ from typing import Any, Self
 from colorquant.plan import Plan
 from colorquant.records import InvalidRecord
 from colorquant.report import tables
+from colorquant.report.changes import Changes
 from colorquant.report.choice import Choice, choose
 from colorquant.report.rows import Row, row_of
 from colorquant.report.totals import Totals, totals_of
@@ -44,6 +45,7 @@ class Summary:
     ignored: tuple[str, ...]
     target: str | None = None
     choices: tuple[Choice, ...] = ()
+    changes: Changes | None = None
 
     def rows_by_image(self) -> dict[str, list[Row]]:
         """The rows of each image, by its name, in the plan's order."""
@@ -107,6 +109,7 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
                 "rows": tuple(Row.from_json(row) for row in content["rows"]),
                 "ignored": tuple(content["ignored"]),
                 "choices": tuple(Choice(**choice) for choice in content.get("choices", ())),
+                "changes": Changes.from_json(content["changes"]) if content.get("changes") else None,
             }
         )
     except (KeyError, TypeError) as error:
