@@ -25,6 +25,7 @@ from aiosmtpd.controller import Controller
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from colorquant.plan import run_folder
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, AirflowHome, free_port
 from orchestration.services import airflow_services
@@ -139,6 +140,10 @@ def logged_in(page: Page, airflow: Airflow) -> Page:
     page.locator("button[type=submit]").click()
     page.wait_for_url(lambda url: "login" not in url)
     return page
+
+
+def _summary_page(output: Path, run_id: str) -> str:
+    return (run_folder(output, run_id) / "summary.html").relative_to(output).as_posix()
 
 
 def _open_form(page: Page, airflow: Airflow) -> Any:
@@ -347,6 +352,20 @@ def test_a_bad_night_has_a_report_and_a_notice_and_the_next_run_does_only_what_i
     assert airflow.wait(good) == "success"
     assert airflow.labels(good) == {"broken.png k=2": ("success", 1)}
     assert [mail for mail in airflow.mailbox if good in mail["Subject"]] == []
+    assert "Since the previous run" in airflow.page(good, "/files/" + _summary_page(tmp_path / "out", good)).text
+
+    # What was lost is made again by clearing its instance, with what follows.
+    (output,) = (tmp_path / "out" / "compressed" / "broken.png").rglob("k002.png")
+    content = output.read_bytes()
+    output.unlink()
+    cleared = {"dag_run_id": good, "task_ids": [["compress_image", 0]], "include_downstream": True, "dry_run": False}
+    clear = airflow.client.post(
+        f"/api/v2/dags/{DAG_ID}/clearTaskInstances", json=cleared | {"only_failed": False, "reset_dag_runs": True}
+    )
+    assert clear.status_code == 200, clear.text
+    assert airflow.wait(good) == "success"
+    assert airflow.labels(good) == {"broken.png k=2": ("success", 2)}
+    assert output.read_bytes() == content
 
 
 def test_the_pages_obey_airflows_login_and_the_right_to_read_the_dag(airflow: Airflow, triggered: str) -> None:
@@ -382,9 +401,9 @@ def test_the_pages_hand_out_no_other_files(airflow: Airflow, triggered: str, lib
     folder = Path(airflow.environment["COMPRESSION_OUTPUT"])
     (folder / "secret.html").write_text("a secret")
     (folder.parent / "secret.html").write_text("a secret")
-    (run_folder,) = [path for path in (folder / "runs").iterdir() if path.name.startswith(triggered[:20])][:1]
-    within = f"runs/{run_folder.name}"
-    assert airflow.page(triggered, f"/files/{within}/summary.html").status_code == 200
+    page = _summary_page(folder, triggered)
+    within = str(Path(page).parent)
+    assert airflow.page(triggered, f"/files/{page}").status_code == 200
     for path in [
         "../secret.html",
         "..%2fsecret.html",
