@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from colorquant.plan import InvalidPlan, parse_ks, parse_target, run_folder
 from colorquant.settings import InvalidSetting, Settings, options
+from orchestration import steps
 from orchestration.operators import CompressImageOperator
+from orchestration.params import corpus_params
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,11 +21,14 @@ class CompressCorpusOperator(CompressImageOperator):
         """Run the application. A parameter that is wrong fails at once, and the message says which."""
         params, run_id = context["params"], str(context["run_id"])
         try:
+            steps.refuse_unknown(params, corpus_params())
             self.application_args = corpus_arguments(params, run_id)
         except (InvalidPlan, InvalidSetting) as error:
-            raise AirflowFailException(str(error)) from None
+            raise steps.refused(context, error) from None
+        folder = run_folder(params["output"], run_id)
+        steps.planned(context, folder)
         self.name = f"library {params['images']}"
-        self.failure = str(run_folder(params["output"], run_id) / "application.json")
+        self.failure = str(folder / "application.json")
         self.application_args.append(f"--failure={self.failure}")
         super().execute(context)
 

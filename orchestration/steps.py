@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from orchestration.assets import REPORT
+from orchestration.params import library_params
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import Context
 
     from colorquant.plan import Plan
@@ -34,28 +37,47 @@ def plan_jobs(context: "Context") -> list[dict[str, Any]]:
 
     params, run_id = context["params"], context["run_id"]
     try:
+        refuse_unknown(params, library_params())
         plan = _plan(params, run_id)
     except (InvalidPlan, InvalidSetting) as error:
-        context["ti"].xcom_push(PLANNED, {"refused": str(error)})
-        raise AirflowFailException(str(error)) from None
+        raise refused(context, error) from None
     folder = run_folder(params["output"], run_id)
     plan.write(folder / "plan.json")
-    context["ti"].xcom_push(PLANNED, {"folder": str(folder)})
+    planned(context, folder)
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
     return plan.submissions()
+
+
+def planned(context: "Context", folder: "Path") -> None:
+    """Tell where the run leaves its plan and its report."""
+    context["ti"].xcom_push(PLANNED, {"folder": str(folder)})
+
+
+def refused(context: "Context", error: Exception) -> AirflowFailException:
+    """Tell why nothing is planned; return what fails the task, without a retry."""
+    context["ti"].xcom_push(PLANNED, {"refused": str(error)})
+    return AirflowFailException(str(error))
+
+
+def refuse_unknown(params: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Airflow lets a trigger's conf have more than the parameters: a misspelled one would be passed over.
+
+    Raises
+    ------
+    InvalidPlan
+    """
+    from colorquant.plan import InvalidPlan
+
+    if unknown := sorted(params.keys() - known.keys()):
+        raise InvalidPlan(f"There is no parameter {unknown[0]!r}; there are {', '.join(known)}.")
 
 
 def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
     from airflow.configuration import conf
 
-    from colorquant.plan import InvalidPlan, plan_run
+    from colorquant.plan import plan_run
     from colorquant.settings import Settings, options
-    from orchestration.params import library_params
 
-    known = library_params()
-    # Airflow lets a trigger's conf have more than the parameters: a misspelled one would be passed over.
-    if unknown := sorted(params.keys() - known.keys()):
-        raise InvalidPlan(f"There is no parameter {unknown[0]!r}; there are {', '.join(known)}.")
     return plan_run(
         run_id,
         params["images"],

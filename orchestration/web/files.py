@@ -49,7 +49,7 @@ def of_report(run: Run, path: str) -> Path:
     if not wanted.is_relative_to(run.folder):
         if str(wanted) in {job.output for job in run.plan.jobs}:
             return wanted
-    elif wanted.suffix in _MEDIA_TYPES and wanted.resolve().is_relative_to(run.folder.resolve()):
+    elif wanted.suffix in _MEDIA_TYPES and "\0" not in path and wanted.resolve().is_relative_to(run.folder.resolve()):
         return wanted
     raise NoSuchPage("That is no file of this run's report.")
 

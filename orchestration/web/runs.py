@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,13 @@ class Run:
     @cached_property
     def plan(self) -> Plan:
         """What was planned. Raises NoSuchPage where the plan cannot be read."""
+        path = self.folder / "plan.json"
         try:
-            return Plan.read(self.folder / "plan.json")
+            return _read_plan(path, path.stat().st_mtime_ns)
         except (OSError, InvalidRecord, KeyError, TypeError, ValueError) as error:
             raise NoSuchPage(
-                f"Airflow's API server cannot read the plan of this run ({type(error).__name__}). "
-                f"The folder {str(self.folder)!r} must be there for it as for the workers."
+                f"The plan of this run is not written yet, or Airflow's API server cannot read it "
+                f"({type(error).__name__}): {str(self.folder)!r} must be there for it as for the workers."
             ) from error
 
     @cached_property
@@ -98,6 +99,12 @@ class Run:
         if not 0 <= map_index < len(pending):
             raise NoSuchPage(f"This run mapped {len(pending)} jobs, and none has index {map_index}.")
         return pending[map_index]
+
+
+@lru_cache(maxsize=2)
+def _read_plan(path: Path, modified: int) -> Plan:
+    """A plan as it was at a time; that of a large library takes seconds to read, and a page asks for many files."""
+    return Plan.read(path)
 
 
 def recent_runs(session: Session, dag_ids: set[str], offset: int, limit: int) -> list[Run]:

@@ -66,6 +66,8 @@ def test_it_hands_out_the_report_and_the_outputs_that_it_links_to(run: Run) -> N
         "..\\secret.html",
         "%2e%2e/secret.html",
         "summary.html\0",
+        "runs/{run}/summary\0.html",
+        "compressed/\0.png",
         "",
     ],
 )
