@@ -14,6 +14,7 @@ PORT ?= 8080
 TESTS ?= tests
 IOKM ?=
 LARGE ?=
+N ?= 100000
 ENV_FILE ?= .env
 
 BIN := $(VENV)/bin
@@ -22,7 +23,7 @@ export IMAGES KS TARGET PUBLISH OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test bench check format lock clean
+.PHONY: help setup setup-dev run ui up down test fuzz bench check format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -49,6 +50,9 @@ down: ## stop those containers; all data is kept
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)
+
+fuzz: setup-dev ## decode mutated images, N=100000 of them, SEED=0; each must be decoded or refused
+	@PYTHONPATH=spark_apps:. "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
 
 bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt

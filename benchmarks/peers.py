@@ -74,13 +74,18 @@ def pillow(method: Image.Quantize) -> Peer:
 
 
 def libimagequant(speed: int) -> Peer:
-    """libimagequant through its own functions (the Python wrapper converts pixels slowly); speed 1 is its best."""
+    """libimagequant through its own functions (the Python wrapper converts pixels slowly); speed 1 is its best.
+
+    Takes and makes pixels (H, W, 4) too.
+    """
 
     def quantize_with(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
         from imagequant import ffi, lib
 
         height, width = pixels.shape[:2]
-        rgba = np.dstack([pixels, np.full((height, width), 255, np.uint8)]).tobytes()
+        channels = pixels.shape[2]
+        opaque = np.full((height, width), 255, np.uint8)
+        rgba = (pixels if channels == 4 else np.dstack([pixels, opaque])).tobytes()
         indexes, result = ffi.new("char[]", width * height), ffi.new("liq_result**")
         start = time.perf_counter()
         attributes = lib.liq_attr_create()
@@ -93,7 +98,8 @@ def libimagequant(speed: int) -> Peer:
         lib.liq_write_remapped_image(result[0], image, indexes, width * height)
         seconds = time.perf_counter() - start
         entries = lib.liq_get_palette(result[0])
-        palette = np.array([[c.r, c.g, c.b] for c in (entries.entries[i] for i in range(entries.count))], np.uint8)
+        colors = [entries.entries[i] for i in range(entries.count)]
+        palette = np.array([[c.r, c.g, c.b, c.a][:channels] for c in colors], np.uint8)
         picture = palette[np.frombuffer(ffi.buffer(indexes), np.uint8).reshape(height, width)]
         lib.liq_result_destroy(result[0])
         lib.liq_image_destroy(image)
