@@ -130,8 +130,8 @@ def lloyd(
 
 
 @njit(cache=True, nogil=True)
-def _select(low, high, x, y, z, k, second, names, least, most, kept, kept_x, kept_y, kept_z):  # type: ignore[no-untyped-def]
-    """Keep the centroids that may be nearest (or second nearest) of a point in a box; returns how many."""
+def select(low, high, x, y, z, k, rank, names, least, most, kept, kept_x, kept_y, kept_z):  # type: ignore[no-untyped-def]
+    """Keep the centroids that may be among the ``rank`` nearest of a point in a box; returns how many."""
     bound = FAR
     zero = np.float32(0)
     low_x, low_y, low_z = low
@@ -150,8 +150,8 @@ def _select(low, high, x, y, z, k, second, names, least, most, kept, kept_x, kep
         farthest = np.int32(far_x * far_x + far_y * far_y + far_z * far_z)
         most[c] = farthest
         bound = min(bound, farthest)
-    if second:
-        # The least greatest distance beyond the first; looser than needed where several tie, never too tight.
+    for _ in range(1, rank):
+        # The least greatest distance beyond the last; looser than needed where several tie, never too tight.
         beyond = FAR
         for c in range(k):
             beyond = min(beyond, most[c] if most[c] > bound else FAR)
@@ -171,6 +171,7 @@ def _assign(  # type: ignore[no-untyped-def]
     labels, first, last, sums,
 ):  # fmt: skip
     k = centroids.shape[1]
+    rank = 2 if detailed else 1
     names = np.arange(k).astype(np.uint8)
     least, most = np.empty(k, np.int32), np.empty(k, np.int32)
     # One more than k: the selection writes before it knows whether it keeps.
@@ -182,13 +183,13 @@ def _assign(  # type: ignore[no-untyped-def]
     for s in range(first, last):
         low = (super_lows[0, s], super_lows[1, s], super_lows[2, s])
         high = (super_highs[0, s], super_highs[1, s], super_highs[2, s])
-        near = _select(
-            low, high, centroids[0], centroids[1], centroids[2], k, detailed, names, least, most, ids1, x1, y1, z1
+        near = select(
+            low, high, centroids[0], centroids[1], centroids[2], k, rank, names, least, most, ids1, x1, y1, z1
         )
         for b in range(s * SUPER, min(blocks, (s + 1) * SUPER)):
             low = (lows[0, b], lows[1, b], lows[2, b])
             high = (highs[0, b], highs[1, b], highs[2, b])
-            count = _select(low, high, x1, y1, z1, near, detailed, ids1, least, most, ids2, x2, y2, z2)
+            count = select(low, high, x1, y1, z1, near, rank, ids1, least, most, ids2, x2, y2, z2)
             begin = b * BLOCK
             label = labels[begin : begin + BLOCK]
             if count == 1 and not detailed:

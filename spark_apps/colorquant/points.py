@@ -1,4 +1,4 @@
-"""Weighted points in k-d order, cut in blocks with bounding boxes: what the search works on.
+"""Weighted points along a Hilbert curve, cut in blocks with bounding boxes: what the search works on.
 
 Coordinates are color channels in steps of 1/8 (``GRID``), as whole numbers in float32: squared distances stay
 below 2^24, so they are exact, and sums are integers. Nothing here depends on the order of summation.
@@ -7,16 +7,17 @@ below 2^24, so they are exact, and sums are integers. Nothing here depends on th
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from colorquant.cells import Cells
+from colorquant.hilbert import hilbert_order
 
-GRID = 8
+GRID_BITS = 3
+GRID = 1 << GRID_BITS
 # 64 points a block fill four vector registers and keep the list of centroids near a block short; 8 blocks share
 # a first, coarser selection of centroids.
 BLOCK = 64
 SUPER = 8
-LEAF = 8
+MOST_COARSE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Points:
         return int(self.block_moments[:, 3].sum())
 
     def coarsened(self, group: int) -> "Points":
-        """Every ``group`` (a power of two up to ``LEAF``) neighbors in k-d order as one point, their mean."""
+        """Every ``group`` (a power of two up to ``MOST_COARSE``) neighbors on the curve as one point, their mean."""
         moments = self.moments.reshape(-1, group, 4).sum(axis=1)
         moments = moments[moments[:, 3] > 0]
         weights = moments[:, 3:]
@@ -72,8 +73,7 @@ def points_of(cells: Cells) -> Points:
 
 def points_at(positions: np.ndarray, weights: np.ndarray) -> Points:
     """Points at grid positions int64 (n, 3), from 0 to 255 times ``GRID``, with weights int64 (n,)."""
-    order = np.arange(len(positions))
-    _order_by_kd_tree(positions.T.astype(np.float32, order="C"), order, LEAF)
+    order = hilbert_order(positions, GRID_BITS)
     return _blocked(positions[order], weights[order])
 
 
@@ -100,57 +100,3 @@ def _blocked(positions: np.ndarray, weights: np.ndarray) -> Points:
         int((moments[:, :3] * positions).sum()),
         count,
     )
-
-
-@njit(cache=True, nogil=True)
-def _order_by_kd_tree(coordinates: np.ndarray, order: np.ndarray, leaf: int) -> None:
-    """Permute ``order`` and ``coordinates`` in place so that runs of ``leaf`` points are the leaves of a k-d tree.
-
-    Every node is cut across its longest side, at a multiple of a power of two leaves (Bentley 1975; the cut is
-    found by quickselect, Hoare 1961).
-    """
-    begins, ends = np.empty(64, np.int64), np.empty(64, np.int64)
-    begins[0], ends[0], depth = 0, len(order), 1
-    while depth:
-        depth -= 1
-        begin, end = begins[depth], ends[depth]
-        if end - begin <= leaf:
-            continue
-        axis, longest = 0, np.float32(-1)
-        for a in range(3):
-            low = high = coordinates[a, begin]
-            for i in range(begin, end):
-                value = coordinates[a, i]
-                low, high = min(low, value), max(high, value)
-            if high - low > longest:
-                axis, longest = a, high - low
-        half = 1
-        while half * 2 * leaf < end - begin:
-            half *= 2
-        middle = begin + half * leaf
-        line = coordinates[axis]
-        left, right = begin, end - 1
-        while left < right:
-            one, two, three = line[left], line[(left + right) // 2], line[right]
-            pivot = max(min(one, two), min(max(one, two), three))
-            i, j = left, right
-            while i <= j:
-                while line[i] < pivot:
-                    i += 1
-                while line[j] > pivot:
-                    j -= 1
-                if i <= j:
-                    order[i], order[j] = order[j], order[i]
-                    for a in range(3):
-                        coordinates[a, i], coordinates[a, j] = coordinates[a, j], coordinates[a, i]
-                    i += 1
-                    j -= 1
-            if middle <= j:
-                right = j
-            elif middle >= i:
-                left = i
-            else:
-                break
-        begins[depth], ends[depth] = middle, end
-        begins[depth + 1], ends[depth + 1] = begin, middle
-        depth += 2

@@ -11,6 +11,7 @@ import numpy as np
 from colorquant.alpha_histogram import AlphaCells
 from colorquant.alpha_kmeans import AlphaSums
 from colorquant.alpha_quantizer import solve_alpha
+from colorquant.annealing import anneal
 from colorquant.assignment import lloyd
 from colorquant.cells import Cells
 from colorquant.color_model import RGBA, color_model
@@ -18,7 +19,6 @@ from colorquant.histogram import ColorHistogram, unpack_colors
 from colorquant.kmeans import ClusterSums, nearest, partial_sums, update
 from colorquant.oklab import grid_from_rgb, rgb_from_grid
 from colorquant.points import GRID, points_at, points_of
-from colorquant.polish import polish
 from colorquant.rate_aware import RateModel, bands_of, rate_model, remap_band
 from colorquant.remap import index_table, look_up
 from colorquant.search import search
@@ -28,6 +28,7 @@ MAX_COLORS = 256
 MAX_ROUNDS = 6
 # Rounds with real-valued centroids that take the search on cells to the exact histogram.
 EXACT_ROUNDS = 2
+ANNEALING_SWEEPS = 16
 LLOYD_ROUNDS = 20
 THREADS = 2
 BANDS = 4
@@ -150,7 +151,6 @@ def solve(
     k: int,
     seed: int = 0,
     color_space: str = "rgb",
-    kicks: int | None = None,
     pool: Executor | None = None,
 ) -> Solution:
     """Find a palette of at most ``k`` colors with a low inertia; deterministic to the byte.
@@ -164,8 +164,6 @@ def solve(
     color_space : {"rgb", "oklab"}
         Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one. Images
         with alpha have a space of their own (``premultiplied``).
-    kicks : int, optional
-        How often the search goes on from a shaken solution: more is slower and a little better. By default 1 to 4.
     pool : Executor, optional
         Threads for the search; the result does not depend on them.
     """
@@ -175,27 +173,25 @@ def solve(
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
     if color_space == "oklab":
-        return _solve_in_oklab(source, cells, k, seed, kicks, pool)
+        return _solve_in_oklab(source, cells, k, seed, pool)
     points = points_of(cells)
-    centroids = search(points, k, seed, kicks, pool)
+    random = np.random.default_rng(seed)
+    centroids = search(points, k, random, pool)
+    if not cells.exact:
+        for _ in range(EXACT_ROUNDS):
+            real = update(source.partial_sums(centroids.T / GRID), centroids.T / GRID)
+            centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
+    palette = anneal(points, centroids, ANNEALING_SWEEPS, random, pool)
     if cells.exact:
         # The cells are the histogram: nothing to ask the source any more.
-        histogram = ColorHistogram(cells.keys, cells.counts)
-        palette = polish(points, lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool), pool=pool)
-        return _descend(palette, partial(partial_sums, histogram), 1)
-    real = centroids.T / GRID
-    for _ in range(EXACT_ROUNDS):
-        real = update(source.partial_sums(real), real)
-    palette = polish(points, np.floor(real.T * GRID + 0.5).astype(np.float32), pool=pool)
+        return _descend(palette, partial(partial_sums, ColorHistogram(cells.keys, cells.counts)), 1)
     return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1)
 
 
-def _solve_in_oklab(
-    source: ColorSource, cells: Cells, k: int, seed: int, kicks: int | None, pool: Executor | None
-) -> Solution:
+def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: Executor | None) -> Solution:
     """Centroids in Oklab, as whole sRGB colors; pixels still go to the nearest entry in RGB."""
     points = points_at(grid_from_rgb(cells.means), cells.counts)
-    centroids = lloyd(points, search(points, k, seed, kicks, pool), LLOYD_ROUNDS, 1e-4, pool=pool)
+    centroids = lloyd(points, search(points, k, np.random.default_rng(seed), pool), LLOYD_ROUNDS, 1e-4, pool=pool)
     palette = np.unique(_rounded(rgb_from_grid(centroids.T)), axis=0)
     sums = source.partial_sums(palette)
     return _solution(palette, sums, 1, True)

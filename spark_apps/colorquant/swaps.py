@@ -13,36 +13,16 @@ import numpy as np
 from numba import njit
 
 from colorquant.assignment import Assignment, assign, lloyd
-from colorquant.points import BLOCK, Points
+from colorquant.clusters import clusters_of, split_offsets
+from colorquant.neighborhoods import add_neighborhood, change_of
+from colorquant.points import Points
 
 NEIGHBORS = 8
-SETTLE_ROUNDS = 5
 LLOYD_ROUNDS = 2
 # The part of the clusters that is looked at as the ones to split, and as the ones to remove.
 EXAMINED = 0.3
 # A cached gain or loss stands until its cheap estimate changes by this part.
 STALE = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """The points of an assignment, cluster by cluster.
-
-    ``coordinates`` float32 (3, n + BLOCK) and ``moments`` int64 (n + BLOCK, 4) hold those of cluster c from
-    ``starts[c]`` to ``starts[c + 1]``; the padding lets blocks run over the end.
-    """
-
-    coordinates: np.ndarray
-    moments: np.ndarray
-    starts: np.ndarray
-
-
-def clusters_of(points: Points, labels: np.ndarray, k: int) -> Clusters:
-    """Sort the points by their label."""
-    n = len(labels)
-    clusters = Clusters(np.zeros((3, n + BLOCK), np.float32), np.zeros((n + BLOCK, 4), np.int64), np.zeros(k + 1, int))
-    _sort_by_label(points.coordinates, points.moments, labels, clusters.coordinates, clusters.moments, clusters.starts)
-    return clusters
 
 
 def improve_by_swaps(
@@ -99,21 +79,6 @@ class _Known:
     loss_estimates: np.ndarray
 
 
-def split_offsets(assignment: Assignment) -> tuple[np.ndarray, np.ndarray]:
-    """How to split each cluster in two across its longest principal axis.
-
-    Returns
-    -------
-    gains : float64 (k,)
-        Estimated decrease of the inertia, that of a normal distribution cut at its mean.
-    offsets : float64 (k, 3)
-        From the centroid to the two halves' means, plus and minus.
-    """
-    gains, offsets = np.zeros(len(assignment.sums)), np.zeros((len(assignment.sums), 3))
-    _split_offsets(np.ascontiguousarray(assignment.spreads), np.ascontiguousarray(assignment.sums), gains, offsets)
-    return gains, offsets
-
-
 def _swap_pass(
     points: Points, assignment: Assignment, centroids: np.ndarray, known: _Known, step: int, pool: Executor | None
 ) -> int:
@@ -152,145 +117,6 @@ def _swap_pass(
 
 
 @njit(cache=True, nogil=True)
-def _sort_by_label(  # type: ignore[no-untyped-def]
-    coordinates, moments, labels, sorted_coordinates, sorted_moments, starts
-):
-    for label in labels:
-        starts[label + 1] += 1
-    for c in range(1, len(starts)):
-        starts[c] += starts[c - 1]
-    ends = starts.copy()
-    for i in range(len(labels)):
-        label = labels[i]
-        at = ends[label]
-        ends[label] += 1
-        for a in range(3):
-            sorted_coordinates[a, at] = coordinates[a, i]
-        for a in range(4):
-            sorted_moments[at, a] = moments[i, a]
-
-
-@njit(cache=True, nogil=True)
-def _split_offsets(spreads, sums, gains, offsets):  # type: ignore[no-untyped-def]
-    for i in range(len(sums)):
-        rr, rg, rb = float(spreads[i, 0]), float(spreads[i, 1]), float(spreads[i, 2])
-        gg, gb, bb = float(spreads[i, 3]), float(spreads[i, 4]), float(spreads[i, 5])
-        if rr + gg + bb <= 0:
-            continue
-        if rr >= gg and rr >= bb:
-            x, y, z = rr, rg, rb
-        elif gg >= bb:
-            x, y, z = rg, gg, gb
-        else:
-            x, y, z = rb, gb, bb
-        variance = 0.0
-        for _ in range(12):
-            norm = np.sqrt(x * x + y * y + z * z)
-            x, y, z = x / norm, y / norm, z / norm
-            u, v, w = rr * x + rg * y + rb * z, rg * x + gg * y + gb * z, rb * x + gb * y + bb * z
-            variance = u * x + v * y + w * z
-            x, y, z = u, v, w
-        # A normal distribution cut at its mean: halves' means 0.8 deviations off, 2 / pi of the variance gone.
-        length = 0.8 * np.sqrt(variance / sums[i, 3]) / np.sqrt(x * x + y * y + z * z)
-        offsets[i, 0], offsets[i, 1], offsets[i, 2] = x * length, y * length, z * length
-        gains[i] = 0.64 * variance
-
-
-@njit(cache=True, nogil=True)
-def _settle(coordinates, moments, starts, region, size, places, k, rounds, step):  # type: ignore[no-untyped-def]
-    """K-Means of ``places[:, :k]`` over the points of clusters ``region[:size]``; the final error."""
-    best = np.empty(BLOCK, np.uint32)
-    sums = np.empty((k, 4), np.int64)
-    error = np.int64(0)
-    for turn in range(rounds + 1):
-        last = turn == rounds
-        sums[:] = 0
-        error = np.int64(0)
-        for r in range(size):
-            begin, end = starts[region[r]], starts[region[r] + 1]
-            for at in range(begin, end, BLOCK):
-                x = coordinates[0, at : at + BLOCK]
-                y = coordinates[1, at : at + BLOCK]
-                z = coordinates[2, at : at + BLOCK]
-                moment = moments[at : at + BLOCK]
-                best[:] = np.uint32(0xFFFFFFFF)
-                for t in range(k):
-                    cx, cy, cz = places[0, t], places[1, t], places[2, t]
-                    for j in range(BLOCK):
-                        dx, dy, dz = x[j] - cx, y[j] - cy, z[j] - cz
-                        word = np.uint32(
-                            (np.uint32(np.int32(dx * dx + dy * dy + dz * dz)) << np.uint32(8)) | np.uint32(t)
-                        )
-                        best[j] = min(best[j], word)
-                if last:
-                    for j in range(min(BLOCK, end - at)):
-                        error += moment[j, 3] * np.int64(best[j] >> np.uint32(8))
-                else:
-                    for j in range(min(BLOCK, end - at)):
-                        c = best[j] & np.uint32(255)
-                        sums[c, 0] += moment[j, 0]
-                        sums[c, 1] += moment[j, 1]
-                        sums[c, 2] += moment[j, 2]
-                        sums[c, 3] += moment[j, 3]
-        if not last:
-            for c in range(k):
-                weight = sums[c, 3]
-                if weight > 0:
-                    for a in range(3):
-                        mean = step * ((2 * sums[c, a] + step * weight) // (2 * step * weight))
-                        places[a, c] = np.float32(mean)
-    return error
-
-
-@njit(cache=True, nogil=True)
-def add_neighborhood(centroids, center, neighbors, distances, inside, region, size):  # type: ignore[no-untyped-def]
-    """Append a centroid and its nearest neighbors to a region, where they are not in it; the new size."""
-    k = centroids.shape[1]
-    for c in range(k):
-        dx, dy, dz = (
-            centroids[0, c] - centroids[0, center],
-            centroids[1, c] - centroids[1, center],
-            centroids[2, c] - centroids[2, center],
-        )
-        distances[c] = dx * dx + dy * dy + dz * dz
-    distances[center] = -1
-    for _ in range(min(neighbors + 1, k)):
-        nearest, least = 0, np.float32(2**29)
-        for c in range(k):
-            if distances[c] < least:
-                nearest, least = c, distances[c]
-        distances[nearest] = np.float32(2**30)
-        if not inside[nearest]:
-            inside[nearest] = 1
-            region[size] = nearest
-            size += 1
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _change(  # type: ignore[no-untyped-def]
-    coordinates, moments, starts, errors, centroids, offsets, step, split, removed, region, size, places
-):
-    """Error of a region after less before its centroid ``split`` is split and ``removed`` is removed (-1: none)."""
-    before = np.int64(0)
-    k = 0
-    for r in range(size):
-        c = region[r]
-        before += errors[c]
-        if c == removed:
-            continue
-        for half in range(2 if c == split else 1):
-            for a in range(3):
-                place = centroids[a, c]
-                if c == split:
-                    shifted = place + offsets[c, a] * (1 - 2 * half)
-                    place = np.float32(min(max(step * np.floor(shifted / step + 0.5), 0.0), 2040.0))
-                places[a, k] = place
-            k += 1
-    return _settle(coordinates, moments, starts, region, size, places, k, SETTLE_ROUNDS, step) - before
-
-
-@njit(cache=True, nogil=True)
 def _examine(  # type: ignore[no-untyped-def]
     questions, answers, coordinates, moments, starts, errors, centroids, offsets, step
 ):
@@ -303,7 +129,7 @@ def _examine(  # type: ignore[no-untyped-def]
         split, removed = (c, -1) if c >= 0 else (-1, -1 - c)
         inside[:] = 0
         size = add_neighborhood(centroids, max(split, removed), NEIGHBORS, distances, inside, region, 0)
-        change = _change(
+        change = change_of(
             coordinates, moments, starts, errors, centroids, offsets, step, split, removed, region, size, places
         )
         answers[i] = change if c < 0 else -change
@@ -335,7 +161,7 @@ def _swap(  # type: ignore[no-untyped-def]
                 free = free and not touched[region[r]]
             if not free:
                 continue
-            change = _change(
+            change = change_of(
                 coordinates, moments, starts, errors, centroids, offsets, step, split, removed, region, size, places
             )
             if change >= 0:

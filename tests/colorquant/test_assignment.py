@@ -4,7 +4,7 @@ import pytest
 from colorquant.assignment import assign, lloyd, moved
 from colorquant.cells import coarse_cells
 from colorquant.histogram import count_colors
-from colorquant.points import BLOCK, GRID, LEAF, points_of
+from colorquant.points import BLOCK, GRID, MOST_COARSE, points_of
 
 
 def some_points(seed, n=3000, spread=256):
@@ -53,7 +53,7 @@ def test_points_keep_every_pixel():
     points = some_points(3, n=999)
     assert points.coordinates.shape[1] % BLOCK == 0
     assert points.weight == 999
-    for group in (2, LEAF):
+    for group in (2, MOST_COARSE):
         coarse = points.coarsened(group)
         assert coarse.weight == 999
         assert coarse.count < points.count

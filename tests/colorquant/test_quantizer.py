@@ -3,11 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from colorquant import quantize
+from colorquant import assignment, neighbors, quantize, swaps
 from colorquant.cells import coarse_cells, merge_cells
 from colorquant.color_model import RGB
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
 from colorquant.kmeans import partial_sums
+from colorquant.points import BLOCK, SUPER
 from colorquant.quantizer import MAX_ROUNDS, PixelSource, solve
 
 
@@ -181,3 +182,42 @@ def test_a_rate_keeps_the_palette_and_trades_error_for_runs(monkeypatch):
 def test_a_source_refuses_what_is_no_image_before_a_compiled_kernel_reads_beyond_it() -> None:
     with pytest.raises(ValueError, match="pixels must be a uint8 array, not list"):
         PixelSource([np.zeros((2, 2, 3), np.uint8)])  # type: ignore[arg-type]
+
+
+def odd_images():
+    """What takes long where a search is not bounded: ties, few colors, one huge area, all colors different."""
+    flat = np.full((120, 160, 3), (20, 90, 200), np.uint8)
+    dotted, grays = flat.copy(), flat.copy()
+    dotted[40:52, 40:60] = noise(12, 20)
+    grays[...] = (np.arange(160) * 255 // 159).astype(np.uint8)[None, :, None]
+    lattice = np.stack(np.meshgrid(*[np.arange(0, 256, 12)] * 3), axis=-1).reshape(22, -1, 3).astype(np.uint8)
+    far = np.where(noise(120, 160, low=0, high=2) > 0, 255, 0).astype(np.uint8)
+    far[0, :100] = noise(1, 100)
+    return {
+        "flat": flat,
+        "dotted": dotted,
+        "grays": grays,
+        "lattice": lattice,
+        "corners": far,
+        "gradient": gradient(120, 160),
+        "noise": noise(120, 160),
+    }
+
+
+@pytest.mark.parametrize("name", odd_images())
+def test_work_is_bounded_whatever_the_image_and_k(name, monkeypatch):
+    """Counted, not timed: passes over the points, and small problems that swaps look at."""
+    pixels = odd_images()[name]
+    passes, examined = [], []
+    assign_runs, examine, find = assignment._assign_runs, swaps._examine, neighbors._find
+    monkeypatch.setattr(assignment, "_assign_runs", lambda *a: (passes.append(a[5] - a[4]), assign_runs(*a))[1])
+    monkeypatch.setattr(neighbors, "_find", lambda *a: (passes.append(a[7] - a[6]), find(*a))[1])
+    monkeypatch.setattr(swaps, "_examine", lambda *a: (examined.append(len(a[0])), examine(*a))[1])
+    runs = -(-len(np.unique(pixels.reshape(-1, 3), axis=0)) // (BLOCK * SUPER))
+    for k in (2, 3, 17, 64, 255, 256):
+        passes.clear()
+        examined.clear()
+        result = quantize(pixels, k)
+        assert result.iterations <= MAX_ROUNDS
+        assert sum(passes) <= 300 * runs
+        assert sum(examined) <= 20 * k
