@@ -1,5 +1,7 @@
-"""The report's page: one HTML file that needs neither network nor scripts."""
+"""The report's page: one HTML file that needs no network, and is whole without its script."""
 
+import base64
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from colorquant.report.plots import distortion_plot, ratio_plot
+from colorquant.report.choice import Choice
+from colorquant.report.plots import distortion_plot, ratio_plot, search_plot
 from colorquant.report.previews import Picture
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
@@ -18,16 +22,24 @@ from colorquant.report.text import byte_size, printable
 _PICTURE_BYTES = 7_600_000
 _LARGEST_PICTURE = 160_000
 _MOST_LISTED = 20
+#: Compression ratios of the original work's Table 1: one 1024 x 768 JPEG, output saved as JPEG.
+_PUBLISHED_RATIOS = {2: 5.14, 4: 3.69, 8: 2.89, 16: 2.54, 30: 2.47}
 _MINUS, _DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
 class ImageSection:
-    """What the page shows of one image. ``pictures`` and ``palettes`` go by k; ``contact_sheet`` is a relative path."""
+    """What the page shows of one image. ``pictures`` and ``palettes`` go by k; ``contact_sheet`` is a relative path.
 
+    ``number`` is the image's place in the plan, and ``thumbnail`` a small picture of the original.
+    """
+
+    number: int
     name: str
     rows: list[Row]
+    choice: Choice | None
     original: Picture | None
+    thumbnail: Picture | None
     pictures: dict[int, Picture]
     palettes: dict[int, str]
     contact_sheet: str | None
@@ -36,6 +48,28 @@ class ImageSection:
     def measured(self) -> Row | None:
         """A row that has the figures of the original, if any has."""
         return next((row for row in self.rows if not row.failed), None)
+
+    @property
+    def chosen(self) -> Row | None:
+        """The row of the chosen output; None where the original stays."""
+        return next((row for row in self.rows if self.choice and row.k == self.choice.k), None)
+
+    @property
+    def gain(self) -> int:
+        """Bytes that the choice saves; -1 where there is no output to choose."""
+        return self.choice.original_bytes - self.choice.bytes if self.choice else -1
+
+    @property
+    def plots(self) -> list[Markup]:
+        """The image's curves, the chosen point marked."""
+        k = self.choice.k if self.choice else None
+        searched = [row for row in self.rows if row.tried]
+        if searched:
+            return [search_plot(row, k) for row in searched]
+        if sum(not row.failed for row in self.rows) < 2:
+            return []
+        rows = {self.name: self.rows}
+        return [distortion_plot(rows, marked=k), ratio_plot(rows, marked=k)]
 
 
 def picture_budget(count: int) -> int:
@@ -48,6 +82,7 @@ def page_html(summary: Summary, sections: list[ImageSection]) -> str:
     measured = {image: rows for image, rows in summary.rows_by_image().items() if any(not row.failed for row in rows)}
     by_k = [part for part in summary.totals.by_k if part.images]
     several = len(measured) > 1
+    script = (Path(__file__).parent / "page.js").read_text()
     return (
         _environment()
         .get_template("page.html.j2")
@@ -55,11 +90,12 @@ def page_html(summary: Summary, sections: list[ImageSection]) -> str:
             summary=summary,
             totals=summary.totals,
             by_k=by_k,
-            reasons={choice.image: choice.reason for choice in summary.choices},
             sections=sections,
-            numbers={section.name: number for number, section in enumerate(sections, start=1)},
-            ratio_plot=ratio_plot,
-            distortion_plot=distortion_plot,
+            measured=measured,
+            chosen={choice.image: choice.k for choice in summary.choices},
+            published=_PUBLISHED_RATIOS,
+            script=Markup(script),
+            script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
             library_plots=[
                 plot(measured, by_k) for plot in (ratio_plot, distortion_plot) if several and len(summary.ks) > 1
             ],
@@ -85,6 +121,7 @@ def _environment() -> Environment:
         "percent": _percent,
         "listed": _listed,
     }
+    environment.filters |= {"zip": zip}
     environment.globals |= {"saved": _saved}
     return environment
 

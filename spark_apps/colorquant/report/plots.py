@@ -1,7 +1,7 @@
 """Plots as inline SVG, drawn with the page's own colors, so that they follow light and dark."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -9,6 +9,7 @@ from colorquant.report.axes import Axis, linear_axis, palette_axis, ratio_axis
 from colorquant.report.rows import Row
 from colorquant.report.text import printable, shorten
 from colorquant.report.totals import KTotals
+from colorquant.target import Target
 
 _WIDTH = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 26, 46
@@ -26,8 +27,10 @@ class Line:
     strong: bool = False
 
 
-def ratio_plot(rows_by_image: dict[str, list[Row]], library: Sequence[KTotals] = ()) -> Markup:
-    """Compression ratio against k: a line for each image, and one for the bytes of all."""
+def ratio_plot(
+    rows_by_image: dict[str, list[Row]], library: Sequence[KTotals] = (), marked: int | None = None
+) -> Markup:
+    """Compression ratio against k: a line for each image, and one for the bytes of all. ``marked`` is the chosen k."""
     lines = [
         _line(image, ((row.k, row.compression_ratio, row.k) for row in rows), strong=not library)
         for image, rows in rows_by_image.items()
@@ -39,10 +42,12 @@ def ratio_plot(rows_by_image: dict[str, list[Row]], library: Sequence[KTotals] =
     ks = sorted({int(x) for line in lines for x, _, _ in line.points})
     ratio = ratio_axis("compression ratio", [y for line in lines for _, y, _ in line.points])
     across = palette_axis(ks, _WIDTH - _LEFT - _RIGHT - _LABEL_ROOM)
-    return _plot("Compression ratio against k", lines, across, ratio, _floor(library))
+    return _plot("Compression ratio against k", lines, across, ratio, _floor(library), marked)
 
 
-def distortion_plot(rows_by_image: dict[str, list[Row]], library: Sequence[KTotals] = ()) -> Markup:
+def distortion_plot(
+    rows_by_image: dict[str, list[Row]], library: Sequence[KTotals] = (), marked: int | None = None
+) -> Markup:
     """PSNR against bits per pixel: a line for each image, and one for the medians. Lossless outputs have no PSNR."""
     lines = [
         _line(image, ((row.bits_per_pixel, row.psnr_db, row.k) for row in rows), strong=not library)
@@ -55,7 +60,20 @@ def distortion_plot(rows_by_image: dict[str, list[Row]], library: Sequence[KTota
         return Markup("")
     bits = linear_axis("bits per pixel", [x for line in lines for x, _, _ in line.points], from_zero=True)
     psnr = linear_axis("PSNR, dB", [y for line in lines for _, y, _ in line.points])
-    return _plot("PSNR against bits per pixel", lines, bits, psnr, _floor(library))
+    return _plot("PSNR against bits per pixel", lines, bits, psnr, _floor(library), marked)
+
+
+def search_plot(row: Row, marked: int | None = None) -> Markup:
+    """The target's measure against k, at every palette that the search has tried."""
+    target = Target.parse(row.target or "")
+    line = _line(row.image, ((k, value, k) for k, value in row.tried), strong=True)
+    if not line.points:
+        return Markup("")
+    quality = linear_axis(target.name, [*(y for _, y, _ in line.points), target.value])
+    up = replace(quality, ticks=(*quality.ticks, (target.value, "")), reference=target.value)
+    across = palette_axis([int(x) for x, _, _ in line.points], _WIDTH - _LEFT - _RIGHT)
+    title = f"{target.name} against k, the target {target.value:g} dashed"
+    return _plot(title, [line], across, up, _floor(()), marked)
 
 
 def _floor(library: Sequence[KTotals]) -> int:
@@ -64,12 +82,17 @@ def _floor(library: Sequence[KTotals]) -> int:
 
 
 def _line(name: str, points: Iterable[tuple[float | None, float | None, int]], strong: bool) -> Line:
-    known = tuple((x, y, f"k = {k}") for x, y, k in points if x is not None and y is not None)
+    known = tuple((x, y, _k(k)) for x, y, k in points if x is not None and y is not None)
     return Line(printable(name), known, strong)
 
 
-def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int) -> Markup:
+def _k(k: int) -> str:
+    return f"k = {k}"
+
+
+def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int, marked: int | None = None) -> Markup:
     """Draw, the horizontal axis at ``floor``; every text passes through Markup.format, which escapes it."""
+    chosen = None if marked is None else _k(marked)
     labelled = 1 < len(lines) <= _MOST_LABELS
     right = _WIDTH - _RIGHT - (_LABEL_ROOM if labelled else 0)
     drawn = [[(_x(across, x, right), _y(up, y, floor), label) for x, y, label in line.points] for line in lines]
@@ -81,7 +104,7 @@ def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int)
         parts.append(Markup('<g class="{}"><title>{}</title><polyline points="{}"/>').format(css, line.name, path))
         # A line of one point is seen by its circle only.
         if line.strong or not dense or len(points) == 1:
-            parts += _circles(line, points)
+            parts += _circles(line, points, chosen)
         parts.append(Markup("</g>"))
     if labelled:
         parts += _labels(lines, [points[-1] for points in drawn], right, floor)
@@ -93,10 +116,15 @@ def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int)
     return head + Markup("").join(parts) + Markup("</svg>")
 
 
-def _circles(line: Line, points: Sequence[tuple[float, float, str]]) -> Iterator[Markup]:
+def _circles(line: Line, points: Sequence[tuple[float, float, str]], chosen: str | None) -> Iterator[Markup]:
     for (x, y, label), (_, value, _) in zip(points, line.points, strict=True):
-        yield Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>').format(
-            x, y, 3.5 if line.strong else 2, f"{line.name}, {label}: {value:.2f}"
+        is_chosen = line.strong and label == chosen
+        yield Markup('<circle{} cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>').format(
+            Markup(' class="chosen"') if is_chosen else "",
+            x,
+            y,
+            6 if is_chosen else 3.5 if line.strong else 2,
+            f"{line.name}, {label}{', chosen' if is_chosen else ''}: {value:.{2 if value >= 1 else 4}f}",
         )
 
 

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 #: Longest side in pixels of what is decoded for a report.
 PREVIEW_SIDE = 640
 _WEBP_QUALITY = 78
+_THUMBNAIL_SIDE, _THUMBNAIL_BYTES = 96, 3000
 # Those that can be compressed; without the list Pillow would try its heavier ones too, such as Ghostscript for EPS.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -116,6 +117,13 @@ def embed_preview(preview: Image.Image, budget: int) -> Picture:
         if size <= budget or side <= 32:
             return Picture(_data_uri("image/webp", stream.getvalue()), *scaled.size, whole=False)
         side = max(32, min(side - 1, int(side * math.sqrt(budget / size) * 0.97)))
+
+
+def thumbnail(preview: Image.Image) -> Picture:
+    """A preview small enough for a line of a list."""
+    small = preview.copy()
+    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX, reducing_gap=None)
+    return embed_preview(small, _THUMBNAIL_BYTES)
 
 
 def palette_strip(file: Path) -> str | None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from colorquant.files import write_atomically
 from colorquant.plan import Plan
 from colorquant.report.changes import Changes, previous_summary
+from colorquant.report.choice import Choice
 from colorquant.report.contact_sheet import contact_sheet, sheet_names
 from colorquant.report.page import ImageSection, page_html, picture_budget
-from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip
+from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip, thumbnail
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
 from colorquant.report.text import readable
@@ -42,9 +43,10 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     by_image = summary.rows_by_image()
     sheets = sheet_names(image for image, rows in by_image.items() if not all(row.failed for row in rows))
     budget = picture_budget(len(originals) + summary.totals.jobs - summary.totals.failed)
+    choices = {choice.image: choice for choice in summary.choices}
     sections = [
-        _illustrate(image, rows, originals[image], folder, sheets.get(image), budget)
-        for image, rows in by_image.items()
+        _illustrate(number, rows, choices.get(image), originals[image], folder, sheets.get(image), budget)
+        for number, (image, rows) in enumerate(by_image.items(), start=1)
     ]
     write_atomically(folder / "summary.html", page_html(summary, sections).encode())
     return summary
@@ -56,10 +58,16 @@ def _since_the_previous_run(summary: Summary, folder: Path) -> Summary:
 
 
 def _illustrate(
-    image: str, rows: list[Row], original: Path, folder: Path, sheet: str | None, budget: int
+    number: int,
+    rows: list[Row],
+    choice: Choice | None,
+    original: Path,
+    folder: Path,
+    sheet: str | None,
+    budget: int,
 ) -> ImageSection:
     """Decode an image and its outputs once; draw the contact sheet; return what the page shows of it."""
-    preview = load_preview(original)
+    image, preview = rows[0].image, load_preview(original)
     versions = []
     pictures, palettes = {}, {}
     for row in rows:
@@ -73,9 +81,12 @@ def _illustrate(
     if sheet:
         write_atomically(folder / SHEETS_FOLDER / sheet, contact_sheet(readable(image), preview, versions))
     return ImageSection(
+        number=number,
         name=image,
         rows=rows,
+        choice=choice,
         original=embed_preview(preview, budget) if preview else None,
+        thumbnail=thumbnail(preview) if preview else None,
         pictures=pictures,
         palettes=palettes,
         contact_sheet=f"{SHEETS_FOLDER}/{sheet}" if sheet else None,

@@ -90,9 +90,9 @@ class Library:
         write_atomically(self.images / name, content)
         return self.images / name
 
-    def plan(self, ks: tuple[int, ...] = (2, 8)) -> Plan:
+    def plan(self, ks: tuple[int | str, ...] = (2, 8), target: str = "") -> Plan:
         """Plan the run, as Airflow's first task does."""
-        return plan_run("test_run", str(self.images), ks, str(self.output))
+        return plan_run("test_run", str(self.images), ks, str(self.output), target=target)
 
     def run(self, ks: tuple[int, ...] = (2, 8)) -> Plan:
         """Plan the run, and do all jobs of it."""

@@ -165,7 +165,7 @@ def test_json_reads_back_as_the_same_summary(library, tmp_path) -> None:
     path = tmp_path / "summary.json"
     path.write_bytes(summary.as_json().encode("ascii"))
     assert read_summary(path) == summary
-    assert summary.ignored == ("notes.txt",)
+    assert summary.ignored == ("caf\udce9 \udcff.png", "notes.txt")
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
