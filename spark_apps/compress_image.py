@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from colorquant import settings
 from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, Parser, end_with_parent, reason_of, whole
-from colorquant.jobs import Job
+from colorquant.jobs import DEFAULT_MAX_PIXELS, Job
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     import numpy as np
     from pyspark import SparkContext
 
-    from colorquant.spark import SparkSource
+    from colorquant.spark import SparkRegions, SparkSource
+    from colorquant.tiles import TiledImage
 
 T = TypeVar("T")
+
+# How Spark names what a worker raised.
+_UNSUPPORTED = "Py4JJavaError: colorquant.images.UnsupportedImage: "
 
 
 def main() -> int:
@@ -44,21 +48,28 @@ def main() -> int:
     from colorquant.images import UnsupportedImage
 
     try:
-        record = _compress(job, arguments.partitions)
+        record = _compress(job, arguments.partitions, arguments.max_pixels)
     except UnsupportedImage as error:
         return _failed(job, str(error), EXIT_BAD_INPUT)
     except Exception as error:
+        reason = reason_of(error)
+        if reason.startswith(_UNSUPPORTED):  # A worker found it.
+            return _failed(job, reason.removeprefix(_UNSUPPORTED), EXIT_BAD_INPUT)
         traceback.print_exc()
-        return _failed(job, reason_of(error), EXIT_FAILED)
+        return _failed(job, reason, EXIT_FAILED)
     print(_figures(job, record))
     return 0
 
 
-def _compress(job: Job, partitions: int | None) -> CompressionResult:
+def _compress(job: Job, partitions: int | None, max_pixels: int) -> CompressionResult:
     # Spark's start takes most of a small job's time, nearly all of it in the JVM: here, meanwhile, modules are
     # imported and the image is decoded.
     context = _Promised(lambda: _start_context(job.title))
     from colorquant.pipeline import compress_image
+
+    tiled = _tiled_image(job.image, max_pixels)
+    if tiled is not None:
+        return _compress_tiled(job, tiled, context.result, partitions)
 
     def distribute(pixels: "np.ndarray") -> "SparkSource":
         from colorquant.spark import SparkSource
@@ -73,7 +84,37 @@ def _compress(job: Job, partitions: int | None) -> CompressionResult:
         job.settings,
         distribute,
         expected_sha256=job.image_sha256,
+        max_pixels=max_pixels,
     )
+
+
+def _tiled_image(path: str, limit: int) -> "TiledImage | None":
+    from colorquant.images import is_tiff
+
+    if not is_tiff(path):
+        return None
+    from colorquant.tiles import tiled_image_above
+
+    return tiled_image_above(path, limit)
+
+
+def _compress_tiled(
+    job: Job, image: "TiledImage", context: "Callable[[], SparkContext]", partitions: int | None
+) -> CompressionResult:
+    from colorquant.images import UnsupportedImage
+    from colorquant.tile_pipeline import compress_tiled_image
+
+    if job.k is None:
+        raise UnsupportedImage(
+            f"{job.image!r} is too large for the search for a target, which holds all of it; choose a k."
+        )
+
+    def distribute(image: "TiledImage") -> "SparkRegions":
+        from colorquant.spark import SparkRegions
+
+        return SparkRegions(context(), image, partitions)
+
+    return compress_tiled_image(image, job.k, job.output, job.result, job.settings, distribute, job.image_sha256)
 
 
 def _start_context(name: str) -> "SparkContext":
@@ -112,11 +153,22 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     palette = parser.add_mutually_exclusive_group(required=True)
     palette.add_argument("--k", type=whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
     palette.add_argument("--target", type=_target, help="find the smallest palette of a quality, for example ssim=0.95")
-    parser.add_argument("--output", required=True, help="the indexed PNG to write")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="the indexed PNG to write; where its input is a TIFF that is read part by part, a TIFF beside it",
+    )
     parser.add_argument("--result", required=True, help="the JSON record to write, after the output")
     parser.add_argument("--failure", help="a JSON file for the reason, where there is no result")
     settings.add_arguments(parser)
     parser.add_argument("--partitions", type=whole(1, 100_000), help="Spark partitions; they do not change the result")
+    parser.add_argument(
+        "--max-pixels",
+        type=whole(1, 10**12),
+        default=os.environ.get("COMPRESSION_MAX_PIXELS", str(DEFAULT_MAX_PIXELS)),
+        help="images with more are refused, but for TIFFs that are read part by part (default "
+        f"{DEFAULT_MAX_PIXELS}, or COMPRESSION_MAX_PIXELS)",
+    )
     parser.add_argument("--image-sha256", help="refuse the image if its hash is another one")
     parser.add_argument("--force", action="store_true", help="compress even if the result is there")
     arguments = parser.parse_args(argv)

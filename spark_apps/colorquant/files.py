@@ -3,7 +3,10 @@
 import hashlib
 import itertools
 import os
+import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _TEMPORARY_PREFIX = ".tmp-"
@@ -18,10 +21,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     one left by a killed process is removed by the next write to the same folder.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_orphans(target.parent)
-    # Not derived from the target's name, which may already be as long as the file system allows.
-    temporary = target.parent / f"{_TEMPORARY_PREFIX}{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+    temporary = _temporary_path(target.parent)
     try:
         with open(temporary, "xb") as stream:
             stream.write(content)
@@ -33,13 +33,37 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         raise
 
 
+@contextmanager
+def temporary_folder(parent: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder in ``parent``, which is made if missing, for what is to be renamed to its place; removed at the end.
+
+    One left by a killed process is removed by the next write to ``parent``.
+    """
+    temporary = _temporary_path(Path(parent))
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_path(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_orphans(folder)
+    # Not derived from the target's name, which may already be as long as the file system allows.
+    return folder / f"{_TEMPORARY_PREFIX}{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+
+
 def _remove_orphans(folder: Path) -> None:
-    """Remove the temporary files of processes of this host that are no more."""
+    """Remove the temporary files and folders of processes of this host that are no more."""
     prefix = f"{_TEMPORARY_PREFIX}{socket.gethostname()}-"
     for orphan in folder.glob(_TEMPORARY_PREFIX + "*"):
         pid = orphan.name.removeprefix(prefix).split("-")[0] if orphan.name.startswith(prefix) else ""
         if pid.isdigit() and int(pid) != os.getpid() and not _is_alive(int(pid)):
-            orphan.unlink(missing_ok=True)
+            if orphan.is_dir():
+                shutil.rmtree(orphan, ignore_errors=True)
+            else:
+                orphan.unlink(missing_ok=True)
 
 
 def _is_alive(pid: int) -> bool:

@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colorquant.decoding import Undecodable, decode
-
-DEFAULT_MAX_PIXELS = 2**28
-"""Largest image that is decoded, in pixels: 268 megapixels, 0.8 GB as RGB."""
+from colorquant.jobs import DEFAULT_MAX_PIXELS
 
 # Decoders count the bytes of their input in 32-bit ints.
 _MAX_FILE_BYTES = 2**31 - 1
@@ -84,6 +82,17 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
         sha256=hashlib.sha256(content).hexdigest(),
         original_bytes=len(content),
     )
+
+
+def is_tiff(path: str | os.PathLike[str]) -> bool:
+    """Whether a regular file begins as a TIFF or BigTIFF does; False also where it cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as stream:
+            return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except (OSError, ValueError):
+        return False
 
 
 def decode_png(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:

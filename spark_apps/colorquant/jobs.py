@@ -4,11 +4,15 @@ A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from colorquant.files import sha256_of
 from colorquant.records import CompressionResult, InvalidRecord
 from colorquant.settings import Settings
 from colorquant.target import Target
+
+#: Largest image that is decoded whole, in pixels: 268 megapixels, 0.8 GB as RGB.
+DEFAULT_MAX_PIXELS = 2**28
 
 _LONGEST_NAME = 200
 
@@ -84,10 +88,14 @@ class Job:
                 self.is_answered_by(result)
                 and Settings.of_record(result.settings, result.seed) == self.settings
                 and result.image_sha256 == self.image_sha256
-                and result.output_sha256 == sha256_of(self.output)
+                and result.output_sha256 == sha256_of(self._written(result))
             )
         except (OSError, InvalidRecord):
             return False
+
+    def _written(self, result: CompressionResult) -> Path:
+        """The output's path by the name that the record has: a TIFF where the input was read by regions."""
+        return Path(self.output).with_name(Path(result.output).name)
 
     def is_answered_by(self, result: CompressionResult) -> bool:
         """Whether a result is at this job's k, or has searched for its target."""

@@ -23,7 +23,8 @@ _PEAK = 255
 
 # Wang et al. (2004): an 11x11 Gaussian window of sigma 1.5.
 _WINDOW = 11
-_HALO = _WINDOW // 2
+#: Pixels that a window reaches beyond its center.
+HALO = _WINDOW // 2
 _SIGMA = 1.5
 _C1 = (0.01 * _PEAK) ** 2
 _C2 = (0.03 * _PEAK) ** 2
@@ -97,14 +98,14 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     if reference.shape[2] == _WITH_ALPHA:
         return alpha_metrics.on_both_backgrounds(structural_similarity, reference, decoded)
     reference, decoded = _pad_to_window(reference), _pad_to_window(decoded)
-    rows, columns = (side - 2 * _HALO for side in reference.shape[:2])
+    rows, columns = (side - 2 * HALO for side in reference.shape[:2])
     tile_sums = []
     for top in range(0, rows, _TILE_ROWS):
         for left in range(0, columns, _TILE_COLUMNS):
             # Tile coordinates count window centres, so a tile's pixels reach one halo further on every side.
             tile = (
-                slice(top, min(top + _TILE_ROWS, rows) + 2 * _HALO),
-                slice(left, min(left + _TILE_COLUMNS, columns) + 2 * _HALO),
+                slice(top, min(top + _TILE_ROWS, rows) + 2 * HALO),
+                slice(left, min(left + _TILE_COLUMNS, columns) + 2 * HALO),
             )
             tile_sums.append(_similarity_sum(reference[tile], decoded[tile]))
     return math.fsum(tile_sums) / (rows * columns * _CHANNELS)
@@ -189,4 +190,4 @@ def _similarity_sum(x: Pixels, y: Pixels) -> float:
 def _local_mean(plane: npt.NDArray[np.uint8 | np.uint16]) -> npt.NDArray[np.float64]:
     kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA, cv2.CV_64F)
     filtered = cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel)
-    return np.asarray(filtered, dtype=np.float64)[_HALO:-_HALO, _HALO:-_HALO]
+    return np.asarray(filtered, dtype=np.float64)[HALO:-HALO, HALO:-HALO]

@@ -14,6 +14,7 @@ from colorquant import metrics
 from colorquant.files import write_atomically
 from colorquant.images import DecodedImage, UnsupportedImage, decode_png, read_image
 from colorquant.indexed_png import encode_indexed_png
+from colorquant.jobs import DEFAULT_MAX_PIXELS
 from colorquant.quantizer import ColorSource, Solution, solve
 from colorquant.rate_aware import RateModel
 from colorquant.records import CompressionResult
@@ -73,6 +74,7 @@ def compress_image(
     distribute: Callable[[np.ndarray], Source],
     expected_sha256: str | None = None,
     must_reach: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> CompressionResult:
     """Compress one image at one palette size, or at the smallest that reaches a target, and commit output and record.
 
@@ -83,6 +85,7 @@ def compress_image(
         without a path no record is written.
     distribute : makes the source of pixels uint8 (H, W, 3 or 4); called after the image is found to be good.
     expected_sha256 : hash of the file that was planned.
+    max_pixels : an image with more is refused before it is decoded.
     must_reach : refuse the image where no palette reaches the target; else its output has the largest palette then.
 
     Raises
@@ -93,7 +96,7 @@ def compress_image(
         Reading or writing failed in a way that may go away.
     """
     clock = Stopwatch()
-    opened = open_image(image, distribute, clock, expected_sha256)
+    opened = open_image(image, distribute, clock, expected_sha256, max_pixels)
     return compress_opened(opened, k, output, result, settings, clock, must_reach)
 
 
@@ -102,10 +105,11 @@ def open_image(
     distribute: Callable[[np.ndarray], Source],
     clock: Stopwatch,
     expected_sha256: str | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> OpenedImage:
     """Decode an image and count its colors, once for all its k. Parameters and errors as of ``compress_image``."""
     with clock("decode"):
-        decoded = read_image(image)
+        decoded = read_image(image, max_pixels)
         _check_planned(image, decoded, expected_sha256)
     with clock("histogram"):
         source = distribute(decoded.pixels)

@@ -6,52 +6,52 @@ number of partitions, on executors or on retries. No pixel ever is a Python obje
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pyspark import RDD, SparkContext, StorageLevel
 
 from colorquant.bands import Band, CarriedImage, MappedImage, most_bands, number_of_bands
-from colorquant.color_model import ColorModel, color_model
+from colorquant.color_model import RGB, ColorModel, color_model
 from colorquant.context import is_local
 from colorquant.histogram import ColorHistogram
 from colorquant.rate_aware import RateModel
 
 if TYPE_CHECKING:
+    from colorquant.tiles import Region, TiledImage
+
+    T = TypeVar("T")
     Share = tuple[bytes, bytes]  # colors uint32 and counts int64 of some of the histogram
 
+# Parts that one core works on one after the other: what is lost by a failure, and how long others wait at the end.
+_PARTITIONS_FOR_EACH_CORE = 8
 
-class SparkSource:
-    """A ``quantizer.ColorSource`` over an image that is spread over a Spark cluster.
+
+class SparkColors:
+    """A ``quantizer.ColorSource`` over parts of an image that are spread over a Spark cluster.
 
     Parameters
     ----------
     context : SparkContext
-    pixels : uint8 (H, W, 3 or 4)
-    partitions : int, optional
-        Bands of rows, and Spark partitions, by default as many as the image's size and the cores suggest; never more
-        than one for 64 rows. They do not change any result.
+    bands : the parts.
+    shares : into so many parts the histogram is dealt; None where there is one band, whose histogram is the image's.
+    model : of the colors.
     """
 
-    def __init__(self, context: SparkContext, pixels: np.ndarray, partitions: int | None = None) -> None:
+    def __init__(self, context: SparkContext, bands: "RDD[Band]", shares: int | None, model: ColorModel) -> None:
         self.context = context
-        wanted = partitions or number_of_bands(pixels.shape, context.defaultParallelism)
-        self.partitions = min(wanted, most_bands(pixels.shape[0]))
         self.jobs = 0
-        self._model = color_model(pixels)
-        self._wanted_shares = min(self.partitions, partitions or context.defaultParallelism)
-        self._image: MappedImage | CarriedImage
-        if is_local(context.master or ""):
-            self._image = MappedImage(context, pixels, self.partitions, _local_folder(context))
-        else:
-            self._image = CarriedImage(context, pixels, self.partitions)
+        self.partitions = bands.getNumPartitions()
+        self._bands = bands
+        self._wanted_shares = shares
+        self._model = model
 
     @cached_property
     def _shares(self) -> "RDD[Share]":
-        shares, bands, model = self._wanted_shares, self._image.bands, self._model
-        if self.partitions == 1:
+        shares, bands, model = self._wanted_shares, self._bands, self._model
+        if shares is None:
             histograms = bands.map(lambda band: _as_share(model.count_colors(band.pixels())))
         else:
             dealt = bands.flatMap(lambda band: _count_shares(model, band, shares))
@@ -81,12 +81,6 @@ class SparkSource:
         sums_of = self._model.partial_sums
         return self._shares.map(lambda share: sums_of(_histogram(share), centroids)).reduce(lambda a, b: a + b)
 
-    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
-        """Index map uint8 (H, W), band by band: the nearest entries, or those that a rate model prefers."""
-        self.jobs += 1
-        remap = self._model.remap
-        return self._image.remap(lambda pixels: remap(pixels, palette, model))
-
     def describe(self) -> dict[str, Any]:
         """What the result record says of Spark."""
         return {
@@ -96,6 +90,60 @@ class SparkSource:
             "partitions": self.partitions,
             "jobs": self.jobs,
         }
+
+
+class SparkSource(SparkColors):
+    """A ``pipeline.Source`` over an image in memory, whose rows are spread over a Spark cluster.
+
+    Parameters
+    ----------
+    context : SparkContext
+    pixels : uint8 (H, W, 3 or 4)
+    partitions : int, optional
+        Bands of rows, and Spark partitions, by default as many as the image's size and the cores suggest; never more
+        than one for 64 rows. They do not change any result.
+    """
+
+    def __init__(self, context: SparkContext, pixels: np.ndarray, partitions: int | None = None) -> None:
+        wanted = partitions or number_of_bands(pixels.shape, context.defaultParallelism)
+        bands = min(wanted, most_bands(pixels.shape[0]))
+        self._image: MappedImage | CarriedImage
+        if is_local(context.master or ""):
+            self._image = MappedImage(context, pixels, bands, _local_folder(context))
+        else:
+            self._image = CarriedImage(context, pixels, bands)
+        shares = min(bands, partitions or context.defaultParallelism) if bands > 1 else None
+        super().__init__(context, self._image.bands, shares, color_model(pixels))
+
+    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
+        """Index map uint8 (H, W), band by band: the nearest entries, or those that a rate model prefers."""
+        self.jobs += 1
+        remap = self._model.remap
+        return self._image.remap(lambda pixels: remap(pixels, palette, model))
+
+
+class SparkRegions(SparkColors):
+    """A ``tile_pipeline.RegionSource``: an image whose regions the workers read themselves.
+
+    Parameters
+    ----------
+    context : SparkContext
+    image : TiledImage
+    partitions : int, optional
+        Spark partitions, each of some regions that follow one another, by default a few for each core.
+    """
+
+    def __init__(self, context: SparkContext, image: "TiledImage", partitions: int | None = None) -> None:
+        regions = image.regions()
+        cores = context.defaultParallelism
+        wanted = partitions or _PARTITIONS_FOR_EACH_CORE * cores
+        self._regions: RDD[Region] = context.parallelize(regions, min(len(regions), wanted))
+        super().__init__(context, self._regions, cores if len(regions) > 1 else None, RGB)
+
+    def each(self, work: "Callable[[Region], T]") -> "list[T]":
+        """What ``work`` makes of each region, in their order."""
+        self.jobs += 1
+        return self._regions.map(work).collect()
 
 
 def _local_folder(context: SparkContext) -> str:
