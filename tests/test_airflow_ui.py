@@ -52,9 +52,9 @@ class Airflow:
     def trigger(self, **conf: Any) -> str:
         return self.api.trigger(DAG_ID, conf)
 
-    def wait(self, run_id: str) -> str:
+    def wait(self, run_id: str, dag_id: str = DAG_ID) -> str:
         """The state in which the run ended."""
-        return until(lambda: (state := self.api.run_state(DAG_ID, run_id)) in ("success", "failed") and state)
+        return until(lambda: (state := self.api.run_state(dag_id, run_id)) in ("success", "failed") and state)
 
     def labels(self, run_id: str) -> dict[str, tuple[str, int]]:
         """State and number of tries of the mapped instances, by their labels."""
@@ -64,8 +64,8 @@ class Airflow:
             if instance["task_id"] == "compress_image" and instance["map_index"] >= 0
         }
 
-    def page(self, run_id: str, more: str = "") -> httpx.Response:
-        return self.client.get(f"/image-compression/runs/{DAG_ID}/{quote(run_id, safe='')}{more}")
+    def page(self, run_id: str, more: str = "", dag_id: str = DAG_ID) -> httpx.Response:
+        return self.client.get(f"/image-compression/runs/{dag_id}/{quote(run_id, safe='')}{more}")
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -456,6 +456,20 @@ def test_the_report_is_an_asset_and_new_images_start_a_run(airflow: Airflow, tri
     assert new.status_code == 200, new.text
     started = until(lambda: airflow.client.get(_RUNS, params={"run_type": "asset_triggered"}).json()["dag_runs"])
     assert airflow.wait(started[0]["dag_run_id"]) == "success"
+
+
+def test_the_dag_of_large_libraries_reuses_the_outputs_of_the_other_and_has_its_pages(
+    airflow: Airflow, triggered: str
+) -> None:
+    corpus = "kmeans_corpus_compression"
+    airflow.api.unpause(corpus)
+    wrong = airflow.api.trigger(corpus, {"ks": ["300"]})
+    run_id = airflow.api.trigger(corpus, {"ks": ["3", "30"]})
+    assert airflow.wait(run_id, corpus) == "success"
+    assert "0 jobs computed, 4 reused, 0 failed" in airflow.page(run_id, dag_id=corpus).text
+    assert airflow.page(run_id, "/images/2/outputs/2", corpus).content.startswith(b"\x89PNG")
+    assert airflow.wait(wrong, corpus) == "failed"
+    assert "k = '300' is no palette size" in unescape(airflow.page(wrong, dag_id=corpus).text)
 
 
 def test_a_backfill_of_past_nights_is_refused(airflow: Airflow) -> None:

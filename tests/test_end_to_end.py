@@ -256,7 +256,7 @@ def test_make_ui_serves_the_dag_which_runs_when_triggered_with_its_defaults(
             token = client.post("/auth/token", json={"username": "admin", "password": password}).json()["access_token"]
             client.headers["Authorization"] = f"Bearer {token}"
             runs = "/api/v2/dags/kmeans_image_compression/dagRuns"
-            refused = client.post(runs, json={"logical_date": None, "conf": {"ks": ["many"]}})
+            refused = client.post(runs, json={"logical_date": None, "conf": {"seed": -1}})
             assert refused.status_code == 400, refused.text
             triggered = client.post(runs, json={"logical_date": None, "conf": {}})
             assert triggered.status_code == 200, triggered.text
