@@ -45,9 +45,10 @@ def of_report(run: Run, path: str) -> Path:
     NoSuchPage
         For anything else.
     """
+    outputs = {job.output for job in run.plan.jobs}  # Also a folder that Airflow was told of must hold this run's plan.
     wanted = Path(os.path.normpath(_output_folder(run) / path))
     if not wanted.is_relative_to(run.folder):
-        if str(wanted) in {job.output for job in run.plan.jobs}:
+        if str(wanted) in outputs:
             return wanted
     elif wanted.suffix in _MEDIA_TYPES and "\0" not in path and wanted.resolve().is_relative_to(run.folder.resolve()):
         return wanted

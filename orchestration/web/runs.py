@@ -59,7 +59,10 @@ class Run:
         """What was planned. Raises NoSuchPage where the plan cannot be read."""
         path = self.folder / "plan.json"
         try:
-            return _read_plan(path, path.stat().st_mtime_ns)
+            plan = _read_plan(path, path.stat().st_mtime_ns)
+            if plan.run_id != self.run_id:
+                raise InvalidRecord(f"{path} is of run {plan.run_id!r}")
+            return plan
         except (OSError, InvalidRecord, KeyError, TypeError, ValueError) as error:
             raise NoSuchPage(
                 f"The plan of this run is not written yet, or Airflow's API server cannot read it "

@@ -1,5 +1,6 @@
 """What the plugin's pages hand out of a run, and what they do not. The web application itself is in test_airflow_ui."""
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -74,6 +75,20 @@ def test_it_hands_out_the_report_and_the_outputs_that_it_links_to(run: Run) -> N
 def test_it_hands_out_nothing_else(run: Run, tmp_path: Path, path: str) -> None:
     with pytest.raises(NoSuchPage):
         files.send(files.of_report(run, path.format(run=run.folder.name, root=tmp_path)))
+
+
+def test_a_folder_that_is_not_of_this_run_is_not_handed_out(run: Run, tmp_path: Path) -> None:
+    """What a task told can be edited in Airflow by who may edit XComs: that must not open the server's folders."""
+    elsewhere = tmp_path / "elsewhere" / "runs" / "x"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "summary.html").write_text("secret")
+    forged = dataclasses.replace(run, planned={"folder": str(elsewhere)})
+    with pytest.raises(NoSuchPage):
+        files.of_report(forged, "runs/x/summary.html")
+    (elsewhere / "plan.json").write_bytes((run.folder / "plan.json").read_bytes())
+    assert files.of_report(forged, "runs/x/summary.html")
+    with pytest.raises(NoSuchPage):
+        files.of_report(dataclasses.replace(forged, run_id="manual/2"), "runs/x/summary.html")
 
 
 def test_a_page_of_a_report_may_run_no_script(run: Run) -> None:
