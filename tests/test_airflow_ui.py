@@ -199,6 +199,16 @@ def test_the_form_starts_a_run_whose_instances_are_labelled_and_turn_green(airfl
     }
 
 
+def test_the_log_of_an_instance_is_short_and_has_the_figures(airflow: Airflow, triggered: str) -> None:
+    instance = f"{_RUNS}/{quote(triggered, safe='')}/taskInstances/compress_image"
+    log = airflow.client.get(
+        f"{instance}/logs/1", params={"map_index": 3}, headers={"Accept": "application/json"}
+    ).json()
+    lines = [line["event"] for line in log["content"]]
+    assert len(lines) < 20, lines
+    assert any(line.startswith("sea.jpg k=30: ") and "PSNR" in line for line in lines)
+
+
 def test_an_instance_leads_to_its_image_where_the_divider_moves(
     airflow: Airflow, triggered: str, logged_in: Page
 ) -> None:
