@@ -465,7 +465,9 @@ def test_the_report_is_an_asset_and_new_images_start_a_run(airflow: Airflow, tri
     new = airflow.client.post("/api/v2/assets/events", json={"asset_id": assets["image_compression_new_images"]})
     assert new.status_code == 200, new.text
     started = until(lambda: airflow.client.get(_RUNS, params={"run_type": "asset_triggered"}).json()["dag_runs"])
-    assert airflow.wait(started[0]["dag_run_id"]) == "success"
+    run_id = started[0]["dag_run_id"]
+    until(lambda: airflow.page(run_id).status_code == 200)  # It has a plan.
+    airflow.api.fail_run(DAG_ID, run_id)  # What it computes is not looked at here.
 
 
 def test_the_dag_of_large_libraries_reuses_the_outputs_of_the_other_and_has_its_pages(
