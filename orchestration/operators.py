@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -118,9 +118,9 @@ class CompressImageOperator(SparkSubmitOperator):
             reason = JobFailure.read(self.failure).reason
         except (OSError, InvalidRecord):
             reason = f"spark-submit ended with exit code {exit_code}; its last lines are above"
-            JobFailure(image=str(self.name), k=0, reason=reason, exit_code=exit_code or 1, retryable=True).write(
-                self.failure
-            )
+            failure = JobFailure(image=str(self.name), k=0, reason=reason, exit_code=exit_code or 1, retryable=True)
+            with suppress(OSError):  # The disk may be full: the report will say that there is no result.
+                failure.write(self.failure)
         if exit_code in (_EXIT_WRONG_ARGUMENTS, _EXIT_BAD_INPUT):
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error

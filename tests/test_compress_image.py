@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -159,17 +161,51 @@ def test_what_is_no_image_ends_with_65_its_reason_and_no_output(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["-no image; {{ ds }}.png", "failures"]
 
 
-def test_a_folder_that_cannot_be_written_is_a_failure_worth_a_retry(
-    image: Path, tmp_path: Path, bare_environment: dict[str, str]
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
+    if mount.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("file in the way", "Not a directory"),
+        ("full", "No space left on device"),
+        ("read-only", "Read-only file system"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_a_failure_worth_a_retry(
+    trouble: str, reason: str, image: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").touch()
-    run = _submit(
-        bare_environment,
-        *(f"--image={image}", "--k=2", f"--output={tmp_path}/file/o.png", f"--result={tmp_path}/file/r.json"),
-        f"--failure={tmp_path}/f.json",
-    )
-    assert run.returncode not in (0, 2, 65)
-    assert JobFailure.read(tmp_path / "f.json").retryable
+    """The output folder is missing at first; nothing half-written is left, and the same job ends well afterwards."""
+    disk, record = tmp_path / "disk", tmp_path / "disk" / "out" / "r.json"
+    paths = [f"--image={image}", f"--output={tmp_path}/disk/out/o.png", f"--result={record}"]
+    command = [sys.executable, str(APPLICATION), *paths, "--k=200", f"--failure={tmp_path}/f.json"]
+
+    def run() -> int:
+        return subprocess.run(command, capture_output=True, text=True, timeout=180).returncode
+
+    if trouble == "file in the way":
+        disk.touch()
+        assert run() == 1
+        disk.unlink()
+    else:
+        with _mounted(disk, "size=8k" if trouble == "full" else "ro"):
+            assert run() == 1
+            assert [path for path in disk.rglob("*") if path.is_file()] == []
+    failure = JobFailure.read(tmp_path / "f.json")
+    assert failure.retryable and reason in failure.reason and str(disk) in failure.reason
+    if trouble == "full":
+        assert run() == 0
+        assert CompressionResult.read(record).k == 200
+        assert sorted(path.name for path in record.parent.iterdir()) == ["o.png", "r.json"]
 
 
 def test_an_image_that_is_not_the_planned_one_is_refused(image: Path, tmp_path: Path) -> None:

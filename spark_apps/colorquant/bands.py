@@ -77,6 +77,9 @@ class MappedImage:
         self._pixels.flush()
         self._indexes, self._indexes_path = _nameless_file(folder)
         self._indexes.truncate(self._shape[0] * self._shape[1])
+        if hasattr(os, "posix_fallocate"):
+            # On a full disk this says so; a worker that writes to a hole in a file is killed.
+            os.posix_fallocate(self._indexes.fileno(), 0, self._shape[0] * self._shape[1])
         rows = [MappedBand(path, pixels.shape, top, bottom) for top, bottom in _edges(pixels.shape[0], bands)]
         self.bands: RDD[Band] = context.parallelize(rows, len(rows))
 

@@ -28,6 +28,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # Of a full disk the system does not say which.
+        raise OSError(error.errno, f"it cannot be written: {error.strerror}", str(target)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

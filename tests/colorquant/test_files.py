@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -31,6 +32,23 @@ def test_a_failed_write_leaves_the_old_content_and_no_other_file(
         write_atomically(tmp_path / "file", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def _write_beyond_a_limit(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    try:
+        write_atomically(path, bytes(2000))
+    except OSError as error:
+        os._exit(42 if error.filename == str(path) and "cannot be written" in str(error) else 1)
+
+
+def test_what_is_too_large_for_the_disk_is_an_error_that_names_the_file_and_leaves_none(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", b"old")
+    process = multiprocessing.get_context("fork").Process(target=_write_beyond_a_limit, args=(tmp_path / "file",))
+    process.start()
+    process.join()
+    assert process.exitcode == 42
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_bytes() == b"old"
 
 
 def _write_and_die(path: Path) -> None:
