@@ -16,6 +16,7 @@ IOKM ?=
 LARGE ?=
 N ?= 100000
 ENV_FILE ?= .env
+FAULTS ?=
 
 BIN := $(VENV)/bin
 # Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
@@ -23,10 +24,10 @@ export IMAGES KS TARGET PUBLISH OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test fuzz bench check format lock clean
+.PHONY: help setup setup-dev run ui up down test test-compose fuzz bench check format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## make the environment: virtual environment, locked packages, Java
 	@scripts/setup.sh "$(VENV)" requirements.txt
@@ -53,6 +54,9 @@ test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 
 fuzz: setup-dev ## decode mutated images, N=100000 of them, SEED=0; each must be decoded or refused
 	@PYTHONPATH=spark_apps:. "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
+
+test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
+	@"$(BIN)/python" -m pytest -m compose -v -s tests/compose $(if $(FAULTS),,-k "not outlives or power_cut")
 
 bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt

@@ -1,0 +1,141 @@
+"""The deployment on a real engine: what is promised of it is asked of its containers. By `make test-compose`."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from colorquant.jobs import Job
+from colorquant.records import CompressionResult
+from tests.compose.stack import PROJECT, Stack, wait_until
+
+pytestmark = pytest.mark.compose
+SECRET = re.compile(r"PASSWORD|SECRET|_KEY")
+
+
+def test_all_services_are_healthy_and_the_settings_are_private(stack: Stack) -> None:
+    containers = stack.containers()
+    assert containers.pop("airflow-init")["State"]["ExitCode"] == 0
+    assert len(containers) == 7
+    assert {name for name in containers if not stack.is_healthy(name)} == set()
+    assert stat.S_IMODE(stack.env_file.stat().st_mode) == 0o600
+
+
+def test_no_process_is_root_has_a_capability_or_can_gain_one(stack: Stack) -> None:
+    for name, container in stack.containers().items():
+        if name == "airflow-init":
+            continue
+        status = Path(f"/proc/{container['State']['Pid']}/status").read_text()
+        fields = dict(re.findall(r"^(\w+):\s+(.*)$", status, re.MULTILINE))
+        assert "0" not in fields["Uid"].split(), name
+        assert {int(fields[kind], 16) for kind in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {0}, name
+        assert fields["NoNewPrivs"] == "1", name
+        assert container["HostConfig"]["ReadonlyRootfs"] and container["HostConfig"]["Memory"] > 0, name
+
+
+def test_only_the_user_interface_can_be_reached_and_it_asks_who_is_there(stack: Stack) -> None:
+    published = {
+        name: bindings
+        for name, container in stack.containers().items()
+        if (bindings := [b for found in (container["NetworkSettings"]["Ports"] or {}).values() for b in found or []])
+    }
+    port = stack.settings()["AIRFLOW_PORT"]
+    assert published == {"airflow-api-server": [{"HostIp": "127.0.0.1", "HostPort": port}]}
+    for login in ({"username": "admin", "password": "admin"}, {"username": "airflow", "password": "airflow"}):
+        refused = httpx.post(f"http://127.0.0.1:{port}/auth/token", json=login, trust_env=False)
+        assert refused.status_code == 401
+    assert httpx.get(f"http://127.0.0.1:{port}/api/v2/dags", trust_env=False).status_code == 401
+
+
+def test_a_stranger_is_refused_by_the_spark_master(stack: Stack) -> None:
+    """An application without the secret, or with another one, from within the cluster's own network."""
+    stranger = "from pyspark import SparkContext; SparkContext('spark://spark-master:7077').range(3).collect()"
+    for secret in ("", "--conf=spark.authenticate=true --conf=spark.authenticate.secret=guess"):
+        refused_before = stack.compose("logs", "spark-master").count("doAuthChallenge")
+        # It would try for minutes: it is ended when the master has said what it thinks of it.
+        script = f'echo "{stranger}" > /tmp/stranger.py; exec spark-submit {secret} /tmp/stranger.py'
+        stack.compose("exec", "--detach", "spark-worker", "sh", "-c", script)
+        wait_until(
+            lambda before=refused_before: stack.compose("logs", "spark-master").count("doAuthChallenge") > before,
+            "the master refuses an application",
+        )
+    stack.compose("restart", "--timeout", "1", "spark-worker")
+    assert (_master(stack)["activeapps"], _master(stack)["completedapps"]) == ([], [])
+
+
+def test_the_image_has_the_versions_of_the_lock(stack: Stack) -> None:
+    freeze = "import importlib.metadata as m; print(*{f'{d.name}=={d.version}' for d in m.distributions()})"
+    lines = [line.split("==") for line in stack.compose("exec", "-T", "spark-worker", "python", "-c", freeze).split()]
+    installed = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in lines}
+    locked = re.findall(r"^([a-z0-9-]+)==(\S+)(?: ;|$)", (PROJECT / "constraints.txt").read_text(), re.MULTILINE)
+    versions: dict[str, set[str]] = {}
+    for name, version in locked:
+        versions.setdefault(name, set()).add(version)
+    assert {name for name, version in installed.items() if version not in versions.get(name, {version})} == set()
+    assert set(installed) - set(versions) <= {"pip", "setuptools", "wheel"}
+
+
+def test_a_run_on_the_cluster_gives_the_bytes_of_local_mode(stack: Stack, tmp_path: Path) -> None:
+    run_id = stack.trigger("2 16")
+    assert stack.wait_for_end(run_id) == "success"
+    plan = stack.wait_for_plan(run_id)
+    stack.check_results(plan)
+    assert len(plan.jobs) == 4
+    owner = (int(stack.settings()["AIRFLOW_UID"]), int(stack.settings()["AIRFLOW_GID"]))
+    for job in plan.jobs:
+        record = CompressionResult.read(stack.on_host(job.result))
+        assert record.spark is not None and record.spark["master"] == "spark://spark-master:7077"
+        assert _local(job, stack, tmp_path) == stack.on_host(job.output).read_bytes()
+        status = stack.on_host(job.output).stat()
+        assert (status.st_uid, status.st_gid) == owner
+    applications = _master(stack)["completedapps"]
+    assert len(applications) == 4
+    assert {application["cores"] for application in applications} == {1}
+
+
+def _local(job: Job, stack: Stack, folder: Path) -> bytes:
+    """The job's output by spark-submit on this machine, without the deployment."""
+    output = folder / f"{job.name} {job.k}.png"
+    image = stack.images / job.name
+    command = ["spark-submit", "--master", "local[1]", PROJECT / "spark_apps" / "compress_image.py"]
+    command += [f"--image={image}", f"--k={job.k}", f"--output={output}", f"--result={output}.json"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=600)
+    return output.read_bytes()
+
+
+def _master(stack: Stack) -> dict[str, Any]:
+    """What the Spark master says of its applications and workers."""
+    ask = "from urllib.request import urlopen; print(urlopen('http://spark-master:8080/json/').read().decode())"
+    return json.loads(stack.compose("exec", "-T", "spark-worker", "python", "-c", ask))
+
+
+def test_secrets_are_in_no_command_line_log_or_layer(stack: Stack) -> None:
+    """After a run, so that every service has had its chance."""
+    secrets = {value for name, value in stack.settings().items() if SECRET.search(name)}
+    assert len(secrets) == 6
+    command_lines = "\n".join(_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+    assert "org.apache.spark.deploy.worker.Worker" in command_lines
+    logs = stack.compose("logs", "--no-color")
+    assert "plan_jobs" in logs
+    task_logs = stack.compose(
+        "exec", "-T", "airflow-scheduler", "sh", "-c", "cat $(find logs /opt/airflow/logs -type f)"
+    )
+    image = stack.containers()["spark-worker"]["Image"]
+    history = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True, check=True)
+    for where, text in {"ps": command_lines, "logs": logs, "tasks": task_logs, "image": history.stdout}.items():
+        assert [name for name, value in stack.settings().items() if value in secrets and value in text] == [], where
+
+
+def _command_line(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
