@@ -53,8 +53,8 @@ def library_params() -> dict[str, Param]:
             type=["string", "null"],
             section=QUALITY,
             title="Quality target",
-            description="For each image the smallest k that reaches it is chosen: 'ssim=0.95', 'psnr=38'. Without one, "
-            "the knee of quality against bytes is.",
+            description="For each image the smallest k that reaches it is chosen: 'ssim=0.95' or 'ssimulacra2=70'. "
+            "Without one, the knee of quality against bytes is.",
         ),
         **{name: Param(default, **_schema(default, option)) for name, (default, option) in options().items()},
         "max_failures": Param(

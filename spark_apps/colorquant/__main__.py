@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     palette = parser.add_mutually_exclusive_group(required=True)
     palette.add_argument("--k", type=_palette_size, help=f"palette size, 1 to {MAX_K}")
     palette.add_argument(
-        "--quality", type=_target, help="find the smallest palette of a quality: 0.95 or ssim=0.95, or psnr=38"
+        "--quality",
+        type=_target,
+        help="find the smallest palette of a quality: 0.95 (an SSIM), psnr=38 or ssimulacra2=70",
     )
     parser.add_argument("--output", default="compressed", help="folder of the indexed PNGs (default: compressed)")
     parser.add_argument("--force", action="store_true", help="replace outputs that are there")

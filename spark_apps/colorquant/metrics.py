@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colorquant import alpha_metrics
+from colorquant.ssimulacra2 import ssimulacra2
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -111,10 +112,19 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     return math.fsum(tile_sums) / (rows * columns * _CHANNELS)
 
 
+def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
+    """SSIMULACRA2, at most 100 (``ssimulacra2``). With alpha: the mean of the values on black and on white."""
+    if reference.ndim == 3 and reference.shape[2] == _CHANNELS + 1:
+        return alpha_metrics.on_both_backgrounds(ssimulacra2, reference, decoded)
+    return ssimulacra2(reference, decoded)
+
+
 def quality(measure: str, reference: Pixels, decoded: Pixels) -> float:
     """The value of a measure of ``target.MEASURES``, by its name there; infinite where a PSNR has no bound."""
     if measure == "ssim":
         return structural_similarity(reference, decoded)
+    if measure == "ssimulacra2":
+        return perceptual_similarity(reference, decoded)
     psnr = psnr_db(mean_squared_error(reference, decoded))
     return math.inf if psnr is None else psnr
 

@@ -211,6 +211,7 @@ def _measure(original: DecodedImage, encoded: bytes) -> dict[str, Any]:
         "mse": mse,
         "psnr_db": metrics.psnr_db(mse),
         "ssim": metrics.structural_similarity(original.pixels, pixels),
+        "ssimulacra2": metrics.perceptual_similarity(original.pixels, pixels),
         "lossless": mse == 0,
         "original_bytes": original.original_bytes,
         "compressed_bytes": len(encoded),

@@ -43,6 +43,7 @@ class Measure:
 MEASURES = {
     "ssim": Measure("ssim", "SSIM", "", 4, 0, 1, 0.005),
     "psnr": Measure("psnr_db", "PSNR", " dB", 2, 0, 100, 0.05),
+    "ssimulacra2": Measure("ssimulacra2", "SSIMULACRA2", "", 1, 0, 100, 1.0),
 }
 
 
@@ -55,7 +56,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Of ``ssim=0.95`` or ``psnr=38``; a number alone is an SSIM. Raises InvalidTarget."""
+        """Of ``ssim=0.95``, ``psnr=38`` or ``ssimulacra2=80``; a number alone is an SSIM. Raises InvalidTarget."""
         name, equals, number = text.strip().lower().rpartition("=")
         measure = MEASURES.get(name.strip() if equals else "ssim")
         if measure is None or not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", number.strip()):

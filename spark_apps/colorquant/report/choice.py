@@ -50,7 +50,7 @@ def choose(rows: Sequence[Row], target: Target | None) -> Choice | None:
 def _reaching(measured: Sequence[Row], target: Target) -> tuple[Row | None, str]:
     good = [row for row in measured if target.reached_by(_quality(row, target))]
     if not good:
-        best = max(measured, key=lambda row: _quality(row, target) or 0)
+        best = max(measured, key=lambda row: _quality(row, target))
         return None, (
             f"Original kept: no k {'up to' if best.target else 'of this run, up to'} {measured[-1].k} reaches "
             f"{target.title}; k = {best.k} has {_text(best, target)}."
@@ -67,7 +67,7 @@ def _reaching(measured: Sequence[Row], target: Target) -> tuple[Row | None, str]
     if not after:
         return chosen, reached + "."
     more, gain = _bytes(after[0]) / _bytes(chosen) - 1, _quality(after[0], target)
-    brings = "to be lossless" if gain is None else f"for {target.text(gain - (_quality(chosen, target) or 0))}"
+    brings = "to be lossless" if gain == math.inf else f"for {target.text(gain - _quality(chosen, target))}"
     return chosen, f"{reached}; k = {after[0].k} adds {_percent(more)} bytes {brings}."
 
 
@@ -115,9 +115,10 @@ def knee(sizes: Sequence[float], qualities: Sequence[float]) -> int | None:
     return None
 
 
-def _quality(row: Row, target: Target) -> float | None:
+def _quality(row: Row, target: Target) -> float:
+    """The value of the target's measure; where a record from before it was measured has none, the least."""
     value: float | None = getattr(row, target.field)
-    return value
+    return value if value is not None else math.inf if row.lossless else -math.inf
 
 
 def _psnr(row: Row) -> float:
@@ -134,7 +135,7 @@ def _saves(row: Row) -> bool:
 
 def _text(row: Row, target: Target) -> str:
     value = _quality(row, target)
-    return "lossless" if value is None else f"{target.name} {target.text(value)}"
+    return "lossless" if value == math.inf else f"{target.name} {target.text(value)}"
 
 
 def _share(row: Row) -> str:

@@ -49,6 +49,7 @@ class Row:
     output: str | None = None
     output_sha256: str | None = None
     spark_version: str | None = None
+    ssimulacra2: float | None = None
     target: str | None = None
     target_reached: bool | None = None
     tried: tuple[tuple[int, float | None], ...] = ()
@@ -92,7 +93,7 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
         return _failed(job, _reason_of_failure(job))
     except (InvalidRecord, OSError) as error:
         return _failed(job, str(error))
-    figures = {name: getattr(result, name) for name in (*_COUNTS, *_MEASURES, *_FLAGS, "psnr_db")}
+    figures = {name: getattr(result, name) for name in (*_COUNTS, *_MEASURES, *_FLAGS, "psnr_db", "ssimulacra2")}
     search = result.search or {}
     return Row(
         image=job.name,
@@ -152,6 +153,8 @@ def _check(job: Job, result: CompressionResult) -> None:
             raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, neither true nor false")
     if not (result.lossless if result.psnr_db is None else _is_number(result.psnr_db)):
         raise InvalidRecord(f"{job.result}: psnr_db is {result.psnr_db!r}, no finite number")
+    if not (result.ssimulacra2 is None or _is_number(result.ssimulacra2)):
+        raise InvalidRecord(f"{job.result}: ssimulacra2 is {result.ssimulacra2!r}, no finite number")
     try:
         sha256 = sha256_of(job.output)
     except FileNotFoundError:
