@@ -65,6 +65,7 @@ bench: setup ## measure quality, bytes, speed and start-up beside other quantize
 		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE") --output output/bench
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}" --output output/bench
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.startup include/images/rocket.jpg
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 
 check: setup-dev ## lint, format and type checks
 	@"$(BIN)/ruff" check
