@@ -7,6 +7,7 @@ from colorquant.settings import InvalidSetting, Settings, options
 from orchestration import steps
 from orchestration.operators import CompressImageOperator
 from orchestration.params import corpus_params
+from orchestration.storage_connection import use_storage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,6 +21,7 @@ class CompressCorpusOperator(CompressImageOperator):
     def execute(self, context: "Context") -> None:
         """Run the application. A parameter that is wrong fails at once, and the message says which."""
         params, run_id = context["params"], str(context["run_id"])
+        use_storage(params)
         try:
             steps.refuse_unknown(params, corpus_params())
             self.application_args = corpus_arguments(params, run_id)

@@ -19,10 +19,12 @@ from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from colorquant.records import InvalidRecord, JobFailure
+from colorquant.storage import remove
 from orchestration import processes
 from orchestration.class_archive import class_archive, spark_home
 from orchestration.links import ResultLink
 from orchestration.spark_conf import SHORT_LIVED
+from orchestration.storage_connection import use_storage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,8 +61,9 @@ class CompressImageOperator(SparkSubmitOperator):
 
     def execute(self, context: "Context") -> None:
         """Run the job. Raises AirflowFailException where a retry is useless, AirflowException where it is not."""
+        use_storage(context.get("params") or {})
         # A reason that an earlier try left must not be taken for this one's.
-        Path(self.failure).unlink(missing_ok=True)
+        remove(self.failure)
         self._use_this_python()
         options = (self.conf or {}).get(_JAVA_OPTIONS, "")
         with _ended_with_parent(), class_archive(options) as archive:

@@ -22,7 +22,7 @@ def library_params() -> dict[str, Param]:
             type="string",
             minLength=1,
             title="Image folder",
-            description="Every image in this folder and below it is compressed.",
+            description="Every image in this folder and below it is compressed: a path, or an s3:// URI.",
         ),
         "ks": Param(
             ["4", "16", "64"],
@@ -39,7 +39,7 @@ def library_params() -> dict[str, Param]:
             type="string",
             minLength=1,
             title="Output folder",
-            description="Compressed images go to its folder 'compressed', reports to 'runs'.",
+            description="Compressed images go to its folder 'compressed', reports to 'runs': a path, or an s3:// URI.",
         ),
         "publish": Param(
             None,
@@ -71,6 +71,14 @@ def library_params() -> dict[str, Param]:
             section=RUNNING,
             title="Compress again",
             description="Also what is there already, of the same image and settings.",
+        ),
+        "storage_connection": Param(
+            os.environ.get("COMPRESSION_STORAGE_CONNECTION") or None,
+            type=["string", "null"],
+            section=RUNNING,
+            title="Connection of the object store",
+            description="The Airflow connection (type aws) with the credentials of s3:// folders. Without "
+            "one they come from the environment.",
         ),
     }
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from colorquant.plan import AUTO, InvalidPlan, Plan, parse_ks, parse_target, run
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
 from colorquant.report.text import printable
 from colorquant.settings import InvalidSetting, Settings
+from colorquant.storage import InvalidLocation, is_remote, location
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, PROJECT, AirflowHome
 from orchestration.services import ServicesFailed, airflow_services, interrupt_on_signals
@@ -62,18 +64,21 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--max-failures", type=int, default=0)
     parser.add_argument("--force", action="store_true")
     arguments = parser.parse_args()
-    arguments.images = str(Path(arguments.images).expanduser().absolute())
-    arguments.output = str(Path(arguments.output).expanduser().absolute())
     arguments.publish = arguments.publish and str(Path(arguments.publish).expanduser().absolute())
     try:
         arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
         arguments.target = parse_target(arguments.target, arguments.ks) or ""
-        if not Path(arguments.images).is_dir():
+        arguments.images, arguments.output = (_place(folder) for folder in (arguments.images, arguments.output))
+        if not is_remote(arguments.images) and not Path(arguments.images).is_dir():
             raise InvalidPlan(f"IMAGES={arguments.images} is no folder")
         arguments.settings = _settings(arguments.settings, arguments.seed)
-    except (InvalidPlan, InvalidSetting) as error:
+    except (InvalidPlan, InvalidSetting, InvalidLocation) as error:
         parser.exit(2, f"make run: {error}\n")
     return arguments
+
+
+def _place(folder: str) -> str:
+    return folder if is_remote(folder) else str(location(os.path.expanduser(folder)))
 
 
 def _settings(text: str, seed: str) -> Settings:

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from orchestration.assets import REPORT
 from orchestration.params import library_params
+from orchestration.storage_connection import use_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ def plan_jobs(context: "Context") -> list[dict[str, Any]]:
     from colorquant.settings import InvalidSetting
 
     params, run_id = context["params"], context["run_id"]
+    use_storage(params)
     try:
         refuse_unknown(params, library_params())
         plan = _plan(params, run_id)
@@ -103,6 +105,7 @@ def summarize(context: "Context") -> dict[str, Any]:
     from colorquant.report import summarize_run
 
     params = context["params"]
+    use_storage(params)
     folder = run_folder(params["output"], context["run_id"])
     page = folder / "summary.html"
     try:

@@ -10,7 +10,6 @@ anything else is a failure worth a retry.
 import argparse
 import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colorquant import settings
@@ -19,6 +18,7 @@ from colorquant.light_imports import lighten
 from colorquant.plan import InvalidPlan, Plan, parse_ks, parse_target, plan_run, run_folder
 from colorquant.progress import Progress
 from colorquant.records import JobFailure
+from colorquant.storage import InvalidLocation, remove
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -38,7 +38,7 @@ def main() -> int:
 
         context = start_context(f"library {arguments.images}", retry_tasks=True)
         counts = _compress(context, arguments)
-    except InvalidPlan as error:
+    except (InvalidPlan, InvalidLocation) as error:
         return _failed(arguments, str(error), EXIT_WRONG_ARGUMENTS)
     except Exception as error:
         traceback.print_exc()
@@ -86,7 +86,7 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
 def _forget_failures(plan: Plan) -> None:
     """What an earlier try of this run failed at is tried again."""
     for job in plan.pending():
-        Path(job.failure).unlink(missing_ok=True)
+        remove(job.failure)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

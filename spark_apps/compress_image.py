@@ -21,6 +21,7 @@ from colorquant.jobs import DEFAULT_MAX_PIXELS, Job
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
+from colorquant.storage import is_remote
 from colorquant.target import InvalidTarget, Target
 
 if TYPE_CHECKING:
@@ -107,6 +108,12 @@ def _compress_tiled(
     if job.k is None:
         raise UnsupportedImage(
             f"{job.image!r} is too large for the search for a target, which holds all of it; choose a k."
+        )
+
+    if is_remote(job.output):
+        raise UnsupportedImage(
+            f"{job.image!r} is too large to be written to an object store: its output is put together on disk; choose "
+            "a local output folder."
         )
 
     def distribute(image: "TiledImage") -> "SparkRegions":

@@ -18,7 +18,8 @@ def _modules_after(statement: str, bare_environment: dict[str, str]) -> set[str]
 
 
 @pytest.mark.parametrize(
-    "module", ["colorquant", "files", "records", "settings", "jobs", "plan", "report.summary", "progress"]
+    "module",
+    ["colorquant", "files", "records", "settings", "jobs", "plan", "storage", "listing", "report.summary", "progress"],
 )
 def test_what_a_dag_file_imports_needs_the_standard_library_only(module: str, bare_environment: dict[str, str]) -> None:
     name = "colorquant" if module == "colorquant" else f"colorquant.{module}"

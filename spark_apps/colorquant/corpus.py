@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,6 +21,7 @@ from colorquant.jobs import Job
 from colorquant.pipeline import Stopwatch, compress_opened, open_image
 from colorquant.quantizer import PixelSource
 from colorquant.records import JobFailure
+from colorquant.storage import location, remove
 
 #: The jobs of one image, at all the k that it still needs.
 ImageJobs = tuple[Job, ...]
@@ -106,7 +106,7 @@ def _compress_image(jobs: Sequence[Job], spark: dict[str, Any]) -> Counts:
         except Exception as error:
             counts += _failed(job, error)
         else:
-            Path(job.failure).unlink(missing_ok=True)
+            remove(job.failure)
             counts += Counts(done=1)
         clock = Stopwatch()
     return counts
@@ -136,7 +136,7 @@ def _not_ended(jobs: ImageJobs, force: bool) -> tuple[ImageJobs, Counts]:
     """The jobs that an earlier attempt neither did nor gave up, and the counts of the others."""
     counts, left = Counts(), []
     for job in jobs:
-        if Path(job.failure).exists():
+        if location(job.failure).exists():
             counts += Counts(failed=1, retryable=1)
         elif not force and job.is_done():
             counts += Counts(done=1)

@@ -9,18 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from colorquant.storage import StrPath, is_remote, location, put, read
+
 _TEMPORARY_PREFIX = ".tmp-"
 _serial = itertools.count()
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+def write_atomically(path: StrPath, content: bytes) -> None:
     """Write ``content`` to ``path`` so that a reader sees all of it or nothing.
 
     The bytes go to a temporary name in the same folder, reach the disk (fsync), and are then renamed.
     The folder is made if missing. Raises OSError (disk full, read-only) and leaves no temporary file then;
-    one left by a killed process is removed by the next write to the same folder.
+    one left by a killed process is removed by the next write to the same folder. An object store does all this itself.
     """
-    target = Path(path)
+    if is_remote(path):
+        put(path, content)
+        return
+    target = location(path)
     temporary = _temporary_path(target.parent)
     try:
         with open(temporary, "xb") as stream:
@@ -80,7 +85,9 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
+def sha256_of(path: StrPath) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as stream:
+    if is_remote(path):
+        return hashlib.sha256(read(path)).hexdigest()
+    with open(location(path), "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

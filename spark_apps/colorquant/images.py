@@ -5,7 +5,6 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from colorquant.decoding import Undecodable, decode
 from colorquant.jobs import DEFAULT_MAX_PIXELS
+from colorquant.storage import is_remote, location, read
 
 # Decoders count the bytes of their input in 32-bit ints.
 _MAX_FILE_BYTES = 2**31 - 1
@@ -124,17 +124,19 @@ def _name(path: str | os.PathLike[str]) -> str:
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
+        place = location(path)
+        status = place.stat()
+        # Objects in a store are regular files, or not there.
+        if not is_remote(path) and not stat.S_ISREG(status.st_mode):
             raise UnsupportedImage(f"{_name(path)} is not a regular file; give the path of an image file.")
         if status.st_size > _MAX_FILE_BYTES:
             raise UnsupportedImage(f"{_name(path)} is larger than 2 GiB; scale the image down or split it.")
-        content = Path(path).read_bytes()
+        content = read(path)
     except OSError as error:
         if error.errno not in _LASTING_ERRNOS:
             raise
         raise UnsupportedImage(
-            f"{_name(path)} cannot be read: {error.strerror}; check the path and its permissions."
+            f"{_name(path)} cannot be read: {error.strerror or error}; check the path and its permissions."
         ) from error
     except ValueError as error:
         if isinstance(error, UnsupportedImage):

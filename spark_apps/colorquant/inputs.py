@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from colorquant.listing import list_images
 from colorquant.output_names import output_names
-from colorquant.plan import list_images
 
 
 class InvalidInputs(ValueError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from colorquant.files import sha256_of
 from colorquant.records import CompressionResult, InvalidRecord
 from colorquant.settings import Settings
+from colorquant.storage import location
 from colorquant.target import Target
 
 #: Largest image that is decoded whole, in pixels: 268 megapixels, 0.8 GB as RGB.
@@ -95,7 +96,7 @@ class Job:
 
     def _written(self, result: CompressionResult) -> Path:
         """The output's path by the name that the record has: a TIFF where the input was read by regions."""
-        return Path(self.output).with_name(Path(result.output).name)
+        return location(self.output).with_name(Path(result.output).name)
 
     def is_answered_by(self, result: CompressionResult) -> bool:
         """Whether a result is at this job's k, or has searched for its target."""

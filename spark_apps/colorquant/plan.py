@@ -6,28 +6,24 @@ A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, 
 import dataclasses
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from colorquant.files import sha256_of, write_atomically
 from colorquant.jobs import Job
+from colorquant.listing import IMAGE_SUFFIXES, list_images
 from colorquant.records import SCHEMA_VERSION, InvalidRecord
 from colorquant.settings import Settings
+from colorquant.storage import InvalidLocation, StrPath, location, read
 from colorquant.target import InvalidTarget, Target
 
 MAX_K = 256
 #: In place of palette sizes: find the smallest that reaches the target.
 AUTO = "auto"
-#: Which files of a folder are images. What they really hold is found out by decoding them.
-IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .dib .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
-)
 
 
 class InvalidPlan(ValueError):
@@ -65,15 +61,15 @@ class Plan:
             for job in self.pending()
         ]
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(self, path: StrPath) -> None:
         """Write the plan as JSON, atomically."""
         content = dataclasses.asdict(self) | {"reused": sorted(self.reused)}
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Self:
+    def read(cls, path: StrPath) -> Self:
         """Read a plan. Raises FileNotFoundError, or InvalidRecord for another schema version."""
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(read(path))
         if content.get("schema_version") != SCHEMA_VERSION:
             raise InvalidRecord(f"{path}: schema_version {content.get('schema_version')!r} is unknown")
         jobs = tuple(Job(**job | {"settings": Settings(**job["settings"])}) for job in content["jobs"])
@@ -122,10 +118,11 @@ def plan_run(
     settings = settings or Settings()
     sizes = parse_ks(ks)
     wanted = parse_target(target, sizes)
-    folder = Path(images_folder)
-    if not folder.is_dir():
-        raise InvalidPlan(f"The image folder {images_folder!r} is no folder; give the path of one.")
-    names, ignored = list_images(folder, pattern)
+    try:
+        folder, output = str(location(images_folder)), str(location(output_folder))
+    except InvalidLocation as error:
+        raise InvalidPlan(str(error)) from None
+    names, ignored = _list_images(folder, images_folder, pattern)
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         matching = "" if pattern == "*" else f" that matches {pattern!r}"
@@ -137,7 +134,7 @@ def plan_run(
             f"{max_jobs}. Trigger the DAG kmeans_corpus_compression, which does them all in one Spark application; or "
             "give fewer k or a smaller folder, or raise AIRFLOW__CORE__MAX_MAP_LENGTH."
         )
-    jobs_of = _JobMaker(run_id, folder.absolute(), Path(output_folder).absolute(), sizes or (None,), settings, wanted)
+    jobs_of = _JobMaker(run_id, folder, output, sizes or (None,), settings, wanted)
     jobs: list[Job] = []
     reused: list[str] = []
     for name, seen in zip(names, look_at_all(partial(_look_at, jobs_of, force), names), strict=True):
@@ -146,7 +143,7 @@ def plan_run(
         reused += [jobs_of_image[index].label for index in seen.done]
     return Plan(
         run_id=run_id,
-        images_folder=str(folder.absolute()),
+        images_folder=folder,
         ks=sizes,
         settings=settings,
         jobs=tuple(jobs),
@@ -155,6 +152,18 @@ def plan_run(
         force=force,
         target=wanted,
     )
+
+
+def _list_images(folder: str, given: str, pattern: str) -> tuple[list[str], list[str]]:
+    try:
+        is_folder = location(folder).is_dir()
+    except Exception as error:
+        if not isinstance(error, PermissionError) and type(error).__name__ != "NoCredentialsError":
+            raise
+        raise InvalidPlan(f"The image folder {given!r} cannot be read: {error}. Check the credentials.") from None
+    if not is_folder:
+        raise InvalidPlan(f"The image folder {given!r} is no folder; give the path of one.")
+    return list_images(folder, pattern)
 
 
 def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
@@ -187,35 +196,6 @@ def parse_target(target: str, ks: Sequence[int]) -> str | None:
         raise InvalidPlan(f"target: {error}") from None
 
 
-def list_images(folder: Path, pattern: str = "*") -> tuple[list[str], list[str]]:
-    """Relative paths of the images below a folder, and of the files that are ignored; both sorted.
-
-    An image is a file whose name ends as an image's does, in any case of letters. Hidden files and folders are passed
-    over; so are what does not match the pattern, a symbolic link that leads out of the folder, and a name that is not
-    UTF-8, which neither Airflow's database nor Spark's JVM can hold.
-    """
-    images: list[str] = []
-    ignored: list[str] = []
-    for path in _files_below(folder):
-        name = path.relative_to(folder).as_posix()
-        if not fnmatchcase(name, pattern):
-            continue
-        inside = path.resolve().is_relative_to(folder.resolve())
-        is_image = path.suffix.lower() in IMAGE_SUFFIXES and inside and _is_utf8(name)
-        (images if is_image else ignored).append(name)
-    return sorted(images), sorted(ignored)
-
-
-def _is_utf8(name: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in files if not name.startswith("."))
-
-
 @dataclass(frozen=True)
 class _Seen:
     """What is found out about an image by looking at its file: hash, size, and which of its jobs are done already."""
@@ -233,8 +213,8 @@ class _JobMaker:
     """Makes the jobs of an image; travels to where images are looked at."""
 
     run_id: str
-    folder: Path
-    output_folder: Path
+    folder: str
+    output_folder: str
     ks: Sequence[int | None]
     settings: Settings
     target: str | None
@@ -242,19 +222,19 @@ class _JobMaker:
     def __call__(self, name: str, seen: _Seen) -> list[Job]:
         identity = json.dumps([seen.sha256, *self.settings.identity()], sort_keys=True)
         fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
-        home = self.output_folder / "compressed" / name / fingerprint
-        failures = run_folder(self.output_folder, self.run_id) / "failures"
+        home = f"{self.output_folder.rstrip('/')}/compressed/{name}/{fingerprint}"
+        failures = f"{run_folder(self.output_folder, self.run_id)}/failures"
         stems = [self.target if k is None else f"k{k:03d}" for k in self.ks]
         return [
             Job(
-                image=str(self.folder / name),
+                image=f"{self.folder.rstrip('/')}/{name}",
                 name=name,
                 image_sha256=seen.sha256,
                 k=k,
                 settings=self.settings,
-                output=str(home / f"{stem}.png"),
-                result=str(home / f"{stem}.json"),
-                failure=str(failures / f"{fingerprint}-{_digest(name)}-{stem}.json"),
+                output=f"{home}/{stem}.png",
+                result=f"{home}/{stem}.json",
+                failure=f"{failures}/{fingerprint}-{_digest(name)}-{stem}.json",
                 target=self.target if k is None else None,
                 image_bytes=seen.size,
             )
@@ -263,7 +243,7 @@ class _JobMaker:
 
 
 def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
-    image = jobs_of.folder / name
+    image = location(f"{jobs_of.folder.rstrip('/')}/{name}")
     try:
         # Only a regular file is opened: reading a FIFO would wait for ever. Its job says what it is instead.
         seen = _Seen(sha256_of(image), image.stat().st_size) if image.is_file() else _Seen(None, 0)
@@ -273,10 +253,10 @@ def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
     return replace(seen, done=done)
 
 
-def run_folder(output_folder: str | os.PathLike[str], run_id: str) -> Path:
+def run_folder(output_folder: StrPath, run_id: str) -> Path:
     """The folder of a run's plan and report: no two runs share one."""
     readable = re.sub(r"[^A-Za-z0-9._-]", "_", run_id).lstrip(".")[:100]
-    return Path(output_folder).absolute() / "runs" / f"{readable}-{_digest(run_id)}"
+    return location(output_folder) / "runs" / f"{readable}-{_digest(run_id)}"
 
 
 def _digest(text: str) -> str:

@@ -2,12 +2,11 @@
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from colorquant.files import write_atomically
+from colorquant.storage import StrPath, read
 
 SCHEMA_VERSION = 1
 
@@ -20,16 +19,16 @@ class InvalidRecord(ValueError):
 class _Record:
     schema_version: int = SCHEMA_VERSION
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(self, path: StrPath) -> None:
         """Write the record as JSON, atomically. JSON has no infinity or NaN: such a value raises ValueError."""
         text = json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False)
         write_atomically(path, (text + "\n").encode())
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Self:
+    def read(cls, path: StrPath) -> Self:
         """Read a record. Raises FileNotFoundError, or InvalidRecord where it is not one of this schema."""
         try:
-            content = json.loads(Path(path).read_bytes())
+            content = json.loads(read(path))
         except ValueError as error:
             raise InvalidRecord(f"{path}: not JSON ({error})") from error
         return cls.from_json(content, source=str(path))

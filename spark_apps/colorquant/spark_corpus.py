@@ -11,6 +11,7 @@ from typing import TypeVar
 from pyspark import AccumulatorParam, SparkContext, TaskContext
 
 from colorquant.corpus import Counts, ImageJobs, compress_batch
+from colorquant.storage import access, adopt
 
 T = TypeVar("T")
 
@@ -24,7 +25,13 @@ def map_on(context: SparkContext) -> Callable[[Callable[[str], T], list[str]], l
 
     def look(function: Callable[[str], T], names: list[str]) -> list[T]:
         slices = min(-(-len(names) // _LEAST_NAMES), context.defaultParallelism * _SLICES_FOR_EACH_CORE)
-        return context.parallelize(names, slices).map(function).collect()
+        variables = access()
+
+        def look_as_the_driver(name: str) -> T:
+            adopt(variables)
+            return function(name)
+
+        return context.parallelize(names, slices).map(look_as_the_driver).collect()
 
     return look
 
@@ -47,7 +54,11 @@ def compress_batches(
         "jobs": 1,
     }
 
+    # By the closure, not as a setting of Spark: settings are shown on pages and in logs.
+    variables = access()
+
     def compress(partition: Iterable[Sequence[ImageJobs]]) -> None:
+        adopt(variables)
         task = TaskContext.get()
         for batch in partition:
             counts.add(compress_batch(batch, spark, force, task.attemptNumber() if task else 0))

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from colorquant.plan import InvalidPlan, Plan, list_images, parse_ks, plan_run, run_folder
+from colorquant.listing import list_images
+from colorquant.plan import InvalidPlan, Plan, parse_ks, plan_run, run_folder
 from colorquant.settings import Settings
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from colorquant.plan import Plan
 from colorquant.published import Candidate
 from colorquant.report.summary import Summary
+from colorquant.storage import location, resolve
 
 
 def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candidate]:
@@ -15,14 +16,14 @@ def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candid
     ----------
     folder : the run's folder, which the summary's paths are relative to.
     """
-    originals = {job.name: Path(job.image) for job in plan.jobs}
+    originals = {job.name: location(job.image) for job in plan.jobs}
     choices = {choice.image: choice for choice in summary.choices}
     reasons = {image: reason for image, reason, _ in summary.failures()}
     hashes = {(row.image, row.k): row.output_sha256 for row in summary.rows}
     for image, original in originals.items():
         choice = choices.get(image)
         if choice and choice.output and choice.k:
-            source, sha256 = folder / choice.output, hashes[image, choice.k]
+            source, sha256 = resolve(folder, choice.output), hashes[image, choice.k]
             yield Candidate(image=image, source=source, sha256=sha256, k=choice.k, reason=choice.reason)
         elif original.is_file():
             reason = choice.reason if choice else f"Original kept: {reasons[image]}"

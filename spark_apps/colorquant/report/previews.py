@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from colorquant.storage import read
+
 logger = logging.getLogger(__name__)
 
 #: Longest side in pixels of what is decoded for a report.
@@ -45,7 +47,7 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
         logger.warning("No preview of %r: no regular file is there", str(path))
         return None  # To open a FIFO would be to wait for ever.
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(read(path)), formats=_FORMATS) as image:
             image.draft("RGB", (2 * side, 2 * side))
             profile = image.info.get("icc_profile")
             image.load()
@@ -95,10 +97,11 @@ def embed(file: Path, preview: Image.Image, budget: int) -> Picture:
     """The PNG file itself where it fits in ``budget`` bytes, and else its preview as WebP."""
     try:
         if file.suffix == ".png" and file.stat().st_size <= budget:
-            with Image.open(file) as image:
+            content = read(file)
+            with Image.open(io.BytesIO(content)) as image:
                 width, height = image.size
             if max(width, height) <= 2 * PREVIEW_SIDE:
-                return Picture(_data_uri("image/png", file.read_bytes()), width, height, whole=True)
+                return Picture(_data_uri("image/png", content), width, height, whole=True)
     except OSError as error:
         logger.warning("Cannot embed %r: %s", str(file), error)
     return embed_preview(preview, budget)
@@ -129,7 +132,7 @@ def thumbnail(preview: Image.Image) -> Picture:
 def palette_strip(file: Path) -> str | None:
     """A data URI of one line of pixels, the file's colors from dark to light; None where it has no palette."""
     try:
-        with Image.open(file) as image:
+        with Image.open(io.BytesIO(read(file))) as image:
             if image.mode != "P" or image.palette is None:
                 return None
             entries = np.frombuffer(bytes(image.palette.palette), np.uint8).reshape(-1, 3)

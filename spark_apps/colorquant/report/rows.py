@@ -10,6 +10,7 @@ from colorquant.files import sha256_of
 from colorquant.jobs import Job
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
 from colorquant.settings import Settings
+from colorquant.storage import location
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
 NO_RESULT = "the job left no result: see the log of its task compress_image"
@@ -83,7 +84,7 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
     reused : whether the result was there before the run.
     folder : the folder of the summary, which ``Row.output`` is relative to.
     """
-    if not reused and os.path.exists(job.failure):
+    if not reused and location(job.failure).exists():
         # Each try removes it first, so the last one failed: a result that is there too is of another run.
         return _failed(job, _reason_of_failure(job))
     try:
@@ -102,7 +103,7 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
         **figures,
         seconds=_total_seconds(result),
         image_sha256=result.image_sha256,
-        output=Path(os.path.relpath(job.output, folder)).as_posix(),
+        output=Path(os.path.relpath(job.output, str(folder))).as_posix(),
         output_sha256=result.output_sha256,
         spark_version=_spark_version(result),
         target=search.get("target"),

@@ -15,6 +15,7 @@ from colorquant.report.previews import embed, embed_preview, load_preview, palet
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
 from colorquant.report.text import readable
+from colorquant.storage import location, resolve
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     # The figures first: they are safe when a picture takes long or the disk fills.
     write_atomically(folder / "summary.json", summary.as_json().encode("ascii"))
     write_atomically(folder / "summary.csv", summary.as_csv().encode())
-    originals = {job.name: Path(job.image) for job in plan.jobs}
+    originals = {job.name: location(job.image) for job in plan.jobs}
     by_image = summary.rows_by_image()
     sheets = sheet_names(image for image, rows in by_image.items() if not all(row.failed for row in rows))
     budget = picture_budget(len(originals) + summary.totals.jobs - summary.totals.failed)
@@ -71,7 +72,7 @@ def _illustrate(
     versions = []
     pictures, palettes = {}, {}
     for row in rows:
-        output = folder / row.output if row.output else None
+        output = resolve(folder, row.output) if row.output else None
         version = load_preview(output) if output else None
         versions.append((row, version))
         if output and version:

@@ -6,6 +6,7 @@ import os
 import platform
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,10 +20,12 @@ from colorquant.report.changes import Changes
 from colorquant.report.choice import Choice, choose
 from colorquant.report.rows import Row, row_of
 from colorquant.report.totals import Totals, totals_of
+from colorquant.storage import is_remote, read
 from colorquant.target import Target
 
 #: Of ``summary.json``; raised by one when a field changes its meaning or goes away.
 SCHEMA_VERSION = 1
+_READERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,9 @@ class Summary:
     @classmethod
     def of(cls, plan: Plan, folder: Path, written_at: datetime | None = None) -> Self:
         """Read what every planned job left behind; ``folder`` is where the summary will lie."""
-        rows = tuple(row_of(job, job.label in plan.reused, folder) for job in plan.jobs)
+        # From an object store several at a time: each answer takes long to come.
+        with ThreadPoolExecutor(_READERS if is_remote(folder) else 1) as pool:
+            rows = tuple(pool.map(lambda job: row_of(job, job.label in plan.reused, folder), plan.jobs))
         choices = _choices(rows, plan.target)
         return cls(
             run_id=plan.run_id,
@@ -94,7 +99,7 @@ class Summary:
 def read_summary(path: str | os.PathLike[str]) -> Summary:
     """Read a ``summary.json``. Raises FileNotFoundError, or InvalidRecord where it is not one of this schema."""
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(read(path))
     except ValueError as error:
         raise InvalidRecord(f"{path}: not JSON ({error})") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
