@@ -270,6 +270,8 @@ def test_image_compression_is_in_the_navigation_and_leads_to_runs_and_reports(
     report = frame.frame_locator("iframe[title='Report']")
     expect(report.get_by_role("heading", level=1)).to_be_visible()
     expect(report.locator("body")).to_contain_text("rocks <b> & {{ ds }}.png")
+    report.get_by_label("Search").fill("sea")
+    expect(report.get_by_text("1 of 2 shown")).to_be_visible()
     screenshot(page, "6-report")
     assert f"/plugin/image-compression/image-compression/runs/{DAG_ID}/" in page.url, "the address can be passed on"
 

@@ -26,7 +26,6 @@ _MEDIA_TYPES = {
     ".png": "image/png",
     ".webp": "image/webp",
 }
-#: A report's page runs no script here, where it would have the rights of whoever looks at it.
 _REPORT_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 _CONVERTED_SIDE = 4096
 _converting = Lock()
@@ -65,7 +64,10 @@ def send(path: Path, name: str | None = None) -> Response:
         filename=readable(name) if name else None,
     )
     if path.suffix == ".html":
-        response.headers["Content-Security-Policy"] = _REPORT_POLICY
+        from colorquant.report.page import page_script
+
+        # Any other script than the report's own would have the rights of whoever looks at the page.
+        response.headers["Content-Security-Policy"] = f"{_REPORT_POLICY}; script-src '{page_script()[1]}'"
     return response
 
 

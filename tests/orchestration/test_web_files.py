@@ -1,6 +1,9 @@
 """What the plugin's pages hand out of a run, and what they do not. The web application itself is in test_airflow_ui."""
 
+import base64
 import dataclasses
+import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +12,8 @@ from fastapi.responses import FileResponse
 from PIL import Image
 
 from colorquant.plan import plan_run, run_folder
+from colorquant.report.page import page_html
+from colorquant.report.summary import Summary
 from orchestration.web import files
 from orchestration.web.runs import NoSuchPage, Run
 from tests.conftest import photograph
@@ -91,10 +96,13 @@ def test_a_folder_that_is_not_of_this_run_is_not_handed_out(run: Run, tmp_path: 
         files.of_report(dataclasses.replace(forged, run_id="manual/2"), "runs/x/summary.html")
 
 
-def test_a_page_of_a_report_may_run_no_script(run: Run) -> None:
-    response = files.send(run.folder / "summary.html")
-    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert "script-src" not in response.headers["Content-Security-Policy"]
+def test_a_page_of_a_report_may_run_the_reports_own_script_and_no_other(run: Run) -> None:
+    policy = files.send(run.folder / "summary.html").headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    (allowed,) = re.findall("script-src ([^;]*)", policy)
+    page = page_html(Summary.of(run.plan, run.folder), [])
+    (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    assert allowed == f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def test_an_original_is_handed_out_only_as_long_as_it_is_what_was_planned(run: Run) -> None:

@@ -36,9 +36,9 @@ if (stage) {
   let dragging = false;
   function drag(event) {
     if (!dragging) return;
-    const box = stage.getBoundingClientRect();
+    const left = Math.max(stage.getBoundingClientRect().left, layers.getBoundingClientRect().left);
     const visible = Math.min(stage.clientWidth, layers.offsetWidth);
-    split.value = Math.max(0, Math.min(100, (100 * (event.clientX - box.left)) / visible));
+    split.value = Math.max(0, Math.min(100, (100 * (event.clientX - left)) / visible));
     divide();
   }
   divider.addEventListener("pointerdown", (event) => {

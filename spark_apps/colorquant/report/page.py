@@ -82,7 +82,7 @@ def page_html(summary: Summary, sections: list[ImageSection]) -> str:
     measured = {image: rows for image, rows in summary.rows_by_image().items() if any(not row.failed for row in rows)}
     by_k = [part for part in summary.totals.by_k if part.images]
     several = len(measured) > 1
-    script = (Path(__file__).parent / "page.js").read_text()
+    script, script_hash = page_script()
     return (
         _environment()
         .get_template("page.html.j2")
@@ -95,13 +95,19 @@ def page_html(summary: Summary, sections: list[ImageSection]) -> str:
             chosen={choice.image: choice.k for choice in summary.choices},
             published=_PUBLISHED_RATIOS,
             script=Markup(script),
-            script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+            script_hash=script_hash,
             library_plots=[
                 plot(measured, by_k) for plot in (ratio_plot, distortion_plot) if several and len(summary.ks) > 1
             ],
             has_previews=any(not picture.whole for section in sections for picture in section.pictures.values()),
         )
     )
+
+
+def page_script() -> tuple[str, str]:
+    """The page's script, and its hash as a content security policy names it."""
+    script = (Path(__file__).parent / "page.js").read_text()
+    return script, f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _environment() -> Environment:
