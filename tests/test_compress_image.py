@@ -132,7 +132,7 @@ def test_every_figure_of_the_record_is_that_of_the_decoded_file(image: Path, res
         (["--k=0"], "'0' is no whole number from 1 to 256"),
         (["--k=257"], "'257' is no whole number from 1 to 256"),
         (["--k=4.5"], "'4.5' is no whole number from 1 to 256"),
-        ([], "the following arguments are required: --k"),
+        ([], "one of the arguments --k --target is required"),
         (["--k=4", "--surprise"], "unrecognized arguments: --surprise"),
         (["--k=4", "--seed=-1"], "--seed: '-1' is wrong: it takes a whole number"),
     ],
