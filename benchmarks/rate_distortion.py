@@ -29,7 +29,7 @@ from PIL import Image
 from benchmarks.peers import Peer, installed, versions
 from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics, quantize
-from colorquant.images import decode_png, read_image
+from colorquant.images import decode_output, read_image
 from colorquant.indexed_png import encode_indexed_png
 
 OURS = "colorquant"
@@ -71,7 +71,7 @@ def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int]) ->
                 start = time.perf_counter()
                 content = encode()
                 seconds = time.perf_counter() - start
-                decoded = decode_png(content)
+                decoded = decode_output(content)
                 psnr = metrics.psnr_db(metrics.mean_squared_error(pixels, decoded))
                 yield {
                     "image": path.stem,

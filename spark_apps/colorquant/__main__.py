@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
-        tasks = tasks_of(arguments.images, arguments.output, force=arguments.force)
+        tasks = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
     except InvalidInputs as error:
         parser.exit(EXIT_WRONG_ARGUMENTS, f"{parser.prog}: {printable(str(error))}\n")
     lighten()

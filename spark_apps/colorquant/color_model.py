@@ -8,8 +8,12 @@ import numpy as np
 
 from colorquant import alpha_histogram, alpha_kmeans, cells, histogram, kmeans, rate_aware
 from colorquant.alpha_remap import remap_alpha
+from colorquant.dither import Dither, dithered, mixtures
 from colorquant.histogram import ColorHistogram
 from colorquant.rate_aware import RateModel
+
+#: How pixels go to palette entries: dithered, by a rate model, or to the nearest.
+Remapping = RateModel | Dither | None
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,17 @@ class ColorModel:
     coarse_cells: Callable[[ColorHistogram], Any]
     merge_cells: Callable[[Sequence[Any]], Any]
     partial_sums: Callable[[ColorHistogram, np.ndarray], Any]
-    remap: Callable[[np.ndarray, np.ndarray, RateModel | None], np.ndarray]
+    remap: Callable[[np.ndarray, np.ndarray, Remapping], np.ndarray]
+
+
+def _remap_rgb(pixels: np.ndarray, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
+    """Index map uint8 (h, w) of pixels uint8 (h, w, 3), rows of an image from a multiple of 64 on."""
+    if not isinstance(remapping, Dither):
+        return rate_aware.remap_with(pixels, palette, remapping)
+    colors = histogram.count_colors(pixels).colors
+    mixed = mixtures(histogram.unpack_colors(colors).astype(np.float64), palette.astype(np.float64))
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    return dithered(pixels.shape, np.searchsorted(colors, packed), *mixed)
 
 
 RGB = ColorModel(
@@ -30,7 +44,7 @@ RGB = ColorModel(
     cells.coarse_cells,
     cells.merge_cells,
     kmeans.partial_sums,
-    rate_aware.remap_with,
+    _remap_rgb,
 )
 RGBA = ColorModel(
     alpha_histogram.count_colors,

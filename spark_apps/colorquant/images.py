@@ -95,8 +95,8 @@ def is_tiff(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def decode_png(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:
-    """Decode a PNG that this package wrote, to measure it.
+def decode_output(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:
+    """Decode a PNG, or a lossless WebP, that this package wrote, to measure it.
 
     Returns
     -------
@@ -110,10 +110,10 @@ def decode_png(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:
     # Asked for colors without alpha, OpenCV says nothing of transparent pixels.
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if pixels is None:
-        raise ValueError("not a PNG that can be decoded")
+        raise ValueError("not an image that can be decoded")
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if channels == 4 and not alpha:
-        raise ValueError("a PNG with transparent pixels")
+        raise ValueError("an image with transparent pixels")
     return np.ascontiguousarray(cv2.cvtColor(pixels, _CONVERSIONS[channels, alpha]), dtype=np.uint8)
 
 

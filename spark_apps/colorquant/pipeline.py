@@ -11,15 +11,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from colorquant import metrics
+from colorquant.color_model import Remapping
 from colorquant.files import write_atomically
-from colorquant.images import DecodedImage, UnsupportedImage, decode_png, read_image
+from colorquant.images import DecodedImage, UnsupportedImage, decode_output, read_image
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.jobs import DEFAULT_MAX_PIXELS
+from colorquant.lossless_webp import MAX_SIDE, encode_lossless_webp
 from colorquant.quantizer import ColorSource, Solution, solve
-from colorquant.rate_aware import RateModel
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 from colorquant.target import MOST_K, Search, Target, smallest_k
+
+_ENCODERS = {"png": encode_indexed_png, "webp": encode_lossless_webp}
 
 
 class Source(ColorSource, Protocol):
@@ -29,7 +32,7 @@ class Source(ColorSource, Protocol):
     def unique_colors(self) -> int:
         """Number of distinct colors."""
 
-    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
+    def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
         """Index map uint8 (H, W)."""
 
     def describe(self) -> dict[str, Any]:
@@ -127,6 +130,11 @@ def compress_opened(
 ) -> CompressionResult:
     """Do the rest of ``compress_image`` for an image that is open already."""
     source, pixels = opened.source, opened.decoded.pixels
+    if settings.format == "webp" and max(pixels.shape[:2]) > MAX_SIDE:
+        raise UnsupportedImage(
+            f"{opened.image!r} has {pixels.shape[1]} x {pixels.shape[0]} pixels, and WebP at most {MAX_SIDE:,} a side; "
+            "choose the format png."
+        )
     with clock("kmeans"):
         found = None
         if isinstance(k, Target):
@@ -136,9 +144,9 @@ def compress_opened(
             k, found = search.k, _found(target, search)
         solution = solve(source, k, settings.seed, settings.color_space)
     with clock("remap"):
-        indexes = source.remap(solution.palette, solution.rate_model(settings.rate, pixels.shape[1]))
+        indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
     with clock("encode"):
-        encoded = encode_indexed_png(solution.palette, indexes)
+        encoded = _ENCODERS[settings.format](solution.palette, indexes)
     with clock("metrics"):
         measured = _measure(opened.decoded, encoded)
     write_atomically(output, encoded)
@@ -171,7 +179,7 @@ def _search(target: Target, pixels: np.ndarray, source: Source, settings: Settin
 def rendered(source: Source, k: int, settings: Settings, width: int) -> np.ndarray:
     """What a viewer will see of the output at ``k``, uint8 (H, W, 3), without encoding it."""
     solution = solve(source, k, settings.seed, settings.color_space)
-    return solution.palette[source.remap(solution.palette, solution.rate_model(settings.rate, width))]
+    return solution.palette[source.remap(solution.palette, solution.remapping(settings, width))]
 
 
 def _found(target: Target, search: Search) -> dict[str, Any]:
@@ -201,7 +209,7 @@ def _solved(solution: Solution) -> dict[str, Any]:
 
 def _measure(original: DecodedImage, encoded: bytes) -> dict[str, Any]:
     """Figures of the encoded file, decoded again: what a viewer will see, not what the solver believes."""
-    pixels = decode_png(encoded, alpha=original.pixels.shape[2] == 4)
+    pixels = decode_output(encoded, alpha=original.pixels.shape[2] == 4)
     height, width = pixels.shape[:2]
     mse = metrics.mean_squared_error(original.pixels, pixels)
     return {

@@ -232,7 +232,7 @@ class _JobMaker:
                 image_sha256=seen.sha256,
                 k=k,
                 settings=self.settings,
-                output=f"{home}/{stem}.png",
+                output=f"{home}/{stem}.{self.settings.format}",
                 result=f"{home}/{stem}.json",
                 failure=f"{failures}/{fingerprint}-{_digest(name)}-{stem}.json",
                 target=self.target if k is None else None,

@@ -14,7 +14,8 @@ from colorquant.alpha_quantizer import solve_alpha
 from colorquant.annealing import anneal
 from colorquant.assignment import lloyd
 from colorquant.cells import Cells
-from colorquant.color_model import RGBA, color_model
+from colorquant.color_model import RGBA, Remapping, color_model
+from colorquant.dither import Dither
 from colorquant.histogram import ColorHistogram, unpack_colors
 from colorquant.kmeans import ClusterSums, nearest, partial_sums, update
 from colorquant.oklab import grid_from_rgb, rgb_from_grid
@@ -76,6 +77,10 @@ class Solution:
             return None
         return rate_model(self.counts, self.inertia / int(self.counts.sum()), rate, width)
 
+    def remapping(self, settings: Settings, width: int) -> Remapping:
+        """How pixels of an image ``width`` pixels wide go to the palette's entries."""
+        return self.rate_model(settings.rate, width) if settings.dither == "none" else Dither()
+
 
 @dataclass(frozen=True, eq=False)
 class QuantizedImage:
@@ -129,16 +134,16 @@ class PixelSource:
         sums: ClusterSums | AlphaSums = self._model.partial_sums(self.histogram, centroids)
         return sums
 
-    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
-        """Index map uint8 (H, W): the nearest entries, or those that a rate model prefers."""
-        if self._model is RGBA:
-            return np.concatenate([self._model.remap(band, palette, model) for band in self._bands])
+    def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
+        """Index map uint8 (H, W): the nearest entries, those that a rate model prefers, or dithered."""
+        if self._model is RGBA or isinstance(remapping, Dither):
+            return self._model.remap(self.pixels, palette, remapping)
         colors = self.histogram.colors
         table = index_table(colors, nearest(colors, palette))
         indexes = np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
-        if model is None:
+        if remapping is None:
             return indexes
-        choose = partial(remap_band, palette=palette, model=model)
+        choose = partial(remap_band, palette=palette, model=remapping)
         return np.concatenate(list(self._map(choose, bands_of(self.pixels), bands_of(indexes))))
 
     def describe(self) -> dict[str, Any]:
@@ -220,7 +225,14 @@ def _descend(palette: np.ndarray, sums_of: Callable[[np.ndarray], ClusterSums], 
     return _solution(palette, sums, iterations, converged)
 
 
-def quantize(pixels: np.ndarray, k: int, seed: int = 0, color_space: str = "rgb", rate: float = 0.0) -> QuantizedImage:
+def quantize(
+    pixels: np.ndarray,
+    k: int,
+    seed: int = 0,
+    color_space: str = "rgb",
+    rate: float = 0.0,
+    dither: str = "none",
+) -> QuantizedImage:
     """Reduce an image to a palette of at most ``k`` colors.
 
     Parameters
@@ -235,6 +247,8 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, color_space: str = "rgb"
     rate : float
         What a bit of the file may cost in error, from 0 to 100: above 0, neighbors share an entry where it is nearly
         as near (see `rate_aware`). 0.1 is a good value.
+    dither : {"none", "blue-noise"}
+        Whether to mix neighboring pixels by ordered dithering (see `dither`); the rate has no effect then.
 
     Raises
     ------
@@ -242,11 +256,11 @@ def quantize(pixels: np.ndarray, k: int, seed: int = 0, color_space: str = "rgb"
         If the pixels are not a non-empty uint8 (H, W, 3) or (H, W, 4) array, or another argument is out of range.
     """
     _check_k(k)
-    Settings(color_space=color_space, rate=rate)
+    settings = Settings(color_space=color_space, rate=rate, dither=dither)
     with ThreadPoolExecutor(THREADS) as pool:
         source = PixelSource(pixels, pool)
         solution = solve(source, k, seed, color_space, pool=pool)
-        indexes = source.remap(solution.palette, solution.rate_model(rate, pixels.shape[1]))
+        indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
     return QuantizedImage(
         solution.palette,
         indexes,

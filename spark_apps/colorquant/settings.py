@@ -59,6 +59,19 @@ class Settings:
         least=0,
         most=100,
     )
+    dither: str = _option(
+        "none",
+        "Dithering",
+        "none for the least error, blue-noise to mix pixels of two colors: fewer visible bands, larger files; rate has "
+        "no effect then",
+        choices=("none", "blue-noise"),
+    )
+    format: str = _option(
+        "png",
+        "File format",
+        "png for an indexed PNG, webp for a lossless WebP, often smaller",
+        choices=("png", "webp"),
+    )
 
     def __post_init__(self) -> None:
         for name, (default, option) in options().items():

@@ -14,10 +14,9 @@ import numpy as np
 from pyspark import RDD, SparkContext, StorageLevel
 
 from colorquant.bands import Band, CarriedImage, MappedImage, most_bands, number_of_bands
-from colorquant.color_model import RGB, ColorModel, color_model
+from colorquant.color_model import RGB, ColorModel, Remapping, color_model
 from colorquant.context import is_local
 from colorquant.histogram import ColorHistogram
-from colorquant.rate_aware import RateModel
 
 if TYPE_CHECKING:
     from colorquant.tiles import Region, TiledImage
@@ -115,11 +114,11 @@ class SparkSource(SparkColors):
         shares = min(bands, partitions or context.defaultParallelism) if bands > 1 else None
         super().__init__(context, self._image.bands, shares, color_model(pixels))
 
-    def remap(self, palette: np.ndarray, model: RateModel | None = None) -> np.ndarray:
-        """Index map uint8 (H, W), band by band: the nearest entries, or those that a rate model prefers."""
+    def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
+        """Index map uint8 (H, W), band by band: the nearest entries, those that a rate model prefers, or dithered."""
         self.jobs += 1
         remap = self._model.remap
-        return self._image.remap(lambda pixels: remap(pixels, palette, model))
+        return self._image.remap(lambda pixels: remap(pixels, palette, remapping))
 
 
 class SparkRegions(SparkColors):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from colorquant import metrics
+from colorquant.color_model import RGB
 from colorquant.files import sha256_of, temporary_folder
 from colorquant.histogram import count_colors
 from colorquant.images import UnsupportedImage
 from colorquant.pipeline import Stopwatch
 from colorquant.quantizer import ColorSource, Solution, solve
-from colorquant.rate_aware import remap_with
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 from colorquant.tiles import Region, TiledImage, encode_tiles, tiled_image_above, write_tiled
@@ -115,7 +115,7 @@ def _remapping(solution: Solution, settings: Settings, folder: Path) -> Callable
 
     def remap(region: Region) -> list[int]:
         tile = region.image.tile
-        indexes = remap_with(region.pixels(), palette, solution.rate_model(settings.rate, tile[1]))
+        indexes = RGB.remap(region.pixels(), palette, solution.remapping(settings, tile[1]))
         tiles = encode_tiles(indexes, tile)
         # Another try of the same task may be alive.
         temporary = folder / f"{uuid.uuid4().hex}.part"

@@ -12,7 +12,7 @@ from PIL import Image
 from colorquant import metrics, quantize
 from colorquant.alpha_histogram import AlphaCells, coarse_cells, count_colors, merge_cells, merge_histograms
 from colorquant.alpha_kmeans import assign, partial_sums
-from colorquant.images import decode_png
+from colorquant.images import decode_output
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.premultiplied import (
     UNIT,
@@ -174,14 +174,14 @@ def test_the_file_holds_the_picture_with_no_more_alphas_than_it_needs(k: int) ->
     image = quantize(soft(), k)
     content = encode_indexed_png(image.palette, image.indexes)
     picture = image.palette[image.indexes]
-    assert np.array_equal(decode_png(content, alpha=True), picture)
+    assert np.array_equal(decode_output(content, alpha=True), picture)
     with Image.open(io.BytesIO(content)) as decoded:
         assert decoded.mode == "P" and np.array_equal(np.asarray(decoded.convert("RGBA")), picture)
     at = content.index(b"tRNS")
     (alphas,) = struct.unpack(">I", content[at - 4 : at])
     assert content[at + 4 : at + 4 + alphas][-1] < 255
     with pytest.raises(ValueError, match="transparent"):
-        decode_png(content)
+        decode_output(content)
 
 
 def test_the_order_of_a_palette_with_alpha_does_not_change_a_byte() -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from colorquant import decoding
-from colorquant.images import UnsupportedImage, decode_png, read_image
+from colorquant.images import UnsupportedImage, decode_output, read_image
 
 PACKAGE = Path(__file__).parents[2] / "spark_apps"
 PHOTOS = sorted((Path(__file__).parents[2] / "include" / "images").glob("*.[pj][np]g"))
@@ -239,8 +239,8 @@ def test_one_pixel_of_some_transparency_makes_the_image_rgba(tmp_path: Path) -> 
     assert np.array_equal(read_image(write(tmp_path, encode(image, "PNG"))).pixels, np.asarray(image))
 
 
-def test_decode_png_gives_rgb_pixels_and_refuses_anything_else() -> None:
-    assert np.array_equal(decode_png(OPAQUE["png"]), np.asarray(photo()))
+def test_decode_output_gives_rgb_pixels_and_refuses_anything_else() -> None:
+    assert np.array_equal(decode_output(OPAQUE["png"]), np.asarray(photo()))
     for content in (b"", b"not a picture"):
         with pytest.raises(ValueError):
-            decode_png(content)
+            decode_output(content)

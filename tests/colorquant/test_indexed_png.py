@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorquant import indexed_png
-from colorquant.images import decode_png
+from colorquant.images import decode_output
 from colorquant.indexed_png import encode_indexed_png
 
 BIT_DEPTH, COLOR_TYPE = 24, 25  # offsets in a PNG file
@@ -21,7 +21,7 @@ def test_the_decoded_file_is_the_picture(colors: int, height: int, width: int, g
         palette[:] = palette[:, :1]
     indexes = rng.integers(0, colors, (height, width), dtype=np.uint8)
     content = encode_indexed_png(palette, indexes)
-    assert np.array_equal(decode_png(content), palette[indexes])
+    assert np.array_equal(decode_output(content), palette[indexes])
     assert struct.unpack(">II", content[16:24]) == (width, height)
     assert content[COLOR_TYPE] == 3
     assert b"tRNS" not in content
@@ -45,7 +45,7 @@ def test_entries_that_no_pixel_uses_and_equal_entries_cost_nothing() -> None:
     indexes = np.array([[0, 2, 3], [3, 2, 0]], np.uint8)
     content = encode_indexed_png(palette, indexes)
     assert content[BIT_DEPTH] == 1
-    assert np.array_equal(decode_png(content), palette[indexes])
+    assert np.array_equal(decode_output(content), palette[indexes])
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_whole_bytes_change_the_depth_only_where_that_is_smaller(colors: int, de
         least, free = encode_indexed_png(palette, indexes), encode_indexed_png(palette, indexes, whole_bytes=True)
         assert len(free) <= len(least)
         assert free[BIT_DEPTH] in depths and least[BIT_DEPTH] == min(depths)
-        assert np.array_equal(decode_png(free), palette[indexes])
+        assert np.array_equal(decode_output(free), palette[indexes])
 
 
 def test_large_pictures_are_judged_by_a_sample_and_come_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +84,4 @@ def test_large_pictures_are_judged_by_a_sample_and_come_out_whole(monkeypatch: p
     palette = rng.integers(0, 256, (50, 3), dtype=np.uint8)
     for shape in ((211, 60), (3, 5000), (5000, 3)):
         indexes = rng.integers(0, 50, shape, dtype=np.uint8)
-        assert np.array_equal(decode_png(encode_indexed_png(palette, indexes)), palette[indexes])
+        assert np.array_equal(decode_output(encode_indexed_png(palette, indexes)), palette[indexes])
