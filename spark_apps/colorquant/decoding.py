@@ -66,7 +66,7 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         The content is no image of a known format, animated or of several pages, too large, truncated or damaged,
         or of an unsupported type of pixels or color space.
     """
-    with _no_pixel_limit(), _open(content) as image:
+    with opened(content) as image:
         _check_header(image, max_pixels)
         with _damage_as_undecodable():
             color_space = color_space_of(image, content)
@@ -80,6 +80,13 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
     if alpha is not None and alpha.min() < 255:
         pixels = np.dstack([pixels, alpha])
     return _upright(pixels, orientation)
+
+
+@contextlib.contextmanager
+def opened(content: bytes) -> Iterator[Image.Image]:
+    """An image file of a known format whose header is read. Raises Undecodable for anything else."""
+    with _no_pixel_limit(), _open(content) as image:
+        yield image
 
 
 def _open(content: bytes) -> Image.Image:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from colorquant.decoding import Undecodable, decode
 from colorquant.jobs import DEFAULT_MAX_PIXELS
+from colorquant.metadata import Metadata, metadata_of
 from colorquant.storage import is_remote, location, read
 
 # Decoders count the bytes of their input in 32-bit ints.
@@ -47,11 +48,13 @@ class DecodedImage:
         Hex digest of the file's bytes, the same bytes that were decoded.
     original_bytes : int
         Size of the file.
+    metadata : Metadata
     """
 
     pixels: npt.NDArray[np.uint8]
     sha256: str
     original_bytes: int
+    metadata: Metadata
 
 
 def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> DecodedImage:
@@ -81,6 +84,7 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
         pixels=pixels,
         sha256=hashlib.sha256(content).hexdigest(),
         original_bytes=len(content),
+        metadata=metadata_of(content),
     )
 
 

@@ -13,7 +13,7 @@ MAX_SIDE = 16_383
 _METHOD = 4
 
 
-def encode_lossless_webp(palette: npt.NDArray[np.uint8], indexes: npt.NDArray[np.uint8]) -> bytes:
+def encode_lossless_webp(palette: npt.NDArray[np.uint8], indexes: npt.NDArray[np.uint8], exif: bytes = b"") -> bytes:
     """Encode as a lossless WebP; libwebp finds the palette anew, and its order.
 
     Parameters
@@ -21,8 +21,11 @@ def encode_lossless_webp(palette: npt.NDArray[np.uint8], indexes: npt.NDArray[np
     palette : uint8 (k, 3), or (k, 4) with alpha
     indexes : uint8 (H, W)
         Each below k; no side longer than ``MAX_SIDE``.
+    exif : bytes
+        EXIF data that the file is to have.
     """
     stream = io.BytesIO()
     # exact: or the color below full transparency would be any.
-    Image.fromarray(palette[indexes]).save(stream, "WEBP", lossless=True, quality=100, method=_METHOD, exact=True)
+    picture = Image.fromarray(palette[indexes])
+    picture.save(stream, "WEBP", lossless=True, quality=100, method=_METHOD, exact=True, exif=exif)
     return stream.getvalue()

@@ -17,12 +17,11 @@ from colorquant.images import DecodedImage, UnsupportedImage, decode_output, rea
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.jobs import DEFAULT_MAX_PIXELS
 from colorquant.lossless_webp import MAX_SIDE, encode_lossless_webp
+from colorquant.metadata import Metadata
 from colorquant.quantizer import ColorSource, Solution, solve
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 from colorquant.target import MOST_K, Search, Target, smallest_k
-
-_ENCODERS = {"png": encode_indexed_png, "webp": encode_lossless_webp}
 
 
 class Source(ColorSource, Protocol):
@@ -146,7 +145,7 @@ def compress_opened(
     with clock("remap"):
         indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
     with clock("encode"):
-        encoded = _ENCODERS[settings.format](solution.palette, indexes)
+        encoded = _encode(solution.palette, indexes, settings, opened.decoded.metadata)
     with clock("metrics"):
         measured = _measure(opened.decoded, encoded)
     write_atomically(output, encoded)
@@ -167,6 +166,13 @@ def compress_opened(
     if result is not None:
         record.write(result)
     return record
+
+
+def _encode(palette: np.ndarray, indexes: np.ndarray, settings: Settings, metadata: Metadata) -> bytes:
+    kept = metadata if settings.metadata == "copyright" else metadata.resolution_alone()
+    if settings.format == "webp":
+        return encode_lossless_webp(palette, indexes, kept.as_exif())
+    return kept.into_png(encode_indexed_png(palette, indexes))
 
 
 def _search(target: Target, pixels: np.ndarray, source: Source, settings: Settings) -> Search:

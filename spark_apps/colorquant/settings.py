@@ -12,7 +12,7 @@ from typing import Any, Self
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that old outputs are not
 #: taken for current ones.
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 
 
 class InvalidSetting(ValueError):
@@ -71,6 +71,12 @@ class Settings:
         "File format",
         "png for an indexed PNG, webp for a lossless WebP, often smaller",
         choices=("png", "webp"),
+    )
+    metadata: str = _option(
+        "stripped",
+        "Metadata",
+        "stripped, or copyright to keep copyright and author; the resolution (DPI) is always kept",
+        choices=("stripped", "copyright"),
     )
 
     def __post_init__(self) -> None:
