@@ -1,0 +1,58 @@
+"""The tasks' part of publishing: what is chosen gets to the folder, and not after a bad night."""
+
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from colorquant.plan import Plan, run_folder
+from colorquant.published import Manifest, verify
+from orchestration import steps
+from orchestration.params import library_params
+from tests.test_compress_image import compress_in_process
+
+
+def _context(run_id: str, **params: Any) -> Any:
+    return {
+        "params": {name: param.value for name, param in library_params().items()} | params,
+        "run_id": run_id,
+        "ti": SimpleNamespace(xcom_push=lambda key, value: None),
+        "outlet_events": defaultdict(SimpleNamespace),
+    }
+
+
+def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(site), "target": "psnr=25"}
+    context = _context("good", **params)
+    for submission in steps.plan_jobs(context):
+        compress_in_process(submission["application_args"])
+    steps.summarize(context)
+    assert verify(site) == []
+    plan = Plan.read(run_folder(tmp_path / "out", "good") / "plan.json")
+    assert (plan.target, Manifest.read(site).run_id) == ("psnr=25.0", "good")
+    assert {file.image for file in Manifest.read(site).files} == {job.name for job in plan.jobs}
+    assert any(file.k and "reaches PSNR 25 dB" in file.reason for file in Manifest.read(site).files)
+
+    (photographs / "one.png").write_bytes(b"no image any more")
+    context = _context("bad", **params)
+    steps.plan_jobs(context)
+    with pytest.raises(AirflowFailException, match="jobs failed"):
+        steps.summarize(context)
+    assert Manifest.read(site).run_id == "good"
+    assert verify(site) == []
+
+
+def test_a_folder_of_others_fails_the_task_and_says_why(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "precious").write_text("mine")
+    context = _context("run", images=str(photographs), output=str(tmp_path / "out"), publish=str(tmp_path / "site"))
+    for submission in steps.plan_jobs(context):
+        compress_in_process(submission["application_args"])
+    with pytest.raises(AirflowFailException, match="Nothing is published: .* was not published from here"):
+        steps.summarize(context)
+    assert (tmp_path / "site" / "precious").read_text() == "mine"
+    assert (run_folder(tmp_path / "out", "run") / "summary.html").exists()
