@@ -37,7 +37,8 @@ class ResultLink(BaseOperatorLink):
 
 def run_path(dag_id: str, run_id: str) -> str:
     """Path of a run's pages on the API server."""
-    return f"{base_path()}{PREFIX}/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+    # Escaped as little as can be: the UI loads a page again in its frame where the path is another one decoded.
+    return f"{base_path()}{PREFIX}/runs/{quote(dag_id, safe='')}/{quote(run_id, safe=':+')}"
 
 
 def in_frame(path: str) -> str:
