@@ -54,9 +54,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         larger = str(Path(folder, "larger.jpg"))
         _enlarge(arguments.image, larger)
+        _cores(folder, arguments.image)
         throughput = [_job(folder, image, arguments.k, arguments.rounds) for image in (arguments.image, larger)]
-        print(f"\nThroughput of the larger one: {throughput[1] / throughput[0]:.2f} times that of the other\n")
-        _cores(folder, larger)
+        print(f"\nThroughput of the larger one: {throughput[1] / throughput[0]:.2f} times that of the other")
 
 
 def _enlarge(source: str, target: str) -> None:

@@ -75,6 +75,9 @@ class AirflowHome:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": self._secret("api"),
             "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt"),
+            # A task fails if the API server takes longer to answer its first call: 5 s by default, too few while
+            # Spark jobs use all cores.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             # Fixed ports would clash with another Airflow on this machine.
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),

@@ -21,7 +21,8 @@ from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, AirflowHome, free_port
 
 _START_TIMEOUT = 180.0
-_STOP_TIMEOUT = 30.0
+# Airflow waits for its tasks; Spark jobs are not to live longer than 10 s after their Airflow was stopped.
+_STOP_TIMEOUT = 6.0
 
 
 class ServicesFailed(RuntimeError):
