@@ -9,7 +9,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from colorquant.images import UnsupportedImage, read_image
+from colorquant.plan import plan_run
+from colorquant.report import summarize_run
+from tests.conftest import photograph
 from tests.odd_images import IMAGE, ODD, SMALL, Odd
+from tests.test_compress_image import compress_in_process
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "images.md"
 
@@ -48,6 +52,19 @@ def test_the_table_of_the_document_has_a_row_for_each_odd_image_and_says_what_ha
     rows = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", DOCUMENT.read_text(), re.MULTILINE))
     for odd in ODD.values():
         assert ("refused" in rows[odd.row]) == (odd.pixels is None), odd.row
+
+
+def test_of_a_jpeg_that_no_k_makes_smaller_the_original_is_recommended(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photograph(240, 320)).save(tmp_path / "in" / "photograph.jpg", quality=30)
+    plan = plan_run("run", str(tmp_path / "in"), [64, 256], str(tmp_path / "out"))
+    for job in plan.jobs:
+        compress_in_process(job.arguments())
+    summary = summarize_run(plan, tmp_path / "report")
+    assert all((row.compression_ratio or 9) < 1 for row in summary.rows)
+    (choice,) = summary.choices
+    assert (choice.k, choice.output, choice.bytes) == (None, None, choice.original_bytes)
+    assert "Original kept" in choice.reason and "Original kept" in (tmp_path / "report" / "summary.html").read_text()
 
 
 @pytest.mark.parametrize("kind", SMALL)

@@ -24,6 +24,16 @@ _BEST_LEVEL = 12
 _LARGE_LEVEL = 10
 _LARGE_PIXELS = 1 << 22
 
+# Bit depths of grey PNGs, and what one step of their levels is.
+_GREY_STEPS = ((1, 255), (2, 85), (4, 17), (8, 1))
+# Of levels, unlike of indexes, a mean of neighbors means something.
+_GREY_FILTERS = (
+    oxipng.RowFilter.Entropy,
+    oxipng.RowFilter.MinSum,
+    oxipng.RowFilter.Average,
+    oxipng.RowFilter.NoOp,
+)
+
 # What oxipng leaves alone: it would turn grey palettes into grayscale and tiny images into RGB or 8 bits per pixel.
 _AS_GIVEN: dict[str, Any] = {
     "bit_depth_reduction": False,
@@ -38,6 +48,8 @@ IndexMap = npt.NDArray[np.uint8]
 
 def encode_indexed_png(palette: Palette, indexes: IndexMap, *, whole_bytes: bool = False) -> bytes:
     """Encode as a PNG of color type 3 at the least bit depth (1, 2, 4 or 8) that holds the palette.
+
+    Where all colors are grey and that is smaller, as one of color type 0, which needs no palette.
 
     Palette entries that no pixel uses are dropped. The bytes depend on the picture alone: not on the order of the
     palette's entries, nor on threads. The palette is ordered by luminance without row filters, and by
@@ -69,6 +81,8 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap, *, whole_bytes: bool
         candidates.append((by_luminance.at(depth), oxipng.RowFilter.Entropy))
         finalists.append(min(candidates, key=_judged_size))
         finalists.append((edge_first.at(depth), oxipng.RowFilter.NoOp))
+    if grey := _as_grey(by_luminance):
+        finalists.append(min(((grey, row_filter) for row_filter in _GREY_FILTERS), key=_judged_size))
     if indexes.size > _FULL_TRIAL_PIXELS:
         finalists = [min(finalists, key=_judged_size)]
     level = _BEST_LEVEL if indexes.size <= _LARGE_PIXELS else _LARGE_LEVEL
@@ -80,6 +94,8 @@ class _Picture:
     palette: Palette
     indexes: IndexMap
     bit_depth: int
+    grey: bool = False
+    """Whether ``indexes`` are grey levels, in steps of 255 / (2^bit_depth - 1), and not of the palette."""
 
     def reordered(self, order: npt.NDArray[np.intp]) -> "_Picture":
         rank = np.zeros(256, dtype=np.uint8)
@@ -131,6 +147,15 @@ def _by_neighborhood(picture: _Picture) -> list[_Picture]:
     return [picture.reordered(order) for order in orders]
 
 
+def _as_grey(picture: _Picture) -> _Picture | None:
+    """The grey levels themselves at the least bit depth that has them; None for a picture that is not all grey."""
+    levels = picture.palette[:, 0]
+    if picture.palette.shape[1] == 4 or (picture.palette != levels[:, None]).any():
+        return None
+    depth, step = next((depth, step) for depth, step in _GREY_STEPS if not (levels % step).any())
+    return _Picture(picture.palette, (levels // step)[picture.indexes], depth, grey=True)
+
+
 def _predictive_filters(bit_depth: int) -> tuple[oxipng.RowFilter, ...]:
     # By least entropy of each row, and by trial compression of the last rows. Where several pixels share a byte,
     # Sub for all rows never won.
@@ -156,11 +181,12 @@ def _judged_size(candidate: _Candidate) -> int:
 
 def _compressed(picture: _Picture, row_filter: oxipng.RowFilter, level: int) -> bytes:
     height, width = picture.indexes.shape
+    colors = [(*color, 255)[:4] for color in picture.palette.tolist()]
     image = oxipng.RawImage(
         b"".join(_packed_rows(picture)),
         width,
         height,
-        color_type=oxipng.ColorType.indexed([(*color, 255)[:4] for color in picture.palette.tolist()]),
+        color_type=oxipng.ColorType.grayscale() if picture.grey else oxipng.ColorType.indexed(colors),
         bit_depth=picture.bit_depth,
     )
     return image.create_optimized_png(filter=[row_filter], deflate=oxipng.Deflaters.libdeflater(level), **_AS_GIVEN)

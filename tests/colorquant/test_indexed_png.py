@@ -1,9 +1,11 @@
+import io
 import struct
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from colorquant import indexed_png
 from colorquant.images import decode_output
@@ -23,8 +25,10 @@ def test_the_decoded_file_is_the_picture(colors: int, height: int, width: int, g
     content = encode_indexed_png(palette, indexes)
     assert np.array_equal(decode_output(content), palette[indexes])
     assert struct.unpack(">II", content[16:24]) == (width, height)
-    assert content[COLOR_TYPE] == 3
     assert b"tRNS" not in content
+    if grey and content[COLOR_TYPE] == 0:
+        return
+    assert content[COLOR_TYPE] == 3
     distinct = len(np.unique(palette[indexes].reshape(-1, 3), axis=0))
     assert content[BIT_DEPTH] == next(depth for depth in (1, 2, 4, 8) if distinct <= 2**depth)
 
@@ -85,3 +89,18 @@ def test_large_pictures_are_judged_by_a_sample_and_come_out_whole(monkeypatch: p
     for shape in ((211, 60), (3, 5000), (5000, 3)):
         indexes = rng.integers(0, 50, shape, dtype=np.uint8)
         assert np.array_equal(decode_output(encode_indexed_png(palette, indexes)), palette[indexes])
+
+
+@pytest.mark.parametrize("levels", [[0, 255], [85, 170], [0, 17, 51, 255], [3, 200], list(range(256))], ids=len)
+def test_grey_costs_no_more_than_a_grey_png(levels: list[int]) -> None:
+    """Where levels fit a grey PNG of few bits, or are many, the file has no palette; the picture is the same."""
+    palette = np.repeat(np.array(levels, np.uint8)[:, None], 3, axis=1)
+    y, x = np.mgrid[0:64, 0:64]
+    indexes = ((x + y) * len(levels) // 127).astype(np.uint8)
+    content = encode_indexed_png(palette, indexes)
+    assert np.array_equal(decode_output(content), palette[indexes])
+    plain = io.BytesIO()
+    Image.fromarray(palette[indexes][..., 0]).save(plain, "PNG", optimize=True)
+    assert len(content) <= len(plain.getvalue())
+    if len(levels) == 256:
+        assert content[25] == 0
