@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from colorquant.report.choice import Choice
+from colorquant.report.library import MOST_FAILURES, ROWS_FOLDER, Library
 from colorquant.report.plots import distortion_plot, ratio_plot, search_plot
 from colorquant.report.previews import Picture
 from colorquant.report.rows import Row
@@ -77,9 +79,21 @@ def picture_budget(count: int) -> int:
     return min(_LARGEST_PICTURE, _PICTURE_BYTES // max(count, 1))
 
 
-def page_html(summary: Summary, sections: list[ImageSection]) -> str:
-    """The text of ``summary.html``. Names and reasons are escaped wherever they appear."""
-    measured = {image: rows for image, rows in summary.rows_by_image().items() if any(not row.failed for row in rows)}
+def rows_html(summary: Summary, library: Library, number: int) -> str:
+    """The text of a page of the table of all jobs, counted from 1."""
+    pages = library.pages
+    template = _environment().get_template("rows.html.j2")
+    return template.render(summary=summary, pages=pages, number=number, page=pages[number - 1])
+
+
+def page_html(summary: Summary, sections: list[ImageSection], library: Library | None = None) -> str:
+    """The text of ``summary.html``. Names and reasons are escaped wherever they appear.
+
+    Parameters
+    ----------
+    sections : the images that the page shows; of a large library not all.
+    """
+    measured = {section.name: section.rows for section in sections if section.measured}
     by_k = [part for part in summary.totals.by_k if part.images]
     several = len(measured) > 1
     script, script_hash = page_script()
@@ -91,6 +105,12 @@ def page_html(summary: Summary, sections: list[ImageSection]) -> str:
             totals=summary.totals,
             by_k=by_k,
             sections=sections,
+            library=library,
+            numbers={section.name: section.number for section in sections},
+            failures=summary.failures(),
+            most_failures=MOST_FAILURES,
+            rows_folder=ROWS_FOLDER,
+            infinite=math.inf,
             measured=measured,
             chosen={choice.image: choice.k for choice in summary.choices},
             published=_PUBLISHED_RATIOS,

@@ -10,7 +10,8 @@ from colorquant.plan import Plan
 from colorquant.report.changes import Changes, previous_summary
 from colorquant.report.choice import Choice
 from colorquant.report.contact_sheet import contact_sheet, sheet_names
-from colorquant.report.page import ImageSection, page_html, picture_budget
+from colorquant.report.library import ROWS_FOLDER, library_of
+from colorquant.report.page import ImageSection, page_html, picture_budget, rows_html
 from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip, thumbnail
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
@@ -29,6 +30,7 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     ----------
     folder : the run's own folder. It gets ``summary.json``, ``summary.csv``, ``summary.html`` and
         ``contact_sheets/<image>.png`` for each image with an output; each appears whole or not at all, the page last.
+        Of a large library the page shows some images, only these have contact sheets, and ``rows/`` has all figures.
     written_at : the time that the report states; now by default.
 
     Raises
@@ -40,16 +42,24 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     # The figures first: they are safe when a picture takes long or the disk fills.
     write_atomically(folder / "summary.json", summary.as_json().encode("ascii"))
     write_atomically(folder / "summary.csv", summary.as_csv().encode())
-    originals = {job.name: location(job.image) for job in plan.jobs}
+    library = library_of(summary)
+    originals = {job.name: job.image for job in plan.jobs}
     by_image = summary.rows_by_image()
+    numbers = {image: number for number, image in enumerate(by_image, start=1)}
+    if library:
+        by_image = {image: rows for image, rows in by_image.items() if image in library.shown}
+        for number, page in enumerate(library.pages, start=1):
+            write_atomically(folder / ROWS_FOLDER / page.file, rows_html(summary, library, number).encode())
     sheets = sheet_names(image for image, rows in by_image.items() if not all(row.failed for row in rows))
-    budget = picture_budget(len(originals) + summary.totals.jobs - summary.totals.failed)
+    budget = picture_budget(sum(1 + len(rows) for rows in by_image.values()))
     choices = {choice.image: choice for choice in summary.choices}
     sections = [
-        _illustrate(number, rows, choices.get(image), originals[image], folder, sheets.get(image), budget)
-        for number, (image, rows) in enumerate(by_image.items(), start=1)
+        _illustrate(
+            numbers[image], rows, choices.get(image), location(originals[image]), folder, sheets.get(image), budget
+        )
+        for image, rows in by_image.items()
     ]
-    write_atomically(folder / "summary.html", page_html(summary, sections).encode())
+    write_atomically(folder / "summary.html", page_html(summary, sections, library).encode())
     return summary
 
 

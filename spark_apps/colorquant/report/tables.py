@@ -20,6 +20,9 @@ _NO_COLUMN = ("tried",)
 _COLUMNS = ("k", "colors", "ratio", "PSNR dB", "SSIM", "bits/px", "KB", "seconds", "state")
 _WIDTHS = (4, 6, 7, 8, 6, 7, 8, 7, 6)
 _ALL = "all images"
+# Of a table for a terminal or a log.
+_MOST_ROWS = 1000
+_MOST_LISTED = 200
 
 
 def csv_text(rows: Iterable[Row]) -> str:
@@ -52,14 +55,19 @@ def terminal_table(
     width: int,
     choices: Sequence[Choice] = (),
 ) -> str:
-    """The rows, the totals of each k, what was chosen, and beneath that every failure with its reason."""
+    """The rows, the totals of each k, what was chosen, and beneath that every failure with its reason.
+
+    Of very many rows and failures the first ones stand for all: a log must stay readable.
+    """
+    shown, missing = rows[:_MOST_ROWS], len(rows) - _MOST_ROWS
     gap = "  " if width >= 96 else " "
     columns = sum(_WIDTHS) + len(gap) * len(_WIDTHS)
     room = max(12, width - columns)
-    name_width = min(room, max([len(_ALL), *(display_width(printable(row.image)) for row in rows)]))
+    name_width = min(room, max([len(_ALL), *(display_width(printable(row.image)) for row in shown)]))
     rule = "-" * (name_width + columns)
     lines = [_line("image", _COLUMNS, name_width, gap), rule]
-    lines += [_line(shorten(printable(row.image), name_width), _figures(row), name_width, gap) for row in rows]
+    lines += [_line(shorten(printable(row.image), name_width), _figures(row), name_width, gap) for row in shown]
+    lines += [f"... and {missing:,} more, in summary.csv"] if missing > 0 else []
     lines.append(rule)
     for part in totals.by_k:
         figures = (
@@ -114,13 +122,18 @@ def _closing(
     ]
     if totals.chosen and totals.chosen.ratio:
         lines += ["", "Worth keeping:"]
-        for choice in choices:
+        for choice in choices[:_MOST_LISTED]:
             named = f"  {printable(choice.image)}: {choice.reason}"
             lines += textwrap.wrap(named, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
+        lines += _more(len(choices))
         sizes = f"{byte_size(totals.chosen.original_bytes)} to {byte_size(totals.chosen.bytes)}"
         lines.append(f"  all of them: {sizes} (ratio {totals.chosen.ratio:.2f})")
-    for image, reason, ks in failures:
+    for image, reason, ks in failures[:_MOST_LISTED]:
         sizes = ", ".join(str(k or "auto") for k in ks)
         named = f"FAILED {printable(image)} at k = {sizes}: {printable(' '.join(reason.split()))}"
         lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
-    return lines
+    return lines + _more(len(failures))
+
+
+def _more(count: int) -> list[str]:
+    return [f"  ... and {count - _MOST_LISTED:,} more, in the report"] if count > _MOST_LISTED else []

@@ -1,0 +1,115 @@
+"""The report of a large library: too many images for one page, so some of them, distributions, and tables by pages."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from colorquant.report.choice import Choice
+from colorquant.report.rows import Row
+from colorquant.report.summary import Summary
+
+#: A page shows at most so many images with their pictures.
+MOST_IMAGES = 200
+#: Rows of a page of the table of all jobs.
+PAGE_ROWS = 1000
+#: Failures that are listed on the first page; the tables have all.
+MOST_FAILURES = 200
+ROWS_FOLDER = "rows"
+_SHOWN = 8
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_Key = Callable[[Choice, Row | None], float]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that are shown for a reason, the first the most so."""
+
+    title: str
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a measure is distributed over the images at one k: its quantiles, and how many images there are."""
+
+    k: int
+    images: int
+    quantiles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the table of all jobs: its file below ``ROWS_FOLDER``, and the first and last image on it."""
+
+    file: str
+    first: str
+    last: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Library:
+    """What the page says of a large library in place of all its images.
+
+    ``spreads`` has a title, the digits that matter, and a spread for each k.
+    """
+
+    groups: list[Group]
+    quantiles: list[str]
+    spreads: list[tuple[str, int, list[Spread]]]
+    pages: list[Page]
+
+    @property
+    def shown(self) -> set[str]:
+        """The images that the page shows with their pictures."""
+        return {image for group in self.groups for image in group.images}
+
+
+def library_of(summary: Summary) -> Library | None:
+    """The parts of a large library's report; None where one page holds all images."""
+    if summary.totals.images <= MOST_IMAGES:
+        return None
+    return Library(
+        groups=_groups(summary),
+        quantiles=["least", *(f"{100 * share:g} %" for share in _QUANTILES[1:-1]), "most"],
+        spreads=[
+            ("Compression ratio", 2, _spreads(summary, lambda row: row.compression_ratio)),
+            ("PSNR, dB", 2, _spreads(summary, lambda row: math.inf if row.psnr_db is None else row.psnr_db)),
+            ("SSIM", 4, _spreads(summary, lambda row: row.ssim)),
+        ],
+        pages=list(_pages(summary.rows)),
+    )
+
+
+def _groups(summary: Summary) -> list[Group]:
+    by_place = {(row.image, row.k): row for row in summary.rows if not row.failed}
+    candidates = [(choice, by_place.get((choice.image, choice.k)) if choice.k else None) for choice in summary.choices]
+    saved: _Key = lambda choice, _: choice.bytes - choice.original_bytes  # noqa: E731
+    share: _Key = lambda choice, _: -choice.bytes / max(choice.original_bytes, 1)  # noqa: E731
+    ssim: _Key = lambda _, row: math.inf if row is None or row.ssim is None else row.ssim  # noqa: E731
+    named = {"Most bytes saved": saved, "Least gained": share, "Lowest SSIM": ssim}
+    groups = []
+    for title, key in named.items():
+        best = sorted(candidates, key=lambda candidate, key=key: key(*candidate))[:_SHOWN]  # type: ignore[misc]
+        groups.append(Group(title, tuple(choice.image for choice, _ in best)))
+    return groups
+
+
+def _spreads(summary: Summary, measure: Callable[[Row], float | None]) -> list[Spread]:
+    by_k: dict[int, list[float]] = {}
+    for row in summary.rows:
+        value = None if row.failed else measure(row)
+        if value is not None:
+            by_k.setdefault(row.k, []).append(value)
+    return [Spread(k, len(values), _quantiles(sorted(values))) for k, values in sorted(by_k.items())]
+
+
+def _quantiles(ascending: list[float]) -> tuple[float, ...]:
+    """The values that lie at each share of the way, without interpolation: each is some image's."""
+    return tuple(ascending[round(share * (len(ascending) - 1))] for share in _QUANTILES)
+
+
+def _pages(rows: Sequence[Row]) -> Iterator[Page]:
+    for number, start in enumerate(range(0, len(rows), PAGE_ROWS), start=1):
+        part = rows[start : start + PAGE_ROWS]
+        yield Page(f"{number:04d}.html", part[0].image, part[-1].image, part)
