@@ -60,7 +60,8 @@ class CompressionResult(_Record):
     mse : mean over pixels of the squared Euclidean RGB distance (the sum of the three channels).
     psnr_db : ``10 log10(255^2 / (mse / 3))``; None, with ``lossless`` true, where mse is 0.
     ssim : mean structural similarity, 11x11 Gaussian window.
-    ssimulacra2 : the perceptual measure of that name, at most 100; None in records from before it was measured.
+    ssimulacra2 : the perceptual measure of that name, at most 100; None in records from before it was measured, and
+        of images that were compressed tile by tile.
     inertia : the sum of squared distances that the solver ends with, on the 8-bit palette.
     compression_ratio : original_bytes / compressed_bytes.
     bits_per_pixel : 8 * compressed_bytes / (width * height).

@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 #: Longest side in pixels of what is decoded for a report.
 PREVIEW_SIDE = 640
+# What is larger was compressed tile by tile: the report must not be the one that holds all of it.
+_MOST_BYTES = 10**9
 _WEBP_QUALITY = 78
 _THUMBNAIL_SIDE, _THUMBNAIL_BYTES = 96, 3000
 # Those that can be compressed; without the list Pillow would try its heavier ones too, such as Ghostscript for EPS.
@@ -46,6 +48,9 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
     if not path.is_file():
         logger.warning("No preview of %r: no regular file is there", str(path))
         return None  # To open a FIFO would be to wait for ever.
+    if path.stat().st_size > _MOST_BYTES:
+        logger.warning("No preview of %r: the file is larger than 1 GB", str(path))
+        return None
     try:
         with Image.open(io.BytesIO(read(path)), formats=_FORMATS) as image:
             image.draft("RGB", (2 * side, 2 * side))
