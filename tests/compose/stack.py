@@ -50,6 +50,11 @@ class Stack:
         """Run docker compose on this deployment; what it prints."""
         return self._run("docker", "compose", "--env-file", str(self.env_file), *arguments)
 
+    def shell(self, command: str) -> None:
+        """Run a shell command in which `docker compose` means this deployment."""
+        compose = f"docker compose --env-file '{self.env_file}'"
+        self._run("sh", "-ec", command.replace("docker compose", compose))
+
     def settings(self) -> dict[str, str]:
         """What .env holds."""
         return dict(re.findall(r"^([A-Z_]+)=(.*)$", self.env_file.read_text(), re.MULTILINE))

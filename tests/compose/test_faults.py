@@ -56,7 +56,7 @@ FAULTS = [power_cut, worker_killed, master_restarted, scheduler_killed, postgres
 FAULTS += [volume_filled]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [FAULTS[0], *(pytest.param(fault, marks=pytest.mark.more) for fault in FAULTS[1:])])
 def test_a_run_outlives(stack: Stack, fault: Callable[[Stack, str], None]) -> None:
     # Another seed, so that no earlier result is reused.
     seed = 1 + FAULTS.index(fault)
