@@ -125,9 +125,9 @@ def test_secrets_are_in_no_command_line_log_or_layer(stack: Stack) -> None:
     assert "org.apache.spark.deploy.worker.Worker" in command_lines
     logs = stack.compose("logs", "--no-color")
     assert "plan_jobs" in logs
-    task_logs = stack.compose(
-        "exec", "-T", "airflow-scheduler", "sh", "-c", "cat $(find logs /opt/airflow/logs -type f)"
-    )
+    find = ["find", "/opt/airflow/logs", "-type", "f", "-exec", "cat", "{}", "+"]
+    task_logs = stack.compose("exec", "-T", "airflow-scheduler", *find)
+    assert "Spark-Submit cmd" in task_logs
     image = stack.containers()["spark-worker"]["Image"]
     history = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True, check=True)
     for where, text in {"ps": command_lines, "logs": logs, "tasks": task_logs, "image": history.stdout}.items():
