@@ -26,6 +26,7 @@ ARG AIRFLOW_GID=50000
 RUN { getent group "$AIRFLOW_GID" || groupadd --gid "$AIRFLOW_GID" airflow; } \
  && useradd --no-log-init --uid "$AIRFLOW_UID" --gid "$AIRFLOW_GID" --create-home airflow \
  && install -d -o "$AIRFLOW_UID" -g "$AIRFLOW_GID" /opt/airflow /opt/airflow/logs /var/lib/spark /var/cache/kmeans \
+ && install -d -m 700 -o "$AIRFLOW_UID" -g "$AIRFLOW_GID" /run/kmeans \
  && touch /opt/airflow/airflow.cfg
 
 COPY --from=packages /opt/venv /opt/venv
