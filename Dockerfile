@@ -6,10 +6,8 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS packages
 WORKDIR /build
 COPY constraints.txt requirements.txt requirements-deploy.txt ./
-# The cache is the builder's, not the image's: after a change of versions only what changed is fetched and built.
-RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --quiet --use-pep517 --disable-pip-version-check -r requirements-deploy.txt
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check -r requirements-deploy.txt
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}
