@@ -7,17 +7,20 @@
   const field = (name) => tools.elements[name];
   const descending = new Set(["gain", "share", "size"]);
 
-  function arrange() {
-    const wanted = field("search").value.trim().toLowerCase();
+  function sort() {
     const key = field("sort").value;
     const sign = descending.has(key) ? -1 : 1;
     const value = (image) => Number(image.dataset[key === "name" ? "number" : key]);
     images.sort((a, b) => sign * (value(a) - value(b)) || a.dataset.number - b.dataset.number);
+    list.append(...images);
+  }
+
+  function search() {
+    const wanted = field("search").value.trim().toLowerCase();
     let shown = 0;
     for (const image of images) {
       image.hidden = !image.dataset.name.toLowerCase().includes(wanted);
       shown += !image.hidden;
-      list.append(image);
     }
     tools.querySelector("output").textContent = `${shown} of ${images.length} shown`;
   }
@@ -67,7 +70,8 @@
     image.addEventListener("toggle", () => { if (image.open) compare(image); });
     if (image.open) compare(image);
   }
-  tools.addEventListener("input", arrange);
+  field("search").addEventListener("input", search);
+  field("sort").addEventListener("change", sort);
   tools.addEventListener("submit", (event) => event.preventDefault());
   field("all").addEventListener("click", () => {
     const opening = images.some((image) => !image.hidden && !image.open);
@@ -82,6 +86,8 @@
   });
   addEventListener("afterprint", () => { for (const part of closed) part.open = false; });
   tools.hidden = images.length < 2;
-  arrange();
+  // A reload keeps what the fields held.
+  sort();
+  search();
   open();
 })();
