@@ -13,14 +13,19 @@ import oxipng
 
 from colorquant.palette_order import luminance_order, neighbor_order, transparent_first
 
-# Up to here candidates are judged on the whole picture, and the best one with row filters and the one without are both
-# compressed to the end; above, they are judged on rows that add up to this, and only the best is.
+# Up to here candidates are judged on the whole picture; above, on rows that add up to this.
 _FULL_TRIAL_PIXELS = 1 << 20
 _SAMPLE_BANDS = 16
 
-# Levels of libdeflate. 12 costs 3 to 6 times as long as 10 and saves 1 to 2 %.
-_JUDGING_LEVEL = 6
+# Levels of libdeflate. 12 costs twice to three times as long as 10 and saves 1 %. 10 is the first that seeks the best
+# sequence of matches; the levels below prefer other candidates than those that become smallest.
+_JUDGING_LEVEL = 10
 _BEST_LEVEL = 12
+# Level 11 is now and then better than 12 where rows have no filter.
+_OTHER_LEVEL = 11
+# Sizes that far apart may change places when the level does: the best few are compressed to the end then.
+_CLOSE = 1.02
+_FINALISTS = 3
 _LARGE_LEVEL = 10
 _LARGE_PIXELS = 1 << 22
 
@@ -46,23 +51,21 @@ Palette = npt.NDArray[np.uint8]
 IndexMap = npt.NDArray[np.uint8]
 
 
-def encode_indexed_png(palette: Palette, indexes: IndexMap, *, whole_bytes: bool = False) -> bytes:
+def encode_indexed_png(palette: Palette, indexes: IndexMap) -> bytes:
     """Encode as a PNG of color type 3 at the least bit depth (1, 2, 4 or 8) that holds the palette.
 
     Where all colors are grey and that is smaller, as one of color type 0, which needs no palette.
 
-    Palette entries that no pixel uses are dropped. The bytes depend on the picture alone: not on the order of the
-    palette's entries, nor on threads. The palette is ordered by luminance without row filters, and by
-    neighborhood (`palette_order.neighbor_order`) with them; the smallest file wins.
+    Instead of 4 bits it may be 8 where that file is smaller: DEFLATE matches bytes, and two pixels in one byte hide
+    what repeats. Palette entries that no pixel uses are dropped. The bytes depend on the picture alone: not on the
+    order of the palette's entries, nor on threads. The palette is ordered by luminance, with and without row filters,
+    and by neighborhood (`palette_order.neighbor_order`); the smallest file wins.
 
     Parameters
     ----------
     palette : uint8 (k, 3), or (k, 4) with alpha, 1 <= k <= 256
     indexes : uint8 (H, W)
         Each below k.
-    whole_bytes : bool
-        Where the least bit depth is 4, also try a byte for each pixel, and keep that if the file is smaller: on
-        photographs at k = 16 it often is, since DEFLATE matches bytes.
 
     Raises
     ------
@@ -73,20 +76,23 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap, *, whole_bytes: bool
     by_neighborhood = _by_neighborhood(by_luminance)
     edge_first = by_luminance.reordered(_edge_color_first(by_luminance))
     least = by_luminance.bit_depth
-    finalists: list[_Candidate] = []
-    for depth in (4, 8) if whole_bytes and least == 4 else (least,):
-        candidates = [
-            (picture.at(depth), row_filter) for picture in by_neighborhood for row_filter in _predictive_filters(depth)
-        ]
+    plain = (edge_first.at(least), oxipng.RowFilter.NoOp)
+    candidates: list[_Candidate] = [plain]
+    for depth in (4, 8) if least == 4 else (least,):
+        candidates += [(picture.at(depth), filters) for picture in by_neighborhood for filters in _filters(depth)]
         candidates.append((by_luminance.at(depth), oxipng.RowFilter.Entropy))
-        finalists.append(min(candidates, key=_judged_size))
-        finalists.append((edge_first.at(depth), oxipng.RowFilter.NoOp))
+        if depth != least:
+            candidates.append((edge_first.at(depth), oxipng.RowFilter.NoOp))
     if grey := _as_grey(by_luminance):
-        finalists.append(min(((grey, row_filter) for row_filter in _GREY_FILTERS), key=_judged_size))
+        candidates += [(grey, row_filter) for row_filter in _GREY_FILTERS]
+    judged = sorted(((_judged_size(candidate), number) for number, candidate in enumerate(candidates)))
+    close = [number for size, number in judged if size <= _CLOSE * judged[0][0]]
     if indexes.size > _FULL_TRIAL_PIXELS:
-        finalists = [min(finalists, key=_judged_size)]
-    level = _BEST_LEVEL if indexes.size <= _LARGE_PIXELS else _LARGE_LEVEL
-    return min((_compressed(*finalist, level) for finalist in finalists), key=len)
+        return _compressed(*candidates[close[0]], _BEST_LEVEL if indexes.size <= _LARGE_PIXELS else _LARGE_LEVEL)
+    files = [_compressed(*candidates[number], _BEST_LEVEL) for number in close[:_FINALISTS]]
+    if 0 in close:
+        files.append(_compressed(*plain, _OTHER_LEVEL))
+    return min(files, key=len)
 
 
 @dataclass(frozen=True)
@@ -156,11 +162,10 @@ def _as_grey(picture: _Picture) -> _Picture | None:
     return _Picture(picture.palette, (levels // step)[picture.indexes], depth, grey=True)
 
 
-def _predictive_filters(bit_depth: int) -> tuple[oxipng.RowFilter, ...]:
-    # By least entropy of each row, and by trial compression of the last rows. Where several pixels share a byte,
-    # Sub for all rows never won.
+def _filters(bit_depth: int) -> tuple[oxipng.RowFilter, ...]:
+    """By least entropy of each row, and by trial compression of the last rows; Sub for all rows only of whole bytes."""
     adaptive = (oxipng.RowFilter.Entropy, oxipng.RowFilter.Brute)
-    return (oxipng.RowFilter.Sub, *adaptive) if bit_depth == 8 else adaptive
+    return (*adaptive, oxipng.RowFilter.Sub) if bit_depth == 8 else adaptive
 
 
 def _edge_color_first(picture: _Picture) -> npt.NDArray[np.intp]:

@@ -29,7 +29,9 @@ MAX_COLORS = 256
 MAX_ROUNDS = 6
 # Rounds with real-valued centroids that take the search on cells to the exact histogram.
 EXACT_ROUNDS = 2
-ANNEALING_SWEEPS = 16
+# The more entries, the longer a sweep.
+MOST_SWEEPS = 32
+SWEEPS_TIMES_COLORS = 16 * 256
 LLOYD_ROUNDS = 20
 THREADS = 2
 BANDS = 4
@@ -186,7 +188,7 @@ def solve(
         for _ in range(EXACT_ROUNDS):
             real = update(source.partial_sums(centroids.T / GRID), centroids.T / GRID)
             centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
-    palette = anneal(points, centroids, ANNEALING_SWEEPS, random, pool)
+    palette = anneal(points, centroids, min(MOST_SWEEPS, SWEEPS_TIMES_COLORS // k), random, pool)
     if cells.exact:
         # The cells are the histogram: nothing to ask the source any more.
         return _descend(palette, partial(partial_sums, ColorHistogram(cells.keys, cells.counts)), 1)

@@ -28,7 +28,8 @@ SHAKE_SWAP_PASSES = 3
 # The fewer clusters there are, the hotter a shake must be to change which of them are where.
 SHAKE_TEMPERATURE = 0.1
 SHAKE_TEMPERATURE_TIMES_CENTROIDS = 5
-RELAXATION_ROUNDS = 30
+MOST_RELAXATION_ROUNDS = 60
+ROUNDS_TIMES_CENTROIDS = 30 * 256
 RELAXATION_TEMPERATURE = 0.07
 SPLIT_ROUNDS = 2
 SETTLING_ROUNDS = 2
@@ -58,7 +59,8 @@ def search(points: Points, k: int, random: np.random.Generator, pool: Executor |
     found = improve_by_swaps(summary, split_up(summary, k, pool=pool), SWAP_PASSES, pool=pool)
     chains = (pool.map if pool else map)(partial(_chain, summary, found), random.spawn(CHAINS))
     centroids, _ = min(chains, key=lambda chain: chain[1])
-    relaxed = relax(points, centroids, RELAXATION_ROUNDS, RELAXATION_TEMPERATURE, random, pool)
+    rounds = min(MOST_RELAXATION_ROUNDS, ROUNDS_TIMES_CENTROIDS // k)
+    relaxed = relax(points, centroids, rounds, RELAXATION_TEMPERATURE, random, pool)
     settled = [lloyd(points, places, SETTLING_ROUNDS, pool=pool) for places in (relaxed, centroids)]
     return min(settled, key=lambda places: assign(points, places, pool=pool).inertia)
 
