@@ -6,8 +6,10 @@ A peer takes an image uint8 (H, W, 3) and k, and returns the seconds it took and
 
 import time
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,6 +18,9 @@ from PIL import Image
 from colorquant import quantize
 from colorquant.histogram import count_colors, unpack_colors
 from colorquant.remap import remap
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Peer = Callable[[np.ndarray, int], tuple[float, np.ndarray]]
 
@@ -59,6 +64,37 @@ def opencv(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
     samples = pixels.reshape(-1, 3).astype(np.float32)
     _, _, centers = cv2.kmeans(samples, k, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
     return time.perf_counter() - start, _painted(pixels, centers)
+
+
+def spark_mllib(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """KMeans of Spark's machine learning library, its defaults (k-means||, 20 rounds), local, two threads.
+
+    On the unique colors with their counts as weights, cached; only ``fit`` is timed.
+    """
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.linalg import Vectors
+
+    histogram = count_colors(pixels)
+    colors, counts = unpack_colors(histogram.colors).tolist(), histogram.counts.tolist()
+    rows = [(Vectors.dense(color), float(count)) for color, count in zip(colors, counts, strict=True)]
+    frame = _spark_session().createDataFrame(rows, ["features", "weight"]).repartition(2).cache()
+    frame.count()
+    start = time.perf_counter()
+    model = KMeans(k=k, seed=1, weightCol="weight").fit(frame)
+    seconds = time.perf_counter() - start
+    frame.unpersist()
+    return seconds, _painted(pixels, np.array(model.clusterCenters()))
+
+
+@cache
+def _spark_session() -> "SparkSession":
+    from pyspark.sql import SparkSession
+
+    conf = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.log.level": "ERROR"}
+    builder = SparkSession.builder.master("local[2]").appName("benchmark")
+    for name, value in conf.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
 
 
 def pillow(method: Image.Quantize) -> Peer:
@@ -122,13 +158,14 @@ def installed() -> dict[str, Peer]:
     peers["Pillow median cut"] = pillow(Image.Quantize.MEDIANCUT)
     peers["Pillow octree"] = pillow(Image.Quantize.FASTOCTREE)
     peers["cv2.kmeans"] = opencv
+    peers["Spark MLlib KMeans"] = spark_mllib
     return peers
 
 
 def versions() -> dict[str, str]:
     """Versions of what was measured, where installed."""
     found = {}
-    names = ("numpy", "numba", "scikit-learn", "faiss-cpu", "imagequant", "pillow", "opencv-python-headless")
+    names = ("numpy", "numba", "scikit-learn", "faiss-cpu", "imagequant", "pillow", "pyspark", "opencv-python-headless")
     for name in (*names, "opencv-python"):
         try:
             found[name] = version(name)

@@ -36,10 +36,12 @@ def main() -> None:
     parser.add_argument("--iokm", type=Path, help="CSV of image, k, method, MSE, milliseconds to compare with")
     parser.add_argument("--large", type=Path, help="a large image: the time against OpenCV's decoding of it")
     parser.add_argument("--skip", nargs="*", default=[], help="peers to leave out")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th image")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
     arguments = parser.parse_args()
 
     paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = paths[:: arguments.every]
     peers = {name: peer for name, peer in installed().items() if name not in arguments.skip}
     rows = list(measure(paths, peers, arguments.k, arguments.runs))
     arguments.output.mkdir(parents=True, exist_ok=True)

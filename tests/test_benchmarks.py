@@ -1,0 +1,57 @@
+"""The benchmarks' own arithmetic; what they measure is not tested here."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import peers, quantizers
+
+CURVE = [(1000.0, 25.0), (2000.0, 29.0), (4000.0, 33.0), (8000.0, 37.0), (16000.0, 41.0)]
+
+
+def test_half_the_bytes_at_equal_quality_are_a_delta_of_minus_fifty_percent() -> None:
+    pytest.importorskip("bjontegaard")
+    from benchmarks.rate_distortion import _delta_rate
+
+    assert _delta_rate(CURVE, CURVE) == pytest.approx(0, abs=1e-9)
+    assert _delta_rate(CURVE, [(rate / 2, quality) for rate, quality in CURVE]) == pytest.approx(-50)
+
+
+def test_a_curve_has_only_points_that_rise_and_are_finite() -> None:
+    pytest.importorskip("bjontegaard")
+    from benchmarks.rate_distortion import _ascending
+
+    points = [(3.0, 30.0), (1.0, 20.0), (2.0, 19.0), (3.0, 31.0), (4.0, math.inf)]
+    assert _ascending(points) == ([1.0, 3.0], [20.0, 30.0])
+
+
+def test_reference_errors_are_read_by_image_and_k(tmp_path: Path) -> None:
+    (tmp_path / "reference.csv").write_text("kodak_kodim01,4,iokm,662.11,56\nkodak_kodim01,16,iokm,102.5,89\n")
+    expected = {("kodim01", 4): 662.11, ("kodim01", 16): 102.5}
+    assert quantizers._read_iokm(tmp_path / "reference.csv") == expected
+    assert quantizers._read_iokm(None) == {}
+
+
+def test_tables_compare_images_one_by_one() -> None:
+    """A mean of ratios is not the ratio of means: 2 and 1/2 make 1.25."""
+    errors = {("a", "colorquant"): 1.0, ("a", "other"): 2.0, ("b", "colorquant"): 10.0, ("b", "other"): 5.0}
+    rows: list[quantizers.Row] = [
+        {"image": image, "k": 4, "quantizer": name, "mse": mse, "seconds": 0.5} for (image, name), mse in errors.items()
+    ]
+    tables = quantizers._tables(rows, [4], {("a", 4): 2.0, ("b", 4): 10.0})
+    assert "| other | 3.500 |" in tables[0]
+    assert "| other | 1.2500 |" in tables[1]
+    assert "| colorquant | 0.7500 |" in tables[-1]
+
+
+@pytest.mark.parametrize("name", ["colorquant", "cv2.kmeans", "Pillow median cut"])
+def test_a_peer_paints_the_picture_with_at_most_k_colors(name: str) -> None:
+    y, x = np.mgrid[0:40, 0:50]
+    pixels = np.stack([5 * x, 6 * y, (x * y) % 200], axis=2).astype(np.uint8)
+    seconds, picture = peers.installed()[name](pixels, 12)
+    assert seconds > 0
+    assert picture.shape == pixels.shape and picture.dtype == np.uint8
+    assert 2 <= len(np.unique(picture.reshape(-1, 3), axis=0)) <= 12
+    assert ((picture.astype(int) - pixels) ** 2).sum(axis=2).mean() < 6000
