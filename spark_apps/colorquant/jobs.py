@@ -89,12 +89,12 @@ class Job:
                 self.is_answered_by(result)
                 and Settings.of_record(result.settings, result.seed) == self.settings
                 and result.image_sha256 == self.image_sha256
-                and result.output_sha256 == sha256_of(self._written(result))
+                and result.output_sha256 == sha256_of(self.written(result))
             )
         except (OSError, InvalidRecord):
             return False
 
-    def _written(self, result: CompressionResult) -> Path:
+    def written(self, result: CompressionResult) -> Path:
         """The output's path by the name that the record has: a TIFF where the input was read by regions."""
         return location(self.output).with_name(Path(result.output).name)
 

@@ -103,7 +103,7 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
         **figures,
         seconds=_total_seconds(result),
         image_sha256=result.image_sha256,
-        output=Path(os.path.relpath(job.output, str(folder))).as_posix(),
+        output=Path(os.path.relpath(str(job.written(result)), str(folder))).as_posix(),
         output_sha256=result.output_sha256,
         spark_version=_spark_version(result),
         target=search.get("target"),
@@ -156,12 +156,13 @@ def _check(job: Job, result: CompressionResult) -> None:
         raise InvalidRecord(f"{job.result}: psnr_db is {result.psnr_db!r}, no finite number")
     if not (result.ssimulacra2 is None or _is_number(result.ssimulacra2)):
         raise InvalidRecord(f"{job.result}: ssimulacra2 is {result.ssimulacra2!r}, no finite number")
+    output = job.written(result)
     try:
-        sha256 = sha256_of(job.output)
+        sha256 = sha256_of(output)
     except FileNotFoundError:
-        raise InvalidRecord(f"the output {job.output} is missing, though it was recorded") from None
+        raise InvalidRecord(f"the output {output} is missing, though it was recorded") from None
     if sha256 != result.output_sha256:
-        raise InvalidRecord(f"the output {job.output} has changed since it was recorded (its SHA-256 differs)")
+        raise InvalidRecord(f"the output {output} has changed since it was recorded (its SHA-256 differs)")
 
 
 def _is_number(value: object) -> bool:

@@ -203,3 +203,16 @@ assert not heavy, heavy
 """
     package = str(Path(__file__).parents[3] / "spark_apps")
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": package})
+
+
+def test_an_output_of_another_format_than_planned_is_found_by_its_record(library) -> None:
+    """An image that is read by regions is written as a TIFF beside the name that the plan had."""
+    library.add("a.png")
+    plan = library.run((4,))
+    (job,) = plan.jobs
+    result = CompressionResult.read(job.result)
+    Path(job.output).rename(Path(job.output).with_suffix(".tif"))
+    dataclasses.replace(result, output=str(Path(job.output).with_suffix(".tif"))).write(job.result)
+    (row,) = Summary.of(plan, library.folder()).rows
+    assert row.state == "done"
+    assert row.output is not None and (library.folder() / row.output).resolve().suffix == ".tif"
