@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from PIL import Image
 from colorquant import quantize
 from colorquant.images import read_image
 from colorquant.indexed_png import encode_indexed_png
+from colorquant.lossless_webp import encode_lossless_webp
 from colorquant.plan import plan_run
 from colorquant.records import CompressionResult, JobFailure
 from colorquant.settings import Settings, options
@@ -44,6 +46,7 @@ def _submit(environment: dict[str, str], *arguments: str, master: str = "local[2
 
 HEIGHT, WIDTH = 420, 70  # Seven bands, since a band is of whole 64 rows.
 CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3}
+CHANGED_OUTPUT = {"seed": 1, "dither": "blue-noise", "format": "webp", "metadata": "copyright"}
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +82,25 @@ def test_partitions_do_not_change_a_byte(
     assert output.read_bytes() == Path(result.output).read_bytes()
 
 
-@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize(("partitions", "changed"), [(1, CHANGED), (3, CHANGED), (3, CHANGED_OUTPUT)])
 def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
-    partitions: int, image: Path, tmp_path: Path, result: CompressionResult, bare_environment: dict[str, str]
+    partitions: int,
+    changed: dict[str, Any],
+    image: Path,
+    tmp_path: Path,
+    result: CompressionResult,
+    bare_environment: dict[str, str],
 ) -> None:
-    assert CHANGED.keys() == options().keys()
-    settings = Settings.parse(CHANGED)
+    assert CHANGED.keys() | CHANGED_OUTPUT.keys() == options().keys()
+    settings = Settings.parse(changed)
     output, record = tmp_path / "o.png", tmp_path / "r.json"
     paths = (f"--image={image}", f"--output={output}", f"--result={record}")
     run = _submit(bare_environment, *paths, "--k=9", f"--partitions={partitions}", *settings.arguments())
     assert run.returncode == 0, run.stderr
-    quantized = quantize(photograph(HEIGHT, WIDTH), 9, **CHANGED)
-    assert output.read_bytes() == encode_indexed_png(quantized.palette, quantized.indexes)
+    of_file = ("format", "metadata")
+    quantized = quantize(photograph(HEIGHT, WIDTH), 9, **{n: v for n, v in changed.items() if n not in of_file})
+    encode = encode_lossless_webp if settings.format == "webp" else encode_indexed_png
+    assert output.read_bytes() == encode(quantized.palette, quantized.indexes)
     assert output.read_bytes() != Path(result.output).read_bytes()
     written = CompressionResult.read(record)
     assert Settings.of_record(written.settings, written.seed) == settings
