@@ -127,7 +127,7 @@ def test_make_run_compresses_what_it_can_and_names_what_it_cannot(
     run = _run(_environment(home, bare_environment) | {"LC_ALL": "C"}, images, tmp_path / "out", "5 2")
     assert run.returncode != 0, run.stdout + run.stderr
     lines = re.findall(r"^\[(\d)/6\] (.*)$", run.stdout, re.MULTILINE)
-    assert [int(number) for number, _ in lines] == [1, 2, 3, 4, 5, 6]
+    assert [int(number) for number, _ in lines] == [1, 2, 3, 4, 5, 6], run.stdout + run.stderr
     assert sum("FAILED: " in line and "is not an image" in line for _, line in lines) == 2
     assert sum(bool(re.search(r"ratio \d+\.\d+  PSNR \d+\.\d+ dB  \d+\.\d s$", line)) for _, line in lines) == 4
     assert "INFO" not in run.stdout
