@@ -30,8 +30,8 @@ MAX_ROUNDS = 6
 # Rounds with real-valued centroids that take the search on cells to the exact histogram.
 EXACT_ROUNDS = 2
 # The more entries, the longer a sweep.
-MOST_SWEEPS = 32
-SWEEPS_TIMES_COLORS = 16 * 256
+MOST_SWEEPS = 16
+SWEEPS_TIMES_COLORS = 12 * 256
 LLOYD_ROUNDS = 20
 THREADS = 2
 BANDS = 4

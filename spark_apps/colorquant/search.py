@@ -1,11 +1,6 @@
-"""The global search for centroids: split up to k, swap, then shake and swap again, and keep what is better.
-
-An iterated local search (Lourenco, Martin & Stutzle 2003), whose local search are swaps and whose shake is a
-relaxation. It goes by a summary, in which neighboring points are merged; a last relaxation goes by all points.
-"""
+"""The global search for centroids: split up to k, swap by a summary of the points, and relax by all of them."""
 
 from concurrent.futures import Executor
-from functools import partial
 
 import numpy as np
 
@@ -19,17 +14,8 @@ from colorquant.swaps import improve_by_swaps
 POINTS_PER_CLUSTER = 90
 LEAST_POINTS = 3000
 SWAP_PASSES = 5
-# Two chains of shakes go on from the same solution, each on its own; that they are two does not depend on threads.
-CHAINS = 2
-MOST_SHAKES = 3
-SHAKES_TIMES_CENTROIDS = 256
-SHAKE_ROUNDS = 15
-SHAKE_SWAP_PASSES = 3
-# The fewer clusters there are, the hotter a shake must be to change which of them are where.
-SHAKE_TEMPERATURE = 0.1
-SHAKE_TEMPERATURE_TIMES_CENTROIDS = 5
-MOST_RELAXATION_ROUNDS = 60
-ROUNDS_TIMES_CENTROIDS = 30 * 256
+MOST_RELAXATION_ROUNDS = 30
+ROUNDS_TIMES_CENTROIDS = 20 * 256
 RELAXATION_TEMPERATURE = 0.07
 SPLIT_ROUNDS = 2
 SETTLING_ROUNDS = 2
@@ -56,26 +42,11 @@ def search(points: Points, k: int, random: np.random.Generator, pool: Executor |
     while group > 1 and points.count < group * max(LEAST_POINTS, POINTS_PER_CLUSTER * k):
         group //= 2
     summary = points.coarsened(group) if group > 1 else points
-    found = improve_by_swaps(summary, split_up(summary, k, pool=pool), SWAP_PASSES, pool=pool)
-    chains = (pool.map if pool else map)(partial(_chain, summary, found), random.spawn(CHAINS))
-    centroids, _ = min(chains, key=lambda chain: chain[1])
+    centroids, _ = improve_by_swaps(summary, split_up(summary, k, pool=pool), SWAP_PASSES, pool=pool)
     rounds = min(MOST_RELAXATION_ROUNDS, ROUNDS_TIMES_CENTROIDS // k)
     relaxed = relax(points, centroids, rounds, RELAXATION_TEMPERATURE, random, pool)
     settled = [lloyd(points, places, SETTLING_ROUNDS, pool=pool) for places in (relaxed, centroids)]
     return min(settled, key=lambda places: assign(points, places, pool=pool).inertia)
-
-
-def _chain(points: Points, found: tuple[np.ndarray, int], random: np.random.Generator) -> tuple[np.ndarray, int]:
-    """Centroids and their inertia, shaken and improved a few times from the best so far. In one thread."""
-    best, least = found
-    k = best.shape[1]
-    temperature = max(SHAKE_TEMPERATURE, SHAKE_TEMPERATURE_TIMES_CENTROIDS / k)
-    for _ in range(min(MOST_SHAKES, SHAKES_TIMES_CENTROIDS // k) if k > 1 else 0):
-        shaken = relax(points, best, SHAKE_ROUNDS, temperature, random)
-        centroids, inertia = improve_by_swaps(points, shaken, SHAKE_SWAP_PASSES)
-        if inertia < least:
-            best, least = centroids, inertia
-    return best, least
 
 
 def split_up(points: Points, k: int, rounds: int = SPLIT_ROUNDS, pool: Executor | None = None) -> np.ndarray:
