@@ -8,19 +8,16 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.sdk import dag, get_current_context, task
+from airflow.sdk import dag
 
 PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPATH.
     sys.path.insert(0, str(PROJECT))
 
-from orchestration import steps  # noqa: E402  (needs the path above)
-from orchestration.assets import REPORT  # noqa: E402
-from orchestration.callbacks import tell_of_failure  # noqa: E402
 from orchestration.corpus_operator import CompressCorpusOperator  # noqa: E402
-from orchestration.links import ReportLink  # noqa: E402
+from orchestration.defaults import DAG_DEFAULTS, report_task  # noqa: E402
 from orchestration.params import corpus_params  # noqa: E402
-from orchestration.schedule import RUN_TYPES, corpus_schedule  # noqa: E402
+from orchestration.schedule import corpus_schedule  # noqa: E402
 from orchestration.spark_conf import CORPUS_CONF, PROPERTIES_FILE  # noqa: E402
 
 DOCUMENTATION = """
@@ -42,20 +39,9 @@ After a bad run: correct what *summarize* or the report names, and trigger again
 @dag(
     dag_id="kmeans_corpus_compression",
     schedule=corpus_schedule(),
-    catchup=False,
-    allowed_run_types=RUN_TYPES,
-    max_active_runs=1,
-    tags=["images", "spark", "k-means"],
-    default_args={
-        "owner": "image-compression",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-    },
-    on_failure_callback=tell_of_failure,
     doc_md=DOCUMENTATION,
     params=corpus_params(),
+    **DAG_DEFAULTS,
 )
 def kmeans_corpus_compression() -> None:
     compress_corpus = CompressCorpusOperator(
@@ -72,17 +58,7 @@ def kmeans_corpus_compression() -> None:
         ),
     )
 
-    @task(trigger_rule="all_done", outlets=[REPORT], execution_timeout=timedelta(hours=6))
-    def summarize() -> dict[str, object]:
-        """Write the report of the run, failures included.
-
-        If it fails: the last line of its log says why; the report names the jobs that failed, and their reasons.
-        """
-        return steps.summarize(get_current_context())
-
-    report = summarize()
-    report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
-    compress_corpus >> report
+    compress_corpus >> report_task(execution_timeout=timedelta(hours=6))
 
 
 kmeans_corpus_compression()

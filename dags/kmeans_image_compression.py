@@ -5,7 +5,6 @@ already, `summarize` reads what they left and writes the report. See docs/archit
 """
 
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import dag, get_current_context, task
@@ -15,12 +14,10 @@ if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPA
     sys.path.insert(0, str(PROJECT))
 
 from orchestration import steps  # noqa: E402  (needs the path above)
-from orchestration.assets import REPORT  # noqa: E402
-from orchestration.callbacks import tell_of_failure  # noqa: E402
-from orchestration.links import ReportLink  # noqa: E402
+from orchestration.defaults import DAG_DEFAULTS, report_task  # noqa: E402
 from orchestration.operators import CompressImageOperator  # noqa: E402
 from orchestration.params import library_params  # noqa: E402
-from orchestration.schedule import RUN_TYPES, nightly  # noqa: E402
+from orchestration.schedule import nightly  # noqa: E402
 from orchestration.spark_conf import PROPERTIES_FILE, SPARK_CONF  # noqa: E402
 
 DOCUMENTATION = """
@@ -45,21 +42,9 @@ repeat one job, clear its instance of *compress_image*; *summarize* follows by i
     dag_id="kmeans_image_compression",
     # No start date: the first scheduled run is the next night's, and not one of the past.
     schedule=nightly(),
-    catchup=False,
-    allowed_run_types=RUN_TYPES,
-    max_active_runs=1,
-    tags=["images", "spark", "k-means"],
-    default_args={
-        "owner": "image-compression",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(hours=2),
-    },
-    on_failure_callback=tell_of_failure,
     doc_md=DOCUMENTATION,
     params=library_params(),
+    **DAG_DEFAULTS,
 )
 def kmeans_image_compression() -> None:
     @task
@@ -85,19 +70,9 @@ def kmeans_image_compression() -> None:
         ),
     )
 
-    @task(trigger_rule="all_done", outlets=[REPORT])
-    def summarize() -> dict[str, object]:
-        """Write the report of the run, failures included.
-
-        If it fails: the last line of its log says why; the report names the jobs that failed, and their reasons.
-        """
-        return steps.summarize(get_current_context())
-
     jobs = plan_jobs()
     compressed = compress_image.expand_kwargs(jobs)
-    report = summarize()
-    report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
-    [jobs, compressed] >> report
+    [jobs, compressed] >> report_task()
 
 
 kmeans_image_compression()

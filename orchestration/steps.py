@@ -14,8 +14,6 @@ from orchestration.params import library_params
 from orchestration.storage_connection import use_storage
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow.sdk import Context
 
     from colorquant.plan import Plan
@@ -50,7 +48,7 @@ def plan_jobs(context: "Context") -> list[dict[str, Any]]:
     return plan.submissions()
 
 
-def planned(context: "Context", folder: "Path") -> None:
+def planned(context: "Context", folder: Path) -> None:
     """Tell where the run leaves its plan and its report."""
     context["ti"].xcom_push(PLANNED, {"folder": str(folder)})
 

@@ -4,47 +4,40 @@ A color is packed as 0xAARRGGBB, and all that is fully transparent is one color,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
+from colorquant.cells import Cells
 from colorquant.histogram import ColorHistogram
 from colorquant.premultiplied import coordinates, pack, unpack
 
 CELL_LIMIT = 1 << 14
-EXACT = 33
-"""Level of cells that are one color each; at 32 and below they keep so many bits of the premultiplied color."""
 
 _BAND_PIXELS = 1 << 21
 
 
-@dataclass(frozen=True, eq=False)
-class AlphaCells:
-    """Occupied cells of one level.
+class AlphaCells(Cells):
+    """Occupied cells of one level, of ``premultiplied.coordinates``, int64 (m, 4).
 
-    Attributes
-    ----------
-    level : int
-    keys : uint32 (m,)
-        Ascending and distinct.
-    sums : int64 (m, 4)
-        Sums over pixels of ``premultiplied.coordinates``.
-    counts : int64 (m,)
-        Pixels of each cell.
+    At level 33 cells are one color each; at 32 and below they keep so many bits of the premultiplied color.
     """
 
-    level: int
-    keys: np.ndarray
-    sums: np.ndarray
-    counts: np.ndarray
+    EXACT: ClassVar[int] = 33
 
-    def __len__(self) -> int:
-        return len(self.keys)
+    def within(self, limit: int) -> Self:
+        """The finest cells, of this level or a coarser one, that are at most ``limit`` in number."""
+        cells = self
+        while len(cells) > limit and cells.level > 0:
+            cells = cells.coarsened(cells.level - 1)
+        return cells
 
-    @property
-    def exact(self) -> bool:
-        """Whether every cell is one color."""
-        return self.level == EXACT
+    def _keys_at(self, level: int) -> np.ndarray:
+        return (_premultiplied_keys(self.keys) if self.exact else self.keys) & np.uint32(_mask(level))
+
+    @staticmethod
+    def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _sum_by_key(keys, values)
 
 
 def count_colors(pixels: np.ndarray) -> ColorHistogram:
@@ -70,38 +63,12 @@ def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
 def coarse_cells(histogram: ColorHistogram, limit: int = CELL_LIMIT) -> AlphaCells:
     """The finest cells of a histogram that are at most ``limit`` in number."""
     sums = coordinates(histogram.colors) * histogram.counts[:, None]
-    return _coarsen_to(AlphaCells(EXACT, histogram.colors, sums, histogram.counts), limit)
+    return AlphaCells(AlphaCells.EXACT, histogram.colors, sums, histogram.counts).within(limit)
 
 
 def merge_cells(parts: Sequence[AlphaCells], limit: int = CELL_LIMIT) -> AlphaCells:
-    """Merge cells of parts into exactly the cells of the whole (``cells.merge_cells`` says why that works)."""
-    filled = [part for part in parts if len(part)]
-    level = min((part.level for part in filled), default=EXACT)
-    filled = [_coarsen(part, level) for part in filled] or list(parts[:1])
-    return _coarsen_to(
-        _summed(
-            level,
-            np.concatenate([part.keys for part in filled]),
-            np.concatenate([part.sums for part in filled]),
-            np.concatenate([part.counts for part in filled]),
-        ),
-        limit,
-    )
-
-
-def _coarsen_to(cells: AlphaCells, limit: int) -> AlphaCells:
-    level = cells.level
-    while len(cells) > limit and level > 0:
-        level -= 1
-        cells = _coarsen(cells, level)
-    return cells
-
-
-def _coarsen(cells: AlphaCells, level: int) -> AlphaCells:
-    if level >= cells.level:
-        return cells
-    keys = _premultiplied_keys(cells.keys) if cells.exact else cells.keys
-    return _summed(level, keys & np.uint32(_mask(level)), cells.sums, cells.counts)
+    """``Cells.merged`` within the limit of the search."""
+    return AlphaCells.merged(parts, limit)
 
 
 def _premultiplied_keys(colors: np.ndarray) -> np.ndarray:
@@ -117,11 +84,6 @@ def _mask(level: int) -> int:
     blue, red, green, alpha = ((dropped + 3 - turn) // 4 for turn in range(4))
     kept = [0xFF << bits & 0xFF for bits in (alpha, red, green, blue)]
     return kept[0] << 24 | kept[1] << 16 | kept[2] << 8 | kept[3]
-
-
-def _summed(level: int, keys: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> AlphaCells:
-    keys, rows = _sum_by_key(keys, np.column_stack([sums, counts]))
-    return AlphaCells(level, keys, np.ascontiguousarray(rows[:, :4]), np.ascontiguousarray(rows[:, 4]))
 
 
 def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

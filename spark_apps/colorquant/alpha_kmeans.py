@@ -4,35 +4,16 @@ Coordinates and centroids are whole numbers below 2^18, so squared distances are
 float64 holds exactly: no result depends on how the histogram was split, or on the processor.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numba import njit
 
 from colorquant.histogram import ColorHistogram
+from colorquant.kmeans import MergeableSums
 from colorquant.premultiplied import UNIT, coordinates, squared_norms
 
 
-@dataclass(frozen=True, eq=False)
-class AlphaSums:
-    """What one assignment of colors to centroids adds up to; exact, mergeable in any order with ``+``.
-
-    Attributes
-    ----------
-    sums : int64 (k, 4)
-        Sums of ``premultiplied.coordinates`` over the pixels of each cluster.
-    counts : int64 (k,)
-        Pixels of each cluster.
-    squares : int
-        Sum over all pixels of the squared norm of their coordinates.
-    """
-
-    sums: np.ndarray
-    counts: np.ndarray
-    squares: int
-
-    def __add__(self, other: "AlphaSums") -> "AlphaSums":
-        return AlphaSums(self.sums + other.sums, self.counts + other.counts, self.squares + other.squares)
+class AlphaSums(MergeableSums):
+    """Sums of ``premultiplied.coordinates``."""
 
     def inertia(self, centroids: np.ndarray) -> float:
         """Sum over pixels of the squared distance, in levels, to integer coordinates (k, 4) of their cluster."""

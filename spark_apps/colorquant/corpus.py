@@ -6,16 +6,13 @@ Spark deals the batches out (``spark_corpus``); nothing here knows it.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from typing import Any
 
 import cv2
 import numpy as np
 
-from colorquant.alpha_histogram import AlphaCells
 from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED
-from colorquant.cells import Cells
 from colorquant.images import UnsupportedImage
 from colorquant.jobs import Job
 from colorquant.pipeline import Stopwatch, compress_opened, open_image
@@ -118,14 +115,6 @@ class _Source(PixelSource):
     def __init__(self, pixels: np.ndarray, spark: dict[str, Any]) -> None:
         super().__init__(pixels)
         self._spark = spark
-
-    @cached_property
-    def _cells(self) -> Cells | AlphaCells:
-        return super().cells()
-
-    def cells(self) -> Cells | AlphaCells:
-        """The finest cells within the limit, made once for all k."""
-        return self._cells
 
     def describe(self) -> dict[str, Any]:
         """What the result record says of Spark."""

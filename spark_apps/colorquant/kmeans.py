@@ -6,6 +6,7 @@ on a grid of 1/8, where squared distances times 64 are integers below 2^24, whic
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numba import njit
@@ -15,13 +16,13 @@ from colorquant.points import BLOCK, GRID
 
 
 @dataclass(frozen=True, eq=False)
-class ClusterSums:
+class MergeableSums:
     """What one assignment of colors to centroids adds up to; exact, mergeable in any order with ``+``.
 
     Attributes
     ----------
-    sums : int64 (k, 3)
-        Channel sums over the pixels of each cluster.
+    sums : int64 (k, d)
+        Sums over the pixels of each cluster, of each of the d coordinates of a color.
     counts : int64 (k,)
         Pixels of each cluster.
     squares : int
@@ -32,8 +33,12 @@ class ClusterSums:
     counts: np.ndarray
     squares: int
 
-    def __add__(self, other: "ClusterSums") -> "ClusterSums":
-        return ClusterSums(self.sums + other.sums, self.counts + other.counts, self.squares + other.squares)
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.sums + other.sums, self.counts + other.counts, self.squares + other.squares)
+
+
+class ClusterSums(MergeableSums):
+    """Sums of the three channels."""
 
     def inertia(self, palette: np.ndarray) -> int:
         """Sum over pixels of the squared distance to the entry of their cluster, exact.

@@ -41,7 +41,7 @@ PARALLEL_PIXELS = 1 << 20
 class ColorSource(Protocol):
     """What the solver needs of an image, which may be in this process or distributed."""
 
-    def cells(self) -> Cells | AlphaCells:
+    def cells(self) -> Cells:
         """The finest cells within ``cells.CELL_LIMIT``; exact colors where these are few enough."""
 
     def partial_sums(self, centroids: np.ndarray) -> Any:
@@ -126,10 +126,14 @@ class PixelSource:
         """Number of distinct colors."""
         return len(self.histogram)
 
-    def cells(self) -> Cells | AlphaCells:
-        """The finest cells within the limit."""
-        cells: Cells | AlphaCells = self._model.coarse_cells(self.histogram)
+    @cached_property
+    def _cells(self) -> Cells:
+        cells: Cells = self._model.coarse_cells(self.histogram)
         return cells
+
+    def cells(self) -> Cells:
+        """The finest cells within the limit, made once for all k."""
+        return self._cells
 
     def partial_sums(self, centroids: np.ndarray) -> ClusterSums | AlphaSums:
         """Assign the whole histogram and sum."""

@@ -3,19 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from colorquant.report.text import byte_size, printable
+from colorquant.report.templates import environment
 from orchestration.links import PREFIX, base_path, run_path
 
-_environment = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.filters |= {"size": byte_size, "name": printable}
+_environment = environment(Path(__file__).parent)
 _environment.globals["run_path"] = run_path
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from colorquant.report.choice import Choice
@@ -18,7 +18,8 @@ from colorquant.report.plots import distortion_plot, ratio_plot, search_plot
 from colorquant.report.previews import Picture
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
-from colorquant.report.text import byte_size, printable
+from colorquant.report.templates import environment
+from colorquant.report.text import printable
 
 #: Bytes of all pictures of a page. Base64 makes a third more of it; with text and plots a page stays under 15 MB.
 _PICTURE_BYTES = 7_600_000
@@ -131,25 +132,17 @@ def page_script() -> tuple[str, str]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "size": byte_size,
-        "name": printable,
+    made = environment(Path(__file__).parent)
+    made.filters |= {
         "lines": _lines,
         "href": _href,
         "number": _number,
         "percent": _percent,
         "listed": _listed,
+        "zip": zip,
     }
-    environment.filters |= {"zip": zip}
-    environment.globals |= {"saved": _saved}
-    return environment
+    made.globals |= {"saved": _saved}
+    return made
 
 
 def _lines(text: str) -> str:
