@@ -12,9 +12,7 @@ from pathlib import Path
 from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics
 from colorquant.images import read_image
-from colorquant.pipeline import rendered
-from colorquant.quantizer import PixelSource
-from colorquant.settings import Settings
+from colorquant.quantizer import PixelSource, solve
 from colorquant.target import MEASURES, Target, smallest_k
 
 KS = range(2, 257)
@@ -46,7 +44,8 @@ def _measure(paths: list[Path], file: Path) -> dict[str, dict[str, Curve]]:
             pixels = read_image(path).pixels
             source = PixelSource(pixels)
             for k in KS:
-                picture = rendered(source, k, Settings(), pixels.shape[1])
+                palette = solve(source, k).palette
+                picture = palette[source.remap(palette)]
                 writer.writerow([path.name, k, *(metrics.quality(measure, pixels, picture) for measure in MEASURES)])
             stream.flush()
     return _read(file)

@@ -46,18 +46,21 @@ def solve_alpha(cells: AlphaCells, sums_of: Callable[[np.ndarray], AlphaSums], k
     counts = cells.counts[:, None]
     centroids = search((2 * cells.sums + counts) // (2 * counts), cells.counts, k, seed, pinned)
     if cells.exact:
+        # The cells are the histogram: nothing to ask the source any more.
         sums_of = partial(partial_sums, ColorHistogram(cells.keys, cells.counts))
-    else:
-        for _ in range(EXACT_ROUNDS):
-            centroids = _moved(sums_of(centroids), centroids, pinned)
-    return _descend(nearest_colors(centroids), sums_of, pinned)
+        return _descend(nearest_colors(centroids), sums_of, pinned, 1)
+    for _ in range(EXACT_ROUNDS):
+        centroids = _moved(sums_of(centroids), centroids, pinned)
+    return _descend(nearest_colors(centroids), sums_of, pinned, EXACT_ROUNDS + 1)
 
 
-def _descend(palette: np.ndarray, sums_of: Callable[[np.ndarray], AlphaSums], pinned: bool) -> AlphaSolution:
+def _descend(
+    palette: np.ndarray, sums_of: Callable[[np.ndarray], AlphaSums], pinned: bool, iterations: int
+) -> AlphaSolution:
     """K-Means in 8-bit colors until the inertia does not fall or the rounds are used up."""
     centroids = coordinates(pack(palette))
     sums = sums_of(centroids)
-    inertia, iterations, converged = sums.inertia(centroids), EXACT_ROUNDS + 1, False
+    inertia, converged = sums.inertia(centroids), False
     while not converged and iterations < MAX_ROUNDS:
         moved_palette = nearest_colors(_moved(sums, centroids, pinned))
         moved = coordinates(pack(moved_palette))

@@ -97,13 +97,12 @@ def _assign_runs(
     return sums
 
 
-def moved(sums: np.ndarray, centroids: np.ndarray, step: int = 1) -> np.ndarray:
-    """Cluster means at the nearest multiple of ``step``, float32 (3, k); empty clusters stay."""
+def moved(sums: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """Cluster means at the nearest place of the grid, float32 (3, k); empty clusters stay."""
     weights = sums[:, 3:]
     filled = weights[:, 0] > 0
     result = centroids.copy()
-    divisor = 2 * step * weights[filled]
-    result[:, filled] = (step * ((2 * sums[filled, :3] + step * weights[filled]) // divisor)).T
+    result[:, filled] = ((2 * sums[filled, :3] + weights[filled]) // (2 * weights[filled])).T
     return result
 
 
@@ -112,7 +111,6 @@ def lloyd(
     centroids: np.ndarray,
     iterations: int,
     tolerance: float = 0.0,
-    step: int = 1,
     pool: Executor | None = None,
 ) -> np.ndarray:
     """Rounds of Lloyd (1982) until nothing moves or a round gains less than a part of the inertia."""
@@ -122,7 +120,7 @@ def lloyd(
         if before is not None and before - assignment.inertia <= tolerance * before:
             break
         before = assignment.inertia
-        after = moved(assignment.sums, centroids, step)
+        after = moved(assignment.sums, centroids)
         if np.array_equal(after, centroids):
             break
         centroids = after

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from colorquant import alpha_metrics
+from colorquant import alpha_metrics, histogram
 from colorquant.ssimulacra2 import ssimulacra2
 
 Pixels = npt.NDArray[np.uint8]
@@ -114,7 +114,8 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
 
 def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
     """SSIMULACRA2, at most 100 (``ssimulacra2``). With alpha: the mean of the values on black and on white."""
-    if reference.ndim == 3 and reference.shape[2] == _CHANNELS + 1:
+    _check_pair(reference, decoded)
+    if reference.shape[2] == _WITH_ALPHA:
         return alpha_metrics.on_both_backgrounds(ssimulacra2, reference, decoded)
     return ssimulacra2(reference, decoded)
 
@@ -133,11 +134,7 @@ def count_colors(pixels: Pixels) -> int:
     """Number of distinct colors in ``pixels``, uint8 (H, W, 3 or 4)."""
     if pixels.shape[2] == _WITH_ALPHA:
         return alpha_metrics.count_colors(pixels)
-    seen = np.zeros(1 << 24, dtype=bool)
-    for band in _bands(*pixels.shape[:2]):
-        red, green, blue = np.moveaxis(pixels[band].astype(np.uint32), 2, 0)
-        seen[(red << 16) | (green << 8) | blue] = True
-    return int(np.count_nonzero(seen))
+    return len(histogram.count_colors(pixels))
 
 
 def compression_ratio(original_bytes: int, compressed_bytes: int) -> float:

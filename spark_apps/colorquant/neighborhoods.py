@@ -34,7 +34,7 @@ def add_neighborhood(centroids, center, neighbors, distances, inside, region, si
 
 
 @njit(cache=True, nogil=True)
-def settle(coordinates, moments, starts, region, size, places, k, rounds, step):  # type: ignore[no-untyped-def]
+def settle(coordinates, moments, starts, region, size, places, k, rounds):  # type: ignore[no-untyped-def]
     """K-Means of ``places[:, :k]`` over the points of clusters ``region[:size]``; the final error."""
     best = np.empty(BLOCK, np.uint32)
     sums = np.empty((k, 4), np.int64)
@@ -74,14 +74,14 @@ def settle(coordinates, moments, starts, region, size, places, k, rounds, step):
                 weight = sums[c, 3]
                 if weight > 0:
                     for a in range(3):
-                        mean = step * ((2 * sums[c, a] + step * weight) // (2 * step * weight))
+                        mean = (2 * sums[c, a] + weight) // (2 * weight)
                         places[a, c] = np.float32(mean)
     return error
 
 
 @njit(cache=True, nogil=True)
 def change_of(  # type: ignore[no-untyped-def]
-    coordinates, moments, starts, errors, centroids, offsets, step, split, removed, region, size, places
+    coordinates, moments, starts, errors, centroids, offsets, split, removed, region, size, places
 ):
     """Error of a region after less before its centroid ``split`` is split and ``removed`` is removed (-1: none)."""
     before = np.int64(0)
@@ -96,7 +96,7 @@ def change_of(  # type: ignore[no-untyped-def]
                 place = centroids[a, c]
                 if c == split:
                     shifted = place + offsets[c, a] * (1 - 2 * half)
-                    place = np.float32(min(max(step * np.floor(shifted / step + 0.5), 0.0), 255.0 * GRID))
+                    place = np.float32(min(max(np.floor(shifted + 0.5), 0.0), 255.0 * GRID))
                 places[a, k] = place
             k += 1
-    return settle(coordinates, moments, starts, region, size, places, k, SETTLE_ROUNDS, step) - before
+    return settle(coordinates, moments, starts, region, size, places, k, SETTLE_ROUNDS) - before

@@ -137,13 +137,15 @@ def compress_opened(
     with clock("kmeans"):
         found = None
         if isinstance(k, Target):
-            target, search = k, _search(k, pixels, source, settings)
+            target, (search, solution, indexes) = k, _search(k, pixels, source, settings)
             if must_reach and not search.reached:
                 raise UnsupportedImage(_out_of_reach(opened.image, target, search))
             k, found = search.k, _found(target, search)
-        solution = solve(source, k, settings.seed, settings.color_space)
-    with clock("remap"):
-        indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
+        else:
+            solution = solve(source, k, settings.seed, settings.color_space)
+    if found is None:
+        with clock("remap"):
+            indexes = _remap(source, solution, settings, pixels)
     with clock("encode"):
         encoded = _encode(solution.palette, indexes, settings, opened.decoded.metadata)
     with clock("metrics"):
@@ -175,17 +177,28 @@ def _encode(palette: np.ndarray, indexes: np.ndarray, settings: Settings, metada
     return kept.into_png(encode_indexed_png(palette, indexes))
 
 
-def _search(target: Target, pixels: np.ndarray, source: Source, settings: Settings) -> Search:
+def _search(
+    target: Target, pixels: np.ndarray, source: Source, settings: Settings
+) -> tuple[Search, Solution, np.ndarray]:
+    """What is found, with the solution and the index map of its k. The file is not encoded before its k is known."""
+    found: dict[int, tuple[Solution, np.ndarray]] = {}
+
     def quality_of(k: int) -> float:
-        return metrics.quality(target.measure, pixels, rendered(source, k, settings, pixels.shape[1]))
+        solution = solve(source, k, settings.seed, settings.color_space)
+        indexes = _remap(source, solution, settings, pixels)
+        value = metrics.quality(target.measure, pixels, solution.palette[indexes])
+        # The largest k is tried first; after it, the result can only be one that reaches the target.
+        if not found or target.reached_by(value) and k < min(found):
+            found.clear()
+            found[k] = solution, indexes
+        return value
 
-    return smallest_k(target, quality_of, most=min(MOST_K, source.unique_colors))
+    search = smallest_k(target, quality_of, most=min(MOST_K, source.unique_colors))
+    return search, *found[search.k]
 
 
-def rendered(source: Source, k: int, settings: Settings, width: int) -> np.ndarray:
-    """What a viewer will see of the output at ``k``, uint8 (H, W, 3), without encoding it."""
-    solution = solve(source, k, settings.seed, settings.color_space)
-    return solution.palette[source.remap(solution.palette, solution.remapping(settings, width))]
+def _remap(source: Source, solution: Solution, settings: Settings, pixels: np.ndarray) -> np.ndarray:
+    return source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
 
 
 def _found(target: Target, search: Search) -> dict[str, Any]:

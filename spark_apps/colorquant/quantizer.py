@@ -15,7 +15,7 @@ from colorquant.annealing import anneal
 from colorquant.assignment import lloyd
 from colorquant.cells import Cells
 from colorquant.color_model import RGBA, Remapping, color_model
-from colorquant.dither import Dither
+from colorquant.dither import MASK_SIDE, Dither
 from colorquant.histogram import ColorHistogram, unpack_colors
 from colorquant.kmeans import ClusterSums, nearest, partial_sums, update
 from colorquant.oklab import grid_from_rgb, rgb_from_grid
@@ -36,6 +36,8 @@ LLOYD_ROUNDS = 20
 THREADS = 2
 BANDS = 4
 PARALLEL_PIXELS = 1 << 20
+# Dithered and with alpha, a pixel takes up to 20 bytes while it is remapped.
+REMAP_PIXELS = 1 << 21
 
 
 class ColorSource(Protocol):
@@ -143,7 +145,9 @@ class PixelSource:
     def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
         """Index map uint8 (H, W): the nearest entries, those that a rate model prefers, or dithered."""
         if self._model is RGBA or isinstance(remapping, Dither):
-            return self._model.remap(self.pixels, palette, remapping)
+            rows = max(1, REMAP_PIXELS // (self.pixels.shape[1] * MASK_SIDE)) * MASK_SIDE
+            parts = [self.pixels[top : top + rows] for top in range(0, len(self.pixels), rows)]
+            return np.concatenate([self._model.remap(part, palette, remapping) for part in parts])
         colors = self.histogram.colors
         table = index_table(colors, nearest(colors, palette))
         indexes = np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
@@ -193,10 +197,7 @@ def solve(
             real = update(source.partial_sums(centroids.T / GRID), centroids.T / GRID)
             centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
     palette = anneal(points, centroids, min(MOST_SWEEPS, SWEEPS_TIMES_COLORS // k), random, pool)
-    if cells.exact:
-        # The cells are the histogram: nothing to ask the source any more.
-        return _descend(palette, partial(partial_sums, ColorHistogram(cells.keys, cells.counts)), 1)
-    return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1)
+    return _descend(palette, _sums_of(source, cells), 1 if cells.exact else EXACT_ROUNDS + 1)
 
 
 def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: Executor | None) -> Solution:
@@ -204,8 +205,13 @@ def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: 
     points = points_at(grid_from_rgb(cells.means), cells.counts)
     centroids = lloyd(points, search(points, k, np.random.default_rng(seed), pool), LLOYD_ROUNDS, 1e-4, pool=pool)
     palette = np.unique(_rounded(rgb_from_grid(centroids.T)), axis=0)
-    sums = source.partial_sums(palette)
-    return _solution(palette, sums, 1, True)
+    # The rounds were those in Oklab: whether the error in RGB could fall further is not asked.
+    return _solution(palette, _sums_of(source, cells)(palette), 1, False)
+
+
+def _sums_of(source: ColorSource, cells: Cells) -> Callable[[np.ndarray], ClusterSums]:
+    """``partial_sums`` of the whole image; where the cells are its histogram, without asking the source."""
+    return partial(partial_sums, ColorHistogram(cells.keys, cells.counts)) if cells.exact else source.partial_sums
 
 
 def _solution(palette: np.ndarray, sums: ClusterSums, iterations: int, converged: bool) -> Solution:

@@ -42,7 +42,7 @@ def search(points: Points, k: int, random: np.random.Generator, pool: Executor |
     while group > 1 and points.count < group * max(LEAST_POINTS, POINTS_PER_CLUSTER * k):
         group //= 2
     summary = points.coarsened(group) if group > 1 else points
-    centroids, _ = improve_by_swaps(summary, split_up(summary, k, pool=pool), SWAP_PASSES, pool=pool)
+    centroids = improve_by_swaps(summary, split_up(summary, k, pool=pool), SWAP_PASSES, pool=pool)
     rounds = min(MOST_RELAXATION_ROUNDS, ROUNDS_TIMES_CENTROIDS // k)
     relaxed = relax(points, centroids, rounds, RELAXATION_TEMPERATURE, random, pool)
     settled = [lloyd(points, places, SETTLING_ROUNDS, pool=pool) for places in (relaxed, centroids)]

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that old outputs are not
 #: taken for current ones.
-ALGORITHM_VERSION = 6
+ALGORITHM_VERSION = 7
 
 
 class InvalidSetting(ValueError):
@@ -21,7 +21,7 @@ class InvalidSetting(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """What a person is told of a setting, and its values: one of ``choices``, or from ``least`` to ``most``."""
+    """What a person is told of a setting, and its values: one of ``choices``, or from ``least`` to ``most`` (both)."""
 
     title: str
     help: str
@@ -148,13 +148,7 @@ def allowed(default: Any, option: Option) -> str:
     if option.choices:
         return f"one of {', '.join(option.choices)}"
     number = "a whole number" if isinstance(default, int) else "a number"
-    if option.most is None:
-        return number if option.least is None else f"{number} from {option.least:g}"
-    return f"{number} from {_limit(option.least)} to {_limit(option.most)}"
-
-
-def _limit(value: float | None) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
+    return f"{number} from {option.least} to {option.most}"
 
 
 def _check(name: str, value: Any, default: Any, option: Option) -> None:

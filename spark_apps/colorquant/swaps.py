@@ -25,48 +25,41 @@ EXAMINED = 0.3
 STALE = 0.02
 
 
-def improve_by_swaps(
-    points: Points, centroids: np.ndarray, passes: int, step: int = 1, pool: Executor | None = None
-) -> tuple[np.ndarray, int]:
+def improve_by_swaps(points: Points, centroids: np.ndarray, passes: int, pool: Executor | None = None) -> np.ndarray:
     """Swap until no swap helps.
 
     Parameters
     ----------
     points : Points
     centroids : float32 (3, k)
-        Grid units, multiples of ``step``.
+        Grid units.
     passes : int
         Most passes; each costs a few rounds of Lloyd over all points.
-    step : int
-        Where centroids may lie: 1 on the grid, ``GRID`` on whole colors.
     pool : Executor, optional
         Threads to examine swaps with; the result does not depend on them.
 
     Returns
     -------
-    centroids : float32 (3, k)
-    inertia : int
-        In grid units.
+    float32 (3, k)
+        Those of the lowest inertia on the way.
     """
     k = centroids.shape[1]
     if k == 1:
-        centroids = lloyd(points, centroids, 1, step=step)
-        return centroids, assign(points, centroids).inertia
+        return lloyd(points, centroids, 1)
     known = _Known(np.zeros(k), np.zeros(k), np.full(k, -1.0), np.full(k, -1.0))
     best, least = centroids, None
     for _ in range(passes):
-        centroids = lloyd(points, centroids, LLOYD_ROUNDS, 1e-5, step, pool)
+        centroids = lloyd(points, centroids, LLOYD_ROUNDS, 1e-5, pool)
         assignment = assign(points, centroids, detailed=True, pool=pool)
         if least is None or assignment.inertia < least:
             best, least = centroids, assignment.inertia
         centroids = centroids.copy()
-        if _swap_pass(points, assignment, centroids, known, step, pool) == 0:
+        if _swap_pass(points, assignment, centroids, known, pool) == 0:
             break
     else:
-        inertia = assign(points, centroids).inertia
-        if least is None or inertia < least:
-            best, least = centroids, inertia
-    return best, int(least or 0)
+        if least is None or assign(points, centroids, pool=pool).inertia < least:
+            best = centroids
+    return best
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +73,7 @@ class _Known:
 
 
 def _swap_pass(
-    points: Points, assignment: Assignment, centroids: np.ndarray, known: _Known, step: int, pool: Executor | None
+    points: Points, assignment: Assignment, centroids: np.ndarray, known: _Known, pool: Executor | None
 ) -> int:
     k = centroids.shape[1]
     clusters = clusters_of(points, assignment.labels, k)
@@ -93,7 +86,7 @@ def _swap_pass(
     stale_losses = to_remove[np.abs(utilities - known.loss_estimates)[to_remove] > STALE * utilities[to_remove]]
     questions = np.concatenate([stale_gains, -1 - stale_losses])
     answers = np.zeros(len(questions))
-    shared = (clusters.coordinates, clusters.moments, clusters.starts, assignment.errors, centroids, offsets, step)
+    shared = (clusters.coordinates, clusters.moments, clusters.starts, assignment.errors, centroids, offsets)
     if pool is None or len(questions) < 8:
         _examine(questions, answers, *shared)
     else:
@@ -118,7 +111,7 @@ def _swap_pass(
 
 @njit(cache=True, nogil=True)
 def _examine(  # type: ignore[no-untyped-def]
-    questions, answers, coordinates, moments, starts, errors, centroids, offsets, step
+    questions, answers, coordinates, moments, starts, errors, centroids, offsets
 ):
     """What splitting cluster c gains (question c) and what removing it loses (question -1 - c)."""
     k = centroids.shape[1]
@@ -130,14 +123,14 @@ def _examine(  # type: ignore[no-untyped-def]
         inside[:] = 0
         size = add_neighborhood(centroids, max(split, removed), NEIGHBORS, distances, inside, region, 0)
         change = change_of(
-            coordinates, moments, starts, errors, centroids, offsets, step, split, removed, region, size, places
+            coordinates, moments, starts, errors, centroids, offsets, split, removed, region, size, places
         )
         answers[i] = change if c < 0 else -change
 
 
 @njit(cache=True, nogil=True)
 def _swap(  # type: ignore[no-untyped-def]
-    splits, removals, gains, losses, touched, coordinates, moments, starts, errors, centroids, offsets, step
+    splits, removals, gains, losses, touched, coordinates, moments, starts, errors, centroids, offsets
 ):
     """Make the swaps that help, best first, in regions that do not overlap; returns how many."""
     k = centroids.shape[1]
@@ -162,7 +155,7 @@ def _swap(  # type: ignore[no-untyped-def]
             if not free:
                 continue
             change = change_of(
-                coordinates, moments, starts, errors, centroids, offsets, step, split, removed, region, size, places
+                coordinates, moments, starts, errors, centroids, offsets, split, removed, region, size, places
             )
             if change >= 0:
                 failures += 1

@@ -118,6 +118,15 @@ def test_partitions_do_not_change_a_bit(monkeypatch, limit, shares):
     assert whole.iterations <= MAX_ROUNDS
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("dither", ["none", "blue-noise"])
+def test_remapping_in_parts_changes_no_index(monkeypatch, channels, dither):
+    pixels = np.random.default_rng(3).integers(0, 256, (200, 70, channels), dtype=np.uint8)
+    whole = quantize(pixels, 12, dither=dither)
+    monkeypatch.setattr("colorquant.quantizer.REMAP_PIXELS", 1)
+    assert np.array_equal(quantize(pixels, 12, dither=dither).indexes, whole.indexes)
+
+
 def test_coarse_cells_cost_little(monkeypatch):
     pixels = gradient(200, 200)
     exact = quantize(pixels, 40)

@@ -29,10 +29,9 @@ def photo_like():
 @pytest.mark.parametrize("k", [2, 5, 16, 100, 250, 256])
 def test_swaps_never_raise_the_inertia(photo_like, k):
     start = lloyd(photo_like, split_up(photo_like, k), 5)
-    centroids, inertia = improve_by_swaps(photo_like, start, 10)
+    centroids = improve_by_swaps(photo_like, start, 10)
     assert centroids.shape == (3, k)
-    assert inertia == assign(photo_like, centroids).inertia
-    assert inertia <= assign(photo_like, start).inertia
+    assert assign(photo_like, centroids).inertia <= assign(photo_like, start).inertia
 
 
 @pytest.mark.parametrize("seed", range(4))

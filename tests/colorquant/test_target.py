@@ -1,12 +1,16 @@
 """Targets as people write them, and the search: on a curve with small dips it finds what trying every k finds."""
 
 import math
+from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from colorquant import pipeline
+from colorquant.quantizer import PixelSource
+from colorquant.settings import Settings
 from colorquant.target import InvalidTarget, Target, smallest_k
 
 
@@ -61,3 +65,16 @@ def test_no_palette_is_tried_twice_and_few_are() -> None:
 def test_a_lossless_palette_reaches_every_psnr() -> None:
     found = smallest_k(Target("psnr", 50), lambda k: math.inf if k >= 7 else 20 + k, most=9)
     assert (found.k, found.reached) == (7, True)
+
+
+def test_each_palette_of_a_search_is_solved_once(monkeypatch, tmp_path):
+    """That of the k that is found, too: it is not made anew for the output."""
+    solved = []
+    solve = pipeline.solve
+    monkeypatch.setattr(pipeline, "solve", lambda source, k, *rest: solved.append(k) or solve(source, k, *rest))
+    image = Path(__file__).resolve().parents[2] / "include" / "images" / "retina.jpg"
+    record = pipeline.compress_image(
+        str(image), Target.parse("psnr=29"), str(tmp_path / "o.png"), None, Settings(), PixelSource
+    )
+    assert record.search["reached"] and record.psnr_db >= 29
+    assert sorted(solved) == [k for k, _ in record.search["tried"]]
