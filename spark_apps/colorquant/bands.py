@@ -72,27 +72,30 @@ class MappedImage:
 
     def __init__(self, context: SparkContext, pixels: np.ndarray, bands: int, folder: str) -> None:
         self._shape = pixels.shape[:2]
+        self._folder = folder
         self._pixels, path = _nameless_file(folder)
         self._pixels.write(np.ascontiguousarray(pixels).data)
         self._pixels.flush()
-        self._indexes, self._indexes_path = _nameless_file(folder)
-        self._indexes.truncate(self._shape[0] * self._shape[1])
-        if hasattr(os, "posix_fallocate"):
-            # On a full disk this says so; a worker that writes to a hole in a file is killed.
-            os.posix_fallocate(self._indexes.fileno(), 0, self._shape[0] * self._shape[1])
         rows = [MappedBand(path, pixels.shape, top, bottom) for top, bottom in _edges(pixels.shape[0], bands)]
         self.bands: RDD[Band] = context.parallelize(rows, len(rows))
 
     def remap(self, remap: "Remap") -> np.ndarray:
         """Index map uint8 (H, W), which the workers write to one file, each its rows."""
-        path, shape = self._indexes_path, self._shape
+        shape = self._shape
+        # A file for each remap: whoever keeps an index map keeps it also when there is another one.
+        indexes, path = _nameless_file(self._folder)
+        indexes.truncate(shape[0] * shape[1])
+        if hasattr(os, "posix_fallocate"):
+            # On a full disk this says so; a worker that writes to a hole in a file is killed.
+            os.posix_fallocate(indexes.fileno(), 0, shape[0] * shape[1])
 
         def write(band: Band) -> None:
             assert isinstance(band, MappedBand)
             np.memmap(path, np.uint8, "r+", shape=shape)[band.top : band.bottom] = remap(band.pixels())
 
         self.bands.foreach(write)
-        return np.asarray(np.memmap(self._indexes, np.uint8, "r", shape=shape))
+        with indexes:  # The mapping lives as long as the array does, and the file as long as the mapping.
+            return np.asarray(np.memmap(indexes, np.uint8, "r", shape=shape))
 
 
 class CarriedImage:

@@ -1,6 +1,8 @@
 """The application's SparkContext, and how workers come by this package."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
 from pyspark import SparkConf, SparkContext, SparkFiles
@@ -32,7 +34,9 @@ def start_context(name: str, retry_tasks: bool = False) -> SparkContext:
         folder.mkdir()
         context.addPyFile(str(package_archive(folder)))
         return context
-    # Workers on this machine import the same files, and so find the kernels that are compiled already. Their daemon
+    # Workers on this machine run the driver's Python, also where another one comes first in PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # They import the same files, and so find the kernels that are compiled already. Their daemon
     # imports them once, before it forks; numpy's own threads, of no use here, would not survive the fork.
     conf.set("spark.python.daemon.module", "colorquant.worker_daemon")
     conf.setExecutorEnv("PYTHONPATH", str(Path(__file__).resolve().parent.parent))
