@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics
 from colorquant.images import read_image
-from colorquant.quantizer import PixelSource, solve
+from colorquant.quantizer import PixelSource
+from colorquant.solver import solve
 from colorquant.target import MEASURES, Target, smallest_k
 
 KS = range(2, 257)

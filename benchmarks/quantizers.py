@@ -50,7 +50,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
 
-    parts = [_conditions(paths, arguments.runs), *_tables(rows, arguments.k, _read_iokm(arguments.iokm))]
+    parts = [_conditions(paths, arguments.runs), *_tables(rows, arguments.k, read_iokm(arguments.iokm))]
     if arguments.seeds:
         parts.append(_seed_spread(paths, arguments.k, arguments.seeds))
     if arguments.large:
@@ -66,7 +66,7 @@ def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int], ru
     for peer in peers.values():
         peer(warm, 16)
     for path in paths:
-        pixels = _read(path)
+        pixels = read(path)
         for k in ks:
             for name, peer in peers.items():
                 times = []
@@ -85,14 +85,14 @@ def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int], ru
                 }
 
 
-def _read(path: Path) -> np.ndarray:
+def read(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise SystemExit(f"{path} cannot be read as an image")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _read_iokm(path: Path | None) -> dict[tuple[str, int], float]:
+def read_iokm(path: Path | None) -> dict[tuple[str, int], float]:
     if path is None:
         return {}
     with open(path, newline="") as file:
@@ -148,7 +148,7 @@ def _seed_spread(paths: list[Path], ks: list[int], seeds: int) -> str:
     for k in ks:
         spreads = []
         for path in paths:
-            pixels = _read(path)
+            pixels = read(path)
             errors = [quantize(pixels, k, seed).inertia for seed in range(seeds)]
             spreads.append((max(errors) - min(errors)) / max(statistics.fmean(errors), 1e-9))
         lines.append(f"| {k} | {_mean(spreads):.3%} | {max(spreads):.3%} |")

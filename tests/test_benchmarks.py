@@ -30,8 +30,8 @@ def test_a_curve_has_only_points_that_rise_and_are_finite() -> None:
 def test_reference_errors_are_read_by_image_and_k(tmp_path: Path) -> None:
     (tmp_path / "reference.csv").write_text("kodak_kodim01,4,iokm,662.11,56\nkodak_kodim01,16,iokm,102.5,89\n")
     expected = {("kodim01", 4): 662.11, ("kodim01", 16): 102.5}
-    assert quantizers._read_iokm(tmp_path / "reference.csv") == expected
-    assert quantizers._read_iokm(None) == {}
+    assert quantizers.read_iokm(tmp_path / "reference.csv") == expected
+    assert quantizers.read_iokm(None) == {}
 
 
 def test_tables_compare_images_one_by_one() -> None:

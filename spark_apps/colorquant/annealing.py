@@ -21,7 +21,7 @@ HOT = 0.4
 COLD = 0.03
 PART_OF_ERROR = 0.02
 # Sweeps before the nearest centroids are found anew; what moves by this many steps is looked at.
-SWEEPS_A_ROUND = 2
+SWEEPS_A_ROUND = 4
 REACH = np.float32(GRID * 3.5)
 QUENCHING_ROUNDS = 3
 # Quantiles of the Gumbel distribution: the least of (energy - temperature x Gumbel) is a Boltzmann draw.

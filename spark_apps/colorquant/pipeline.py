@@ -18,9 +18,9 @@ from colorquant.indexed_png import encode_indexed_png
 from colorquant.jobs import DEFAULT_MAX_PIXELS
 from colorquant.lossless_webp import MAX_SIDE, encode_lossless_webp
 from colorquant.metadata import Metadata
-from colorquant.quantizer import ColorSource, Solution, solve
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
+from colorquant.solver import ColorSource, Solution, solve
 from colorquant.target import MOST_K, Search, Target, smallest_k
 
 

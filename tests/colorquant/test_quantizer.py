@@ -9,7 +9,8 @@ from colorquant.color_model import RGB
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms
 from colorquant.kmeans import partial_sums
 from colorquant.points import BLOCK, SUPER
-from colorquant.quantizer import MAX_ROUNDS, PixelSource, solve
+from colorquant.quantizer import PixelSource
+from colorquant.solver import MAX_ROUNDS, solve
 
 
 def gradient(height=60, width=80):
