@@ -17,7 +17,7 @@ MAX_ROUNDS = 6
 
 
 class AlphaSolution(NamedTuple):
-    """A palette uint8 (k', 4) and its cost: the fields of ``quantizer.Solution``.
+    """A palette uint8 (k', 4) and its cost: the fields of ``solver.Solution``.
 
     The inertia is the sum over pixels of the squared distance of ``premultiplied``, rounded.
     """

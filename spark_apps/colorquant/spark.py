@@ -29,7 +29,7 @@ _PARTITIONS_FOR_EACH_CORE = 8
 
 
 class SparkColors:
-    """A ``quantizer.ColorSource`` over parts of an image that are spread over a Spark cluster.
+    """A ``solver.ColorSource`` over parts of an image that are spread over a Spark cluster.
 
     Parameters
     ----------
