@@ -11,14 +11,14 @@ import numpy as np
 from colorquant.alpha_histogram import AlphaCells
 from colorquant.alpha_quantizer import solve_alpha
 from colorquant.annealing import anneal
-from colorquant.assignment import lloyd
+from colorquant.assignment import assign, lloyd
 from colorquant.cells import Cells
 from colorquant.color_model import Remapping
 from colorquant.dither import Dither
-from colorquant.histogram import ColorHistogram, unpack_colors
-from colorquant.kmeans import ClusterSums, partial_sums, update
+from colorquant.histogram import unpack_colors
+from colorquant.kmeans import ClusterSums, update
 from colorquant.oklab import grid_from_rgb, rgb_from_grid
-from colorquant.points import GRID, points_at, points_of
+from colorquant.points import GRID, Points, points_at, points_of
 from colorquant.rate_aware import RateModel, rate_model
 from colorquant.search import search
 from colorquant.settings import Settings
@@ -114,7 +114,10 @@ def solve(
             real = update(source.partial_sums(centroids.T / GRID), centroids.T / GRID)
             centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
     palette = anneal(points, centroids, min(MOST_SWEEPS, SWEEPS_TIMES_COLORS // k), random, pool)
-    return _descend(palette, _sums_of(source, cells), 1 if cells.exact else EXACT_ROUNDS + 1)
+    if cells.exact:
+        # The points are the histogram: nothing to ask the source any more.
+        return _descend(palette, partial(_sums_of_colors, points), 1)
+    return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1)
 
 
 def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: Executor | None) -> Solution:
@@ -122,13 +125,15 @@ def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: 
     points = points_at(grid_from_rgb(cells.means), cells.counts)
     centroids = lloyd(points, search(points, k, np.random.default_rng(seed), pool), LLOYD_ROUNDS, 1e-4, pool=pool)
     palette = np.unique(_rounded(rgb_from_grid(centroids.T)), axis=0)
+    sums = _sums_of_colors(points_of(cells), palette) if cells.exact else source.partial_sums(palette)
     # The rounds were those in Oklab: whether the error in RGB could fall further is not asked.
-    return _solution(palette, _sums_of(source, cells)(palette), 1, False)
+    return _solution(palette, sums, 1, False)
 
 
-def _sums_of(source: ColorSource, cells: Cells) -> Callable[[np.ndarray], ClusterSums]:
-    """``partial_sums`` of the whole image; where the cells are its histogram, without asking the source."""
-    return partial(partial_sums, ColorHistogram(cells.keys, cells.counts)) if cells.exact else source.partial_sums
+def _sums_of_colors(colors: Points, palette: np.ndarray) -> ClusterSums:
+    """``kmeans.partial_sums`` of points that are whole colors, several times faster."""
+    found = assign(colors, GRID * np.ascontiguousarray(palette.T, np.float32))
+    return ClusterSums(found.sums[:, :3] // GRID, found.sums[:, 3], colors.squares // GRID**2)
 
 
 def _solution(palette: np.ndarray, sums: ClusterSums, iterations: int, converged: bool) -> Solution:
