@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numba import njit
 
+from colorquant.assignment import select
 from colorquant.histogram import ColorHistogram, kernel_input
 from colorquant.points import BLOCK, GRID
 
@@ -94,26 +95,40 @@ def _on_grid(centroids: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _nearest(colors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    k = len(centroids)
     labels = np.empty(len(colors), np.uint8)
-    x, y, z = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     best = np.empty(BLOCK, np.uint32)
+    x, y, z = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32)
+    centers = np.ascontiguousarray(centroids.T)
+    names, kept = np.arange(k).astype(np.uint8), np.empty(k + 1, np.uint8)
+    least, most = np.empty(k, np.int32), np.empty(k, np.int32)
+    near_x, near_y, near_z = np.empty(k + 1, np.float32), np.empty(k + 1, np.float32), np.empty(k + 1, np.float32)
     for start in range(0, len(colors), BLOCK):
         size = min(BLOCK, len(colors) - start)
+        low_r, low_g, low_b = np.int32(255), np.int32(255), np.int32(255)
+        high_r, high_g, high_b = np.int32(0), np.int32(0), np.int32(0)
         for j in range(size):
-            color = colors[start + j]
-            x[j] = np.float32((color >> np.uint32(16)) * np.uint32(GRID))
-            y[j] = np.float32((color >> np.uint32(8) & np.uint32(255)) * np.uint32(GRID))
-            z[j] = np.float32((color & np.uint32(255)) * np.uint32(GRID))
+            color = np.int32(colors[start + j])
+            r, g, b = color >> np.int32(16), color >> np.int32(8) & np.int32(255), color & np.int32(255)
+            low_r, low_g, low_b = min(low_r, r), min(low_g, g), min(low_b, b)
+            high_r, high_g, high_b = max(high_r, r), max(high_g, g), max(high_b, b)
+            x[j], y[j], z[j] = np.float32(GRID * r), np.float32(GRID * g), np.float32(GRID * b)
+        # Colors in their order lie close together: most centroids cannot be the nearest of any in the block.
+        low = (np.float32(GRID * low_r), np.float32(GRID * low_g), np.float32(GRID * low_b))
+        high = (np.float32(GRID * high_r), np.float32(GRID * high_g), np.float32(GRID * high_b))
+        count = select(
+            low, high, centers[0], centers[1], centers[2], k, 1, names, least, most, kept, near_x, near_y, near_z
+        )
         best[:] = np.uint32(0xFFFFFFFF)
-        # Distance (24 bits) and index (8 bits) in one word, as in assignment.py.
-        for c in range(len(centroids)):
-            cx, cy, cz = centroids[c, 0], centroids[c, 1], centroids[c, 2]
+        # Distance (24 bits) and candidate (8 bits) in one word, as in assignment.py.
+        for t in range(count):
+            cx, cy, cz = near_x[t], near_y[t], near_z[t]
             for j in range(BLOCK):
                 dx, dy, dz = x[j] - cx, y[j] - cy, z[j] - cz
-                word = np.uint32((np.uint32(np.int32(dx * dx + dy * dy + dz * dz)) << np.uint32(8)) | np.uint32(c))
+                word = np.uint32((np.uint32(np.int32(dx * dx + dy * dy + dz * dz)) << np.uint32(8)) | np.uint32(t))
                 best[j] = min(best[j], word)
         for j in range(size):
-            labels[start + j] = best[j] & np.uint32(255)
+            labels[start + j] = kept[best[j] & np.uint32(255)]
     return labels
 
 
