@@ -7,6 +7,7 @@ below 2^24, so they are exact, and sums are integers. Nothing here depends on th
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from colorquant.cells import Cells
 from colorquant.hilbert import hilbert_order
@@ -62,7 +63,8 @@ class Points:
         moments = self.moments.reshape(-1, group, 4).sum(axis=1)
         moments = moments[moments[:, 3] > 0]
         weights = moments[:, 3:]
-        return _blocked((2 * moments[:, :3] + weights) // (2 * weights), moments[:, 3])
+        means = (2 * moments[:, :3] + weights) // (2 * weights)
+        return _blocked(means, moments[:, 3], np.arange(len(means)))
 
 
 def points_of(cells: Cells) -> Points:
@@ -73,30 +75,40 @@ def points_of(cells: Cells) -> Points:
 
 def points_at(positions: np.ndarray, weights: np.ndarray) -> Points:
     """Points at grid positions int64 (n, 3), from 0 to 255 times ``GRID``, with weights int64 (n,)."""
-    order = hilbert_order(positions, GRID_BITS)
-    return _blocked(positions[order], weights[order])
+    return _blocked(positions, weights, hilbert_order(positions, GRID_BITS))
 
 
-def _blocked(positions: np.ndarray, weights: np.ndarray) -> Points:
-    count = len(positions)
-    padding = -count % BLOCK
-    positions = np.concatenate([positions, np.repeat(positions[-1:], padding, axis=0)])
-    weights = np.concatenate([weights, np.zeros(padding, np.int64)])
-    coordinates = np.ascontiguousarray(positions.T.astype(np.float32))
-    moments = np.empty((len(weights), 4), np.int64)
-    np.multiply(positions, weights[:, None], out=moments[:, :3])
-    moments[:, 3] = weights
-    boxes = coordinates.reshape(3, -1, BLOCK)
-    lows, highs = boxes.min(axis=2), boxes.max(axis=2)
-    runs = np.arange(0, lows.shape[1], SUPER)
-    return Points(
-        coordinates,
-        moments,
-        lows,
-        highs,
-        np.minimum.reduceat(lows, runs, axis=1),
-        np.maximum.reduceat(highs, runs, axis=1),
-        moments.reshape(-1, BLOCK, 4).sum(axis=1),
-        int((moments[:, :3] * positions).sum()),
-        count,
-    )
+def _blocked(positions: np.ndarray, weights: np.ndarray, order: np.ndarray) -> Points:
+    count = len(order)
+    blocks = -(-count // BLOCK)
+    coordinates, moments = np.empty((3, blocks * BLOCK), np.float32), np.empty((blocks * BLOCK, 4), np.int64)
+    lows, highs = np.empty((3, blocks), np.float32), np.empty((3, blocks), np.float32)
+    block_moments = np.zeros((blocks, 4), np.int64)
+    squares = _fill_blocks(positions, weights, order, coordinates, moments, lows, highs, block_moments)
+    runs = np.arange(0, blocks, SUPER)
+    super_lows, super_highs = np.minimum.reduceat(lows, runs, axis=1), np.maximum.reduceat(highs, runs, axis=1)
+    return Points(coordinates, moments, lows, highs, super_lows, super_highs, block_moments, int(squares), count)
+
+
+@njit(cache=True, nogil=True)
+def _fill_blocks(  # type: ignore[no-untyped-def]
+    positions, weights, order, coordinates, moments, lows, highs, block_moments
+):
+    """Everything that ``Points`` says of each point and block, in one pass; returns the weighted squares."""
+    squares, last = np.int64(0), len(order) - 1
+    for i in range(len(moments)):
+        block, at = i // BLOCK, order[min(i, last)]
+        weight = weights[at] if i <= last else np.int64(0)
+        for a in range(3):
+            position = positions[at, a]
+            coordinate, moment = np.float32(position), position * weight
+            coordinates[a, i] = coordinate
+            moments[i, a] = moment
+            block_moments[block, a] += moment
+            squares += moment * position
+            first = i % BLOCK == 0
+            lows[a, block] = coordinate if first else min(lows[a, block], coordinate)
+            highs[a, block] = coordinate if first else max(highs[a, block], coordinate)
+        moments[i, 3] = weight
+        block_moments[block, 3] += weight
+    return squares
