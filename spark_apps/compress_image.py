@@ -73,8 +73,10 @@ def _compress(job: Job, partitions: int | None, max_pixels: int) -> CompressionR
         return _compress_tiled(job, tiled, context.result, partitions)
 
     def distribute(pixels: "np.ndarray") -> "SparkSource":
+        from colorquant.color_model import load_kernels
         from colorquant.spark import SparkSource
 
+        load_kernels()  # While Spark is starting.
         return SparkSource(context.result(), pixels, partitions)
 
     return compress_image(

@@ -20,6 +20,9 @@ from colorquant.rate_aware import BAND_ROWS
 if TYPE_CHECKING:
     Remap = Callable[[np.ndarray], np.ndarray]
 
+#: How executors keep what is used again: as the bytes that it is. As a serialized block, Spark would compress it, and
+#: start a serializer (Kryo) first.
+KEPT = StorageLevel.MEMORY_AND_DISK_DESER
 #: A band holds at most this many pixels (12 MiB as RGB), so that a task's memory does not grow with the image.
 BAND_PIXELS = 1 << 22
 #: Below this a second task costs more than it saves.
@@ -112,7 +115,7 @@ class CarriedImage:
         self._shape = pixels.shape[:2]
         rows: Any = _CarriedBands(pixels, bands)
         # Kept by the executors: the remap needs the same pixels again, and they should travel once.
-        self.bands: RDD[Band] = context.parallelize(rows, bands).persist(StorageLevel.MEMORY_AND_DISK)
+        self.bands: RDD[Band] = context.parallelize(rows, bands).persist(KEPT)
 
     def remap(self, remap: "Remap") -> np.ndarray:
         """Index map uint8 (H, W), collected band by band."""

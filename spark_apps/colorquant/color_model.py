@@ -59,3 +59,10 @@ RGBA = ColorModel(
 def color_model(pixels: np.ndarray) -> ColorModel:
     """The model of pixels uint8 (H, W, 3 or 4)."""
     return RGBA if pixels.shape[2] == 4 else RGB
+
+
+def load_kernels() -> None:
+    """Load the compiled kernels that every image needs, a tenth of a second: on one of a pixel."""
+    pixels = np.zeros((1, 1, 3), np.uint8)
+    RGB.merge_cells([RGB.coarse_cells(RGB.count_colors(pixels))])
+    RGB.remap(pixels, pixels[0], None)

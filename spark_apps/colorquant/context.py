@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from py4j.protocol import INPUT_CONVERTER
 from pyspark import SparkConf, SparkContext, SparkFiles
 
 from colorquant.shipping import package_archive
@@ -20,6 +21,7 @@ def start_context(name: str, retry_tasks: bool = False) -> SparkContext:
     ----------
     retry_tasks : try a task again whose process died, also with the master ``local``, where Spark by default does not.
     """
+    _convert_no_arrays()
     # Only after this does a SparkConf hold what spark-submit was given.
     SparkContext._ensure_initialized()
     conf = SparkConf().setAppName(name)
@@ -42,6 +44,15 @@ def start_context(name: str, retry_tasks: bool = False) -> SparkContext:
     conf.setExecutorEnv("PYTHONPATH", str(Path(__file__).resolve().parent.parent))
     conf.setExecutorEnv("OPENBLAS_NUM_THREADS", "1")
     return SparkContext(conf=conf)
+
+
+def _convert_no_arrays() -> None:
+    """Keep PySpark from importing pandas and unittest at the first call to the JVM.
+
+    Its converters of numpy's arrays and scalars do, to see whether numpy is there. They are asked about every argument,
+    and none that we give to the JVM is numpy's.
+    """
+    INPUT_CONVERTER[:] = [each for each in INPUT_CONVERTER if not type(each).__name__.startswith("Numpy")]
 
 
 def is_local(master: str) -> bool:

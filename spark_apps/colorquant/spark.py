@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from pyspark import RDD, SparkContext, StorageLevel
+from pyspark import RDD, SparkConf, SparkContext
 
-from colorquant.bands import Band, CarriedImage, MappedImage, most_bands, number_of_bands
+from colorquant.bands import KEPT, Band, CarriedImage, MappedImage, most_bands, number_of_bands
 from colorquant.color_model import RGB, ColorModel, Remapping, color_model
 from colorquant.context import is_local
 from colorquant.histogram import ColorHistogram
@@ -35,7 +35,7 @@ class SparkColors:
     ----------
     context : SparkContext
     bands : the parts.
-    shares : into so many parts the histogram is dealt; None where there is one band, whose histogram is the image's.
+    shares : into so many parts the histogram is dealt; None where there is one band, whose histogram the driver gets.
     model : of the colors.
     """
 
@@ -48,20 +48,28 @@ class SparkColors:
         self._model = model
 
     @cached_property
+    def _whole(self) -> ColorHistogram | None:
+        """The histogram of an image of one band: brought here once, for less than one round of K-Means over there."""
+        if self._wanted_shares is not None:
+            return None
+        self.jobs += 1
+        count = self._model.count_colors
+        (share,) = self._bands.map(lambda band: _as_share(count(band.pixels()))).collect()
+        return _histogram(share)
+
+    @cached_property
     def _shares(self) -> "RDD[Share]":
         shares, bands, model = self._wanted_shares, self._bands, self._model
-        if shares is None:
-            histograms = bands.map(lambda band: _as_share(model.count_colors(band.pixels())))
-        else:
-            dealt = bands.flatMap(lambda band: _count_shares(model, band, shares))
-            histograms = dealt.reduceByKey(lambda a, b: _merge_shares(model, a, b), shares).values()
-        return histograms.persist(StorageLevel.MEMORY_AND_DISK)
+        dealt = bands.flatMap(lambda band: _count_shares(model, band, shares))
+        return dealt.reduceByKey(lambda a, b: _merge_shares(model, a, b), shares).values().persist(KEPT)
 
     @cached_property
     def _summary(self) -> tuple[int, Any]:
         """The number of distinct colors, and the cells."""
-        self.jobs += 1
         model = self._model
+        if self._whole is not None:
+            return len(self._whole), model.coarse_cells(self._whole)
+        self.jobs += 1
         parts = self._shares.map(lambda share: _summarize_share(model, share)).collect()
         return sum(colors for colors, _ in parts), model.merge_cells([cells for _, cells in parts])
 
@@ -76,8 +84,10 @@ class SparkColors:
 
     def partial_sums(self, centroids: np.ndarray) -> Any:
         """One round of K-Means over the whole histogram: workers assign and sum, reduce adds."""
-        self.jobs += 1
         sums_of = self._model.partial_sums
+        if self._whole is not None:
+            return sums_of(self._whole, centroids)
+        self.jobs += 1
         return self._shares.map(lambda share: sums_of(_histogram(share), centroids)).reduce(lambda a, b: a + b)
 
     def describe(self) -> dict[str, Any]:
@@ -108,7 +118,7 @@ class SparkSource(SparkColors):
         bands = min(wanted, most_bands(pixels.shape[0]))
         self._image: MappedImage | CarriedImage
         if is_local(context.master or ""):
-            self._image = MappedImage(context, pixels, bands, _local_folder(context))
+            self._image = MappedImage(context, pixels, bands, _local_folder())
         else:
             self._image = CarriedImage(context, pixels, bands)
         shares = min(bands, partitions or context.defaultParallelism) if bands > 1 else None
@@ -145,9 +155,10 @@ class SparkRegions(SparkColors):
         return self._regions.map(work).collect()
 
 
-def _local_folder(context: SparkContext) -> str:
+def _local_folder() -> str:
     """A folder for what is too large for memory, as Spark itself finds one."""
-    configured = os.environ.get("SPARK_LOCAL_DIRS") or context.getConf().get("spark.local.dir")
+    # Not SparkContext.getConf, which asks the JVM for each setting that there is, one by one.
+    configured = os.environ.get("SPARK_LOCAL_DIRS") or SparkConf().get("spark.local.dir")
     return configured.split(",")[0] if configured else tempfile.gettempdir()
 
 
