@@ -60,6 +60,7 @@ class SparkColors:
     @cached_property
     def _shares(self) -> "RDD[Share]":
         shares, bands, model = self._wanted_shares, self._bands, self._model
+        assert shares is not None, "one band: see _whole"
         dealt = bands.flatMap(lambda band: _count_shares(model, band, shares))
         return dealt.reduceByKey(lambda a, b: _merge_shares(model, a, b), shares).values().persist(KEPT)
 
