@@ -20,6 +20,7 @@ class Usage:
 
     Attributes
     ----------
+    started : when it was started, in seconds since the epoch.
     wall : seconds from its start to its end.
     cpu : CPU seconds by part ("launcher", "JVM", "driver", "daemon", "workers", "scripts"). Read every 40 ms, so a
         process that ends between two readings is missed by so much.
@@ -29,6 +30,7 @@ class Usage:
     """
 
     exit_code: int = 0
+    started: float = 0.0
     wall: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     appeared: dict[str, float] = field(default_factory=dict)
@@ -47,7 +49,7 @@ def watch(command: list[str], environment: dict[str, str] | None = None, total_m
 
     ``total_memory`` asks the kernel for what each process has of shared pages, which slows all of them a little.
     """
-    usage = Usage()
+    usage = Usage(started=time.time())
     cpu_of: dict[int, tuple[str, float]] = {}
     known: set[int] = set()
     started = time.perf_counter()
@@ -99,7 +101,8 @@ def _sample(known: set[int], cpu_of: dict[int, tuple[str, float]], usage: Usage,
     alive = [pid for pid in known if pid in stats and stats[pid][0] != "Z"]
     for pid in alive:
         stat = stats[pid]
-        part = _part(pid, parents[pid])
+        # A process that ends has no command any more.
+        part = _part(pid, parents[pid]) or cpu_of.get(pid, ("scripts",))[0]
         cpu_of[pid] = (part, (int(stat[11]) + int(stat[12])) / _TICK)
         usage.appeared.setdefault(part, round(now, 3))
         memory[part] += int(stat[21]) * _PAGE
@@ -121,11 +124,17 @@ def _part(pid: int, parent: int) -> str:
     command = _command(pid)
     if "org.apache.spark.launcher.Main" in command:
         return "launcher"
-    if "org.apache.spark.deploy.SparkSubmit" in command and "java" in command.split("\0")[0]:
+    if _is_jvm(command):
         return "JVM"
     if "daemon" in command:
         return "workers" if "daemon" in _command(parent) else "daemon"
-    return "driver" if ".py" in command and "find_spark_home" not in command else "scripts"
+    if command and _is_jvm(_command(parent)) and ".py" in command:
+        return "driver"
+    return "scripts" if command else ""
+
+
+def _is_jvm(command: str) -> bool:
+    return "org.apache.spark.deploy.SparkSubmit" in command and "java" in command.split("\0")[0]
 
 
 def _command(pid: int) -> str:
