@@ -71,7 +71,7 @@ def _print(record: dict, usage) -> None:  # type: ignore[no-untyped-def, type-ar
     print(f"  seconds: {steps}")
     print(f"  most memory at one time, all processes: {usage.peak_total / _MB:.0f} MB")
     for part in ("JVM", "driver", "daemon", "workers"):
-        print(f"    {part:8} {usage.peak.get(part, 0) / _MB:6.0f} MB")
+        print(f"    {part:8} {usage.peak.get(part, 0) / _MB:6.0f} MB, {usage.cpu.get(part, 0.0):6.1f} CPU seconds")
 
 
 if __name__ == "__main__":
