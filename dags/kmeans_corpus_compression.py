@@ -19,6 +19,7 @@ from orchestration.defaults import DAG_DEFAULTS, report_task  # noqa: E402
 from orchestration.params import corpus_params  # noqa: E402
 from orchestration.schedule import corpus_schedule  # noqa: E402
 from orchestration.spark_conf import CORPUS_CONF, PROPERTIES_FILE  # noqa: E402
+from orchestration.timeouts import CORPUS_TIMEOUT  # noqa: E402
 
 DOCUMENTATION = """
 ### K-Means compression of a whole library in one Spark application
@@ -51,7 +52,7 @@ def kmeans_corpus_compression() -> None:
         conf=CORPUS_CONF,
         properties_file=PROPERTIES_FILE,
         pool="spark",
-        execution_timeout=timedelta(days=2),
+        execution_timeout=CORPUS_TIMEOUT,
         doc_md=(
             "One spark-submit of `compress_corpus.py` for the whole library.\n\n"
             "If it fails: the last line of its log says why. Clear it when the cause is gone: it goes on from there."

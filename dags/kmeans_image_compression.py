@@ -19,6 +19,7 @@ from orchestration.operators import CompressImageOperator  # noqa: E402
 from orchestration.params import library_params  # noqa: E402
 from orchestration.schedule import nightly  # noqa: E402
 from orchestration.spark_conf import PROPERTIES_FILE, SPARK_CONF  # noqa: E402
+from orchestration.timeouts import JOB_TIMEOUT  # noqa: E402
 
 DOCUMENTATION = """
 ### K-Means image compression
@@ -63,6 +64,7 @@ def kmeans_image_compression() -> None:
         properties_file=PROPERTIES_FILE,
         map_index_template="{{ task.name }}",
         pool="spark",
+        execution_timeout=JOB_TIMEOUT,
         doc_md=(
             "One spark-submit of `compress_image.py`: one image at one k. **Result** leads to it.\n\n"
             "If it fails: the last line of its log says why. An image that cannot be compressed is not retried: "
