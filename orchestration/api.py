@@ -1,5 +1,6 @@
 """A client of Airflow's REST API, for what `make run` asks of it."""
 
+import json
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -85,6 +86,15 @@ class AirflowApi:
             instances += page["task_instances"]
             if not page["task_instances"] or len(instances) >= page["total_entries"]:
                 return instances
+
+    def told(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """What a task of a run told by XCom; None where it did not."""
+        response = self._send("GET", f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        response.raise_for_status()
+        value = response.json()["value"]
+        return json.loads(value) if isinstance(value, str) else value
 
     def _get(self, path: str, **query: Any) -> Any:
         response = self._send("GET", path, params=query)

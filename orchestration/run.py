@@ -19,6 +19,7 @@ from colorquant.storage import InvalidLocation, is_remote, location
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, PROJECT, AirflowHome
 from orchestration.services import ServicesFailed, airflow_services, interrupt_on_signals
+from orchestration.xcoms import PLANNED, PUBLISHED
 
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 _POLL_SECONDS = 1.0
@@ -41,7 +42,7 @@ def main() -> int:
             run_id = api.trigger(DAG_ID, _params(arguments))
             print(f"Run {run_id} of the DAG {DAG_ID}, up to {home.jobs_at_once} Spark jobs at once", flush=True)
             folder = run_folder(arguments.output, run_id)
-            return _report(folder, _watch(api, run_id, folder), home)
+            return _report(api, run_id, folder, _watch(api, run_id, folder), home)
     except ServicesFailed as error:
         print(f"make run: {error}", file=sys.stderr)
     except httpx.HTTPError as error:
@@ -129,7 +130,7 @@ def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
 def _print_plan(plan: Plan) -> None:
     pending = plan.pending()
     images = len({job.name for job in plan.jobs})
-    sizes = f"{len(plan.ks)} k" if plan.ks else f"the least k for {plan.target}"
+    sizes = f"{len(plan.ks)} k" if plan.ks else f"the fewest colors for {plan.target}"
     print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
     if plan.ignored:
         names = ", ".join(printable(name) for name in plan.ignored[:5])
@@ -154,16 +155,26 @@ def _outcome(job: Job) -> str:
     return f"{job.title}{found}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
 
 
-def _report(folder: Path, state: str, home: AirflowHome) -> int:
+def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: AirflowHome) -> int:
     from colorquant.report import read_summary
 
     try:
         summary = read_summary(folder / "summary.json")
     except FileNotFoundError:
-        print(f"make run: the run failed before its report was written; see {home.folder / 'logs'}", file=sys.stderr)
+        planned = api.told(DAG_ID, run_id, "plan_jobs", PLANNED) or {}
+        logs = f"the run failed before its report was written; see {home.folder / 'logs'}"
+        print(f"make run: {planned.get('refused', logs)}", file=sys.stderr)
         return 1
     print(f"\n{summary.table()}\n\nReport: {folder / 'summary.html'}")
+    if published := api.told(DAG_ID, run_id, "summarize", PUBLISHED):
+        print(_publication(published))
     return 0 if state == "success" else 1
+
+
+def _publication(told: dict[str, Any]) -> str:
+    if "refused" in told:
+        return f"Nothing is published: {told['refused']}"
+    return f"Published: {told['files']} files in {told['folder']}"
 
 
 if __name__ == "__main__":

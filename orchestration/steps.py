@@ -12,15 +12,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from orchestration.assets import REPORT
 from orchestration.params import library_params
 from orchestration.storage_connection import use_storage
+from orchestration.xcoms import PLANNED, PUBLISHED, REPORTED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from colorquant.plan import Plan
     from colorquant.report import Summary
-
-#: What the tasks tell of a run by XCom: ``{"folder": ...}`` or ``{"refused": why}``; the totals of its report.
-PLANNED, REPORTED = "image_compression_planned", "image_compression_reported"
 
 
 def plan_jobs(context: "Context") -> list[dict[str, Any]]:
@@ -32,14 +30,17 @@ def plan_jobs(context: "Context") -> list[dict[str, Any]]:
         For a wrong parameter: the message says which, and what to do. A retry would end the same.
     """
     from colorquant.plan import InvalidPlan, run_folder
+    from colorquant.published import PublishFailed, refuse_others
     from colorquant.settings import InvalidSetting
 
     params, run_id = context["params"], context["run_id"]
     use_storage(params)
     try:
         refuse_unknown(params, library_params())
+        if params["publish"]:
+            refuse_others(Path(params["publish"]))  # Before hours of work that could not be published.
         plan = _plan(params, run_id)
-    except (InvalidPlan, InvalidSetting) as error:
+    except (InvalidPlan, InvalidSetting, PublishFailed) as error:
         raise refused(context, error) from None
     folder = run_folder(params["output"], run_id)
     plan.write(folder / "plan.json")
@@ -118,27 +119,37 @@ def summarize(context: "Context") -> dict[str, Any]:
     reported = {"report": str(page), "regressed": regressed, **_totals(summary)}
     context["ti"].xcom_push(REPORTED, reported)
     if summary.totals.failed > params["max_failures"]:
+        _unpublished(context, "more jobs failed than max_failures allows.")
         raise AirflowFailException(
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
             f"{params['max_failures']}. The report is written: {page}"
         )
     if params["publish"]:
-        _publish(plan, summary, folder, params["publish"])
+        _publish(context, plan, summary, folder)
     context["outlet_events"][REPORT].extra = reported
     return reported
 
 
-def _publish(plan: "Plan", summary: "Summary", folder: Path, published: str) -> None:
+def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> None:
     from colorquant.published import PublishFailed, publish
     from colorquant.report.candidates import candidates_of
 
+    published = context["params"]["publish"]
     try:
         manifest = publish(
             candidates_of(plan, summary, folder), Path(published), summary.run_id, written_at=summary.written_at
         )
     except PublishFailed as error:
+        _unpublished(context, str(error))
         raise AirflowFailException(f"Nothing is published: {error}") from None
     print(f"Published: {len(manifest.files)} files in {published}")
+    context["ti"].xcom_push(PUBLISHED, {"folder": published, "files": len(manifest.files)})
+
+
+def _unpublished(context: "Context", why: str) -> None:
+    """Tell why nothing is published, where that was asked for."""
+    if context["params"]["publish"]:
+        context["ti"].xcom_push(PUBLISHED, {"refused": why})
 
 
 def _totals(summary: "Summary") -> dict[str, Any]:

@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -24,6 +25,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from colorquant.published import Manifest, verify
 from colorquant.records import CompressionResult
 from orchestration.home import free_port
 from tests.conftest import photograph
@@ -124,8 +126,11 @@ def test_make_run_compresses_what_it_can_and_names_what_it_cannot(
         (images / path.name).write_bytes(path.read_bytes())
     (images / "broken <b>.png").write_text("no image")
     # In the POSIX locale a JVM makes question marks of what is not ASCII.
-    run = _run(_environment(home, bare_environment) | {"LC_ALL": "C"}, images, tmp_path / "out", "5 2")
+    environment = _environment(home, bare_environment) | {"LC_ALL": "C"}
+    run = _run(environment, images, tmp_path / "out", "5 2", f"PUBLISH={tmp_path / 'site'}")
     assert run.returncode != 0, run.stdout + run.stderr
+    assert run.stdout.endswith("Nothing is published: more jobs failed than max_failures allows.\n")
+    assert not (tmp_path / "site").exists()
     lines = re.findall(r"^\[(\d)/6\] (.*)$", run.stdout, re.MULTILINE)
     assert [int(number) for number, _ in lines] == [1, 2, 3, 4, 5, 6], run.stdout + run.stderr
     assert sum("FAILED: " in line and "is not an image" in line for _, line in lines) == 2
@@ -288,3 +293,39 @@ def test_wrong_arguments_are_refused_before_anything_is_started(
     wrong_folder = _run(environment, tmp_path / "missing", tmp_path / "out", "4")
     assert (wrong_folder.returncode, "is no folder" in wrong_folder.stderr) == (2, True), wrong_folder.stderr
     assert "Starting" not in wrong_k.stdout + wrong_folder.stdout
+
+
+def test_the_file_worth_keeping_of_each_image_is_published_and_only_what_changed_is_computed(
+    home: Path, library: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    """``KS=auto``, and a folder for a web server: after a change, an image that came and one that went."""
+    images, site = tmp_path / "images", tmp_path / "site"
+    shutil.copytree(library, images)
+
+    def run() -> str:
+        made = _run(
+            _environment(home, bare_environment), images, tmp_path / "out", "auto", "TARGET=psnr=30", f"PUBLISH={site}"
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+        assert verify(site) == []
+        manifest = Manifest.read(site)
+        assert made.stdout.endswith(f"Published: {len(manifest.files)} files in {site}\n")
+        for file in manifest.files:
+            original, published = images / file.image, site / file.path
+            if file.k is None:
+                assert published.read_bytes() == original.read_bytes()
+                continue
+            assert published.stat().st_size < original.stat().st_size
+            before, after = (np.asarray(Image.open(path).convert("RGB"), float) for path in (original, published))
+            assert 10 * np.log10(255**2 / ((before - after) ** 2).mean()) >= 30
+        return made.stdout
+
+    assert "2 images x the fewest colors for psnr=30.0 = 2 jobs, 0 done already" in run()
+    assert {file.image for file in Manifest.read(site).files} == {"{{ ds }} cafe\u0301.png", "sub folder/it's.jpg"}
+
+    (images / "sub folder" / "it's.jpg").unlink()
+    Image.fromarray(photograph(60, 80, seed=3)).save(images / "{{ ds }} cafe\u0301.png")
+    Image.fromarray(photograph(30, 40, seed=4)).save(images / "new.png")
+    assert "2 images x the fewest colors for psnr=30.0 = 2 jobs, 0 done already" in run()
+    assert {file.path for file in Manifest.read(site).files} == {"{{ ds }} cafe\u0301.png", "new.png"}
+    assert "no Spark application is launched" in run()

@@ -15,7 +15,7 @@ from colorquant.jobs import Job
 from colorquant.plan import Plan
 from colorquant.records import InvalidRecord
 from colorquant.report.rows import Row, row_of
-from orchestration.steps import PLANNED, REPORTED
+from orchestration.xcoms import PLANNED, REPORTED
 
 
 class NoSuchPage(LookupError):

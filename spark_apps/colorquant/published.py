@@ -93,8 +93,7 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
         Where a file cannot be read or written.
     """
     folder = folder.absolute()
-    if not folder.is_symlink() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PublishFailed(f"{folder} is there and was not published from here: name a folder that is new or empty.")
+    refuse_others(folder)
     versions = folder.with_name(folder.name + ".versions")
     versions.mkdir(parents=True, exist_ok=True)
     with open(versions / _LOCK, "w") as lock:
@@ -113,6 +112,12 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
             if old not in (version, before):
                 old.unlink() if old.is_symlink() else shutil.rmtree(old, ignore_errors=True)
     return manifest
+
+
+def refuse_others(folder: Path) -> None:
+    """Raise PublishFailed where the folder holds what was not published from here. It may be missing."""
+    if not folder.is_symlink() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PublishFailed(f"{folder} is there and was not published from here: name a folder that is new or empty.")
 
 
 def _write_version(

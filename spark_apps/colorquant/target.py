@@ -35,9 +35,9 @@ class Measure:
     most: float
     dip: float
 
-    def text(self, value: float) -> str:
+    def text(self, value: float, more_digits: int = 0) -> str:
         """The value with as many digits as matter, and its unit."""
-        return "infinite" if math.isinf(value) else f"{value:.{self.digits}f}{self.unit}"
+        return "infinite" if math.isinf(value) else f"{value:.{self.digits + more_digits}f}{self.unit}"
 
 
 MEASURES = {
@@ -87,6 +87,11 @@ class Target:
         return self._measure.field
 
     @property
+    def most(self) -> float:
+        """The largest value that the target's measure may have."""
+        return self._measure.most
+
+    @property
     def dip(self) -> float:
         """What a larger palette may lose against a smaller one."""
         return self._measure.dip
@@ -94,6 +99,11 @@ class Target:
     def text(self, value: float) -> str:
         """A value of the target's measure as people read it."""
         return self._measure.text(value)
+
+    def text_of_less(self, value: float) -> str:
+        """A value below the target, with the digits that it takes to see that."""
+        texts = (self._measure.text(value, more) for more in range(6))
+        return next((text for text in texts if float(text.removesuffix(self._measure.unit)) < self.value), str(value))
 
     @property
     def _measure(self) -> Measure:

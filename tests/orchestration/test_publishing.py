@@ -49,9 +49,14 @@ def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Pa
 def test_a_folder_of_others_fails_the_task_and_says_why(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "precious").write_text("mine")
-    context = _context("run", images=str(photographs), output=str(tmp_path / "out"), publish=str(tmp_path / "site"))
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(tmp_path / "site")}
+    with pytest.raises(AirflowFailException, match="was not published from here: name a folder that is new"):
+        steps.plan_jobs(_context("run", **params))
+    (tmp_path / "site").rename(tmp_path / "precious folder")
+    context = _context("run", **params)
     for submission in steps.plan_jobs(context):
         compress_in_process(submission["application_args"])
+    (tmp_path / "precious folder").rename(tmp_path / "site")  # It came while the jobs ran.
     with pytest.raises(AirflowFailException, match="Nothing is published: .* was not published from here"):
         steps.summarize(context)
     assert (tmp_path / "site" / "precious").read_text() == "mine"

@@ -37,8 +37,8 @@ def palette_axis(ks: Sequence[int], length: float, spacing: float = 24) -> Axis:
     return Axis(axis.title, low, high, tuple((k, str(k)) for k in reversed(shown)), logarithmic=True)
 
 
-def linear_axis(title: str, values: Sequence[float], from_zero: bool = False) -> Axis:
-    """A linear axis around the values, with round ticks and its ends on one."""
+def linear_axis(title: str, values: Sequence[float], from_zero: bool = False, most: float = math.inf) -> Axis:
+    """A linear axis around the values, with round ticks and its ends on one. ``most`` is where the measure ends."""
     low, high = min(values), max(values)
     if from_zero:
         low = min(low, 0)
@@ -47,6 +47,7 @@ def linear_axis(title: str, values: Sequence[float], from_zero: bool = False) ->
     margin = 0.06 * (high - low)
     low, high = (low if from_zero else low - margin), high + margin
     step = _round_step((high - low) / 5)
+    high = most if max(values) <= most < high else high
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     ticks = tuple((number * step, f"{number * step:.{digits}f}") for number in range(first, last + 1))

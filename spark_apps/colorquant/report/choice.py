@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colorquant.report.rows import Row
-from colorquant.target import Target
+from colorquant.target import MEASURES, Target
+
+#: Of low quality by that measure's own scale.
+_LOW_SSIMULACRA2 = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +62,30 @@ def _reaching(measured: Sequence[Row], target: Target) -> tuple[Row | None, str]
     if not smaller:
         return None, f"Original kept: k = {good[0].k} reaches {target.title}, but {_share(good[0])}."
     chosen = smaller[0]
-    after = [row for row in measured if row.k > chosen.k and _bytes(row) > _bytes(chosen)]
-    value = _text(chosen, target)
-    reached = f"k = {chosen.k}: {value} reaches {target.title}"
     if chosen.lossless:
         return chosen, f"k = {chosen.k}: lossless."
-    if not after:
-        return chosen, reached + "."
-    more, gain = _bytes(after[0]) / _bytes(chosen) - 1, _quality(after[0], target)
+    reached = f"k = {chosen.k}: {_text(chosen, target)} reaches {target.title}"
+    return chosen, f"{reached}{_beside(chosen, measured, target)}{_warning(chosen, target)}."
+
+
+def _beside(chosen: Row, measured: Sequence[Row], target: Target) -> str:
+    """What the next larger palette would bring; where the k was searched for, what the next smaller one lacks."""
+    smaller = dict(chosen.tried).get(chosen.k - 1)
+    if smaller is not None:
+        return f"; k = {chosen.k - 1} has {target.text_of_less(smaller)}"
+    after = next((row for row in measured if row.k > chosen.k and _bytes(row) > _bytes(chosen)), None)
+    if after is None:
+        return ""
+    more, gain = _bytes(after) / _bytes(chosen) - 1, _quality(after, target)
     brings = "to be lossless" if gain == math.inf else f"for {target.text(gain - _quality(chosen, target))}"
-    return chosen, f"{reached}; k = {after[0].k} adds {_percent(more)} bytes {brings}."
+    return f"; k = {after.k} adds {_percent(more)} bytes {brings}"
+
+
+def _warning(chosen: Row, target: Target) -> str:
+    """Where the target's measure is content, and the one that agrees best with eyes is not."""
+    if target.field == "ssimulacra2" or chosen.ssimulacra2 is None or chosen.ssimulacra2 >= _LOW_SSIMULACRA2:
+        return ""
+    return f"; but look at it: SSIMULACRA2 is only {MEASURES['ssimulacra2'].text(chosen.ssimulacra2)}"
 
 
 def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:

@@ -20,6 +20,7 @@ from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
 from colorquant.report.templates import environment
 from colorquant.report.text import printable
+from colorquant.target import Target
 
 #: Bytes of all pictures of a page. Base64 makes a third more of it; with text and plots a page stays under 15 MB.
 _PICTURE_BYTES = 7_600_000
@@ -104,6 +105,7 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
         .render(
             summary=summary,
             totals=summary.totals,
+            target=Target.parse(summary.target).title if summary.target else None,
             by_k=by_k,
             sections=sections,
             library=library,
@@ -159,7 +161,11 @@ def _number(value: float | None, digits: int = 0) -> str:
 
 
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f} %".replace("-", _MINUS)
+    """Whole ones; a little is not nothing, and almost all is not all."""
+    percent = 100 * fraction
+    if 0 < percent < 1 or 99 < percent < 100:
+        return f"{min(max(percent, 0.1), 99.9):.1f} %"
+    return f"{percent:.0f} %".replace("-", _MINUS)
 
 
 def _saved(original: int, compressed: int) -> float:

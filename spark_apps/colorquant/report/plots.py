@@ -69,7 +69,7 @@ def search_plot(row: Row, marked: int | None = None) -> Markup:
     line = _line(row.image, ((k, value, k) for k, value in row.tried), strong=True)
     if not line.points:
         return Markup("")
-    quality = linear_axis(target.name, [*(y for _, y, _ in line.points), target.value])
+    quality = linear_axis(target.name, [*(y for _, y, _ in line.points), target.value], most=target.most)
     up = replace(quality, ticks=(*quality.ticks, (target.value, "")), reference=target.value)
     across = palette_axis([int(x) for x, _, _ in line.points], _WIDTH - _LEFT - _RIGHT)
     title = f"{target.name} against k, the target {target.value:g} dashed"
@@ -109,7 +109,9 @@ def _plot(title: str, lines: Sequence[Line], across: Axis, up: Axis, floor: int,
     if labelled:
         parts += _labels(lines, [points[-1] for points in drawn], right, floor)
     elif len(lines) == 1:
-        parts += _point_labels(drawn[0], right, floor)
+        # Where the horizontal axis is k, it says the others.
+        named = [point for point in drawn[0] if not across.logarithmic or point[2] == chosen]
+        parts += _point_labels(named, drawn[0][-1][1] < drawn[0][0][1], right, floor)
     head = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
         "plot dense" if dense else "plot", _WIDTH, floor + _BOTTOM, _description(title, lines)
     )
@@ -184,13 +186,12 @@ def _labels(lines: Sequence[Line], ends: Sequence[tuple[float, float, str]], rig
     return parts
 
 
-def _point_labels(points: Sequence[tuple[float, float, str]], right: float, floor: int) -> list[Markup]:
+def _point_labels(points: Sequence[tuple[float, float, str]], rising: bool, right: float, floor: int) -> list[Markup]:
     """The k beside each point of a single line, where there is room; the last one always.
 
     They lie on the side that the line leaves free: below one that rises, above one that falls; at the right border,
     where they stand before their point, the other way round.
     """
-    rising = points[-1][1] < points[0][1]
     parts: list[Markup] = []
     last: tuple[float, float] | None = None
     for x, y, label in reversed(points):

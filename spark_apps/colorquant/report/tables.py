@@ -115,7 +115,7 @@ def _closing(
 ) -> list[str]:
     note = "(all images: KB and ratio of the sum; PSNR, SSIM and bits per pixel are medians; 1 KB = 1000 bytes)"
     lines = [
-        *textwrap.wrap(note, width),
+        *(textwrap.wrap(note, width) if totals.by_k else []),
         "",
         f"{totals.jobs} jobs: {totals.done} done, {totals.reused} reused, {totals.failed} failed. "
         f"{totals.images_compressed} of {totals.images} images, {byte_size(totals.original_bytes)}.",

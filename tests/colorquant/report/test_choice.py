@@ -26,6 +26,22 @@ def test_the_smallest_k_that_reaches_the_target_is_chosen_and_the_sentence_says_
     assert choice.reason == "k = 16: SSIM 0.9510 reaches SSIM 0.95; k = 32 adds 11 % bytes for 0.0040."
 
 
+def test_a_k_that_was_searched_for_is_told_with_the_k_before_it_which_lacks_quality() -> None:
+    found = row(103, 400, 0.95002, tried=((102, 0.949998), (103, 0.95002), (256, 0.99)), target="ssim=0.95")
+    reason = choose([found], Target.parse("0.95")).reason
+    assert reason == "k = 103: SSIM 0.9500 reaches SSIM 0.95; k = 102 has 0.949998."
+    assert choose([row(1, 400, 0.96, tried=((1, 0.96), (256, None)))], Target.parse("0.95")).reason.endswith("0.95.")
+
+
+@pytest.mark.parametrize(("target", "warned"), [("0.95", True), ("psnr=20", True), ("ssimulacra2=1", False)])
+def test_who_looks_at_a_choice_that_eyes_would_not_make_is_warned(target: str, warned: bool) -> None:
+    """Large even areas keep a structural similarity high while text is lost."""
+    chosen = choose([row(3, 100, 0.9557, 23, ssimulacra2=1.04)], Target.parse(target))
+    assert chosen.k == 3
+    assert chosen.reason.endswith("; but look at it: SSIMULACRA2 is only 1.0.") == warned
+    assert "look at it" not in choose([row(3, 100, 0.96, 30, ssimulacra2=31.0)], Target.parse(target)).reason
+
+
 def test_a_target_that_none_reaches_keeps_the_original() -> None:
     choice = choose(CURVE, Target.parse("psnr=40"))
     assert (choice.k, choice.output, choice.bytes) == (None, None, ORIGINAL)

@@ -315,7 +315,7 @@ def test_a_search_shows_its_tries_and_the_target(library, picture) -> None:
     assert plot.startswith("PSNR against k, the target 20 dashed.")
     assert all(f"k = {k}:" in plot for k, _ in row.tried)
     assert row.target_reached and row.k in dict(row.tried)
-    assert "the least k for psnr=20.0" in page.text
+    assert "1 image at the fewest colors that reach PSNR 20 dB" in page.text
     assert read_summary(library.folder() / "summary.json") == summary
 
 

@@ -77,6 +77,21 @@ def test_points_lie_where_the_figures_say() -> None:
     assert y == sorted(y, reverse=True)
 
 
+def test_points_are_named_where_the_axis_does_not_say_k_and_the_chosen_one_always() -> None:
+    def named(svg: str) -> set[str]:
+        return {text.text for text in elements(svg, "text") if (text.text or "").startswith("k = ")}
+
+    part = {"a": rows("a", (2, 8, 32))}
+    assert named(distortion_plot(part, marked=8)) == {"k = 2", "k = 8", "k = 32"}
+    assert named(ratio_plot(part, marked=8)) == {"k = 8"}
+    assert named(ratio_plot(part)) == set()
+
+
+def test_an_axis_ends_where_its_measure_does() -> None:
+    assert linear_axis("SSIM", [0.6, 0.999], most=1).high == 1
+    assert linear_axis("PSNR", [60, 120], most=100).high >= 120
+
+
 def test_names_beside_lines_do_not_overlap() -> None:
     library = {f"image {number}": rows(f"image {number}", (2, 8), shift=number / 100) for number in range(7)}
     svg = ratio_plot(library, totals_of([row for part in library.values() for row in part]).by_k)
