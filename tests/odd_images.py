@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from tests.odd_files import (
     ADOBE_RGB_TO_XYZ,
@@ -270,6 +270,54 @@ _right("png gamma 1", "PNG gamma (gAMA)", png(RGB, 2, 8, [_gamma]), _linear)
 _right("png grey gamma 1", "PNG gamma (gAMA)", png(LEVELS, 0, 8, [_gamma]), _grey(srgb_encoded(LEVELS / 255.0)))
 _right("png srgb chunk beats gamma", "PNG gamma (gAMA)", png(RGB, 2, 8, [chunk(b"sRGB", b"\0"), _gamma]), RGB)
 _right("png gamma of srgb", "PNG gamma (gAMA)", png(RGB, 2, 8, [chunk(b"gAMA", struct.pack(">I", 45455))]), RGB)
+_adobe_primaries = chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000))
+_srgb_primaries = chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+_adobe_gamma = chunk(b"gAMA", struct.pack(">I", round(1e5 * 256 / 563)))
+_right("png adobe rgb by chrm", "PNG primaries (cHRM)", png(RGB, 2, 8, [_adobe_gamma, _adobe_primaries]), _in_srgb, 2)
+_right("png linear, chrm of srgb", "PNG primaries (cHRM)", png(RGB, 2, 8, [_gamma, _srgb_primaries]), _linear)
+_right(
+    "png srgb chunk beats chrm",
+    "PNG primaries (cHRM)",
+    png(RGB, 2, 8, [chunk(b"sRGB", b"\0"), _adobe_gamma, _adobe_primaries]),
+    RGB,
+)
+_right("png chrm without gamma", "PNG primaries (cHRM)", png(RGB, 2, 8, [_adobe_primaries]), RGB)
+_right("png chrm of nothing", "PNG primaries (cHRM)", png(RGB, 2, 8, [_gamma, chunk(b"cHRM", bytes(32))]), _linear)
+_right(
+    "png grey with chrm",
+    "PNG primaries (cHRM)",
+    png(LEVELS, 0, 8, [_adobe_gamma, _adobe_primaries]),
+    _grey(_as_srgb),
+    1,
+)
+
+
+def _camera(color_space: int, index: str | None) -> bytes:
+    """EXIF data as a camera writes them."""
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = color_space
+    if index:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {ExifTags.Interop.InteropIndex: index}
+    return exif.tobytes()
+
+
+_from_adobe = srgb_encoded(
+    (_as_pillow(_baseline) / 255) ** (563 / 256) @ (np.linalg.inv(SRGB_TO_XYZ) @ ADOBE_RGB_TO_XYZ).T
+)
+for name, space, index, shown in (
+    ("R03", 0xFFFF, "R03", _from_adobe),
+    ("tag 2", 2, None, _from_adobe),
+    ("uncalibrated", 0xFFFF, None, _as_pillow(_baseline)),
+    ("sRGB", 1, "R98", _as_pillow(_baseline)),
+):
+    content = encode(IMAGE, "JPEG", exif=_camera(space, index))
+    _right(f"jpeg exif color space {name}", "Adobe RGB by EXIF", content, shown, tolerance=2)
+_right(
+    "jpeg profile beats exif",
+    "Adobe RGB by EXIF",
+    encode(IMAGE, "JPEG", exif=_camera(0xFFFF, "R03"), icc_profile=_SRGB),
+    _as_pillow(_baseline),
+)
 _right(
     "png code points of srgb", "code points (cICP, nclx)", png(RGB, 2, 8, [chunk(b"cICP", bytes([1, 13, 0, 1]))]), RGB
 )

@@ -4,13 +4,17 @@ ICC profiles are applied by LittleCMS (Pillow's ImageCms), with relative colorim
 compensation. What names no color space is taken for sRGB, as browsers do (CSS Color 4, 5.1).
 """
 
+import contextlib
 import io
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
+
+from colorquant.matrix_profile import ADOBE_RGB, ADOBE_RGB_EXPONENT, SRGB, matrix_profile
 
 Samples = npt.NDArray[np.uint8]
 
@@ -20,6 +24,8 @@ _SAME = 2
 _NEUTRAL = 2
 _SRGB_GAMMA = 0.45455
 _GAMMA_TOLERANCE = 0.01
+_SAME_CHROMATICITY = 0.002
+_UNCALIBRATED = 0xFFFF
 
 # Color primaries and transfer characteristics of ITU-T H.273 that are sRGB's, or so close that all show them as sRGB.
 _SRGB_PRIMARIES = frozenset({1, 2})
@@ -122,10 +128,30 @@ def color_space_of(image: Image.Image, content: bytes) -> ColorSpace:
     if profile:
         return ColorSpace(profile=profile)
     _check_code_points(image.format or "", content)
-    gamma = image.info.get("gamma")
-    if image.format == "PNG" and gamma and "srgb" not in image.info and abs(gamma - _SRGB_GAMMA) > _GAMMA_TOLERANCE:
-        return ColorSpace(gamma=gamma)
+    if image.format == "PNG" and "srgb" not in image.info and image.info.get("gamma"):
+        return _of_gamma(image.info["gamma"], image.info.get("chromaticity"))
+    if image.format in ("JPEG", "MPO") and _is_adobe_rgb(image):
+        return ColorSpace(profile=matrix_profile(ADOBE_RGB, ADOBE_RGB_EXPONENT))
     return ColorSpace()
+
+
+def _of_gamma(gamma: float, chromaticities: tuple[float, ...] | None) -> ColorSpace:
+    """Of a PNG's chunks gAMA and cHRM; the latter means nothing alone, and is ignored where it makes no sense."""
+    if chromaticities and max(abs(x - y) for x, y in zip(chromaticities, SRGB, strict=True)) > _SAME_CHROMATICITY:
+        with contextlib.suppress(ValueError, struct.error):
+            return ColorSpace(profile=matrix_profile(chromaticities, 1 / gamma))
+    return ColorSpace(gamma=gamma) if abs(gamma - _SRGB_GAMMA) > _GAMMA_TOLERANCE else ColorSpace()
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Whether a camera says so in EXIF data: by "R03" (DCF 2.0), or by the 2 that some write in the color space tag."""
+    try:
+        exif = image.getexif()
+        space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+        index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
+    except Exception:  # What is wrong with EXIF data is no fault of the pixels.
+        return False
+    return space == 2 or (space == _UNCALIBRATED and str(index).strip("\0 ") == "R03")
 
 
 def _check_code_points(kind: str, content: bytes) -> None:

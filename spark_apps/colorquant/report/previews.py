@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
+from colorquant.color_management import ColorSpace, UnknownColorSpace, color_space_of
 from colorquant.storage import read
 
 logger = logging.getLogger(__name__)
@@ -52,16 +53,17 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
         logger.warning("No preview of %r: the file is larger than 1 GB", str(path))
         return None
     try:
-        with Image.open(io.BytesIO(read(path)), formats=_FORMATS) as image:
+        content = read(path)
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             image.draft("RGB", (2 * side, 2 * side))
-            profile = image.info.get("icc_profile")
+            space = _color_space(image, content)
             image.load()
             upright = ImageOps.exif_transpose(_in_eight_bits(image))
             color = (
                 upright.convert("RGBA" if upright.has_transparency_data else "RGB") if _is_flat(upright) else upright
             )
             color.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
-            return _on_white(_in_srgb(color, profile))
+            return _on_white(_in_srgb(color, space))
     except Exception as error:  # Pillow raises whatever a broken file makes its decoders raise.
         logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
         return None
@@ -81,15 +83,22 @@ def _is_flat(image: Image.Image) -> bool:
     return image.mode in ("P", "PA", "1") or image.has_transparency_data
 
 
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if not profile or image.mode not in ("RGB", "L", "CMYK"):
-        return image
+def _color_space(image: Image.Image, content: bytes) -> ColorSpace:
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
+        return color_space_of(image, content)
+    except UnknownColorSpace:
+        return ColorSpace()
+
+
+def _in_srgb(image: Image.Image, space: ColorSpace) -> Image.Image:
+    if image.mode not in ("RGB", "RGBA", "L", "CMYK"):
         return image
-    return converted or image
+    samples = np.array(image).reshape(image.height, image.width, -1)
+    try:
+        color = space.to_srgb(np.ascontiguousarray(samples[..., :3]) if image.mode == "RGBA" else samples)
+    except UnknownColorSpace:
+        return image
+    return Image.fromarray(np.dstack([color, samples[..., 3]]) if image.mode == "RGBA" else color)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

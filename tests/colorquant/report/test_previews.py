@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip
+from tests.odd_images import ODD
 
 
 def decoded(uri: str) -> Image.Image:
@@ -92,6 +93,14 @@ def test_a_color_profile_is_applied(tmp_path) -> None:
     assert load_preview(tmp_path / "srgb.png").getpixel((0, 0)) == (200, 100, 50)
     assert np.allclose(load_preview(tmp_path / "swapped.png").getpixel((0, 0)), (50, 100, 200), atol=3)
     assert load_preview(tmp_path / "broken.png").getpixel((0, 0)) == (200, 100, 50)
+
+
+@pytest.mark.parametrize(
+    "name", ["png gamma 1", "png adobe rgb by chrm", "jpeg exif color space R03", "png adobe rgb", "tiff cmyk"]
+)
+def test_an_original_is_shown_in_the_colors_that_its_outputs_are_made_from(tmp_path, name) -> None:
+    (tmp_path / "a.png").write_bytes(ODD[name].content)
+    assert np.abs(np.asarray(load_preview(tmp_path / "a.png"), int) - ODD[name].pixels).max() <= 2
 
 
 @pytest.mark.parametrize("budget", [1500, 5000, 40_000])
