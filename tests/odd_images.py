@@ -321,6 +321,12 @@ _right(
 _right(
     "png code points of srgb", "code points (cICP, nclx)", png(RGB, 2, 8, [chunk(b"cICP", bytes([1, 13, 0, 1]))]), RGB
 )
+_right(
+    "png text that speaks of code points",
+    "PNG, RGB",
+    png(RGB, 2, 8, [chunk(b"tEXt", b"Comment\0cICP\x09\x10\0\1")]),
+    RGB,
+)
 _refused(
     "png hdr",
     "HDR or wide-gamut code points",
@@ -370,6 +376,15 @@ _shown = np.asarray(_indexed.convert("RGB"))
 _right("gif", "GIF, still", encode(_indexed, "GIF"), _shown)
 _right("gif interlaced", "GIF, still", encode(_indexed, "GIF", interlace=1), _shown)
 _right("gif of one frame, with a delay", "GIF, still", encode(_indexed, "GIF", save_all=True, duration=100), _shown)
+_gif = encode(_indexed, "GIF")
+_around = np.zeros((HEIGHT + 3, WIDTH + 5, 4), np.uint8)
+_around[:HEIGHT, :WIDTH] = np.dstack([_shown, np.full((HEIGHT, WIDTH), 255, np.uint8)])
+_right(
+    "gif whose frame is smaller than its screen",
+    "GIF, still",
+    _gif[:6] + struct.pack("<HH", WIDTH + 5, HEIGHT + 3) + _gif[10:],
+    _around,
+)
 _lossy = encode(IMAGE, "WEBP", quality=80)
 _right("webp", "WebP", _lossy, _as_pillow(_lossy))
 _right("webp lossless", "WebP", encode(IMAGE, "WEBP", lossless=True), RGB)
@@ -467,6 +482,13 @@ _refused("png missing data", "damaged data", _plain[:33] + chunk(b"IEND", b""), 
 _refused("webp cut", "truncated", _lossy[: len(_lossy) // 2], "damaged|known format")
 _refused("avif cut", "truncated", _avif[: len(_avif) // 2], "damaged|known format")
 _refused("tiff cut", "truncated", encode(IMAGE, "TIFF", compression="tiff_lzw")[:900], "damaged|known format")
+_one_row = struct.pack("<HHII", 278, 4, 1, HEIGHT)
+_refused(
+    "tiff with one of its strips",
+    "damaged data",
+    tiff(RGB, 2).replace(_one_row, struct.pack("<HHII", 278, 4, 1, 1)),
+    f"1 of its {HEIGHT} strips",
+)
 _refused("header alone", "truncated", _plain[:60], "damaged")
 
 # No images.

@@ -99,10 +99,12 @@ def test_what_cannot_be_compressed_is_named_and_costs_no_other_image(
     command: Command, photographs: Path, tmp_path: Path
 ) -> None:
     (photographs / "bad.jpg").write_text("no image")
+    (photographs / "circle.png").symlink_to("circle.png")
     run = command(photographs, "--k=4", "--output", "o")
     assert run.returncode == 65
     assert "bad.jpg' is not an image of a known format" in run.stderr
-    assert "2 of 3 images compressed" in run.stdout
+    assert "circle.png' cannot be read: Too many levels of symbolic links" in run.stderr
+    assert "2 of 4 images compressed" in run.stdout
     assert _files(tmp_path / "o") == {"one.png", "sub folder/two.png"}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms
 
+from colorquant.integrity import png_chunks
 from colorquant.matrix_profile import ADOBE_RGB, ADOBE_RGB_EXPONENT, SRGB, matrix_profile
 
 Samples = npt.NDArray[np.uint8]
@@ -156,8 +157,8 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
 
 def _check_code_points(kind: str, content: bytes) -> None:
     """Refuse what coding-independent code points (ITU-T H.273) declare to be far from sRGB: HDR, Display P3."""
-    if kind == "PNG" and b"cICP" in content[: content.find(b"IDAT")]:
-        primaries, transfer = content[content.find(b"cICP") + 4 :][:2]
+    if kind == "PNG" and (declared := next(png_chunks(content, b"cICP"), b"")):
+        primaries, transfer = declared[:2]
     elif kind == "AVIF" and (at := content.find(b"colrnclx")) >= 0:
         primaries, transfer = (int.from_bytes(content[at + start :][:2]) for start in (8, 10))
     else:

@@ -13,10 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import Image
 
 from colorquant import integrity
 from colorquant.color_management import UnknownColorSpace, color_space_of
+from colorquant.orientation import tagged_orientation, upright
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -29,17 +30,6 @@ _MODES = _GREY_MODES | {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr
 _BAND_PIXELS = 1 << 20
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 254, 258, 262, 284, 338
 _NOT_A_PAGE = 1 | 4  # A reduced version of another page, or a mask.
-
-# How an image turned by an EXIF orientation is put upright: transposed?, rows reversed?, columns reversed?
-_UPRIGHT = {
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (True, True, False),
-}
 
 
 class Undecodable(ValueError):
@@ -69,9 +59,11 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
     with opened(content) as image:
         _check_header(image, max_pixels)
         with _damage_as_undecodable():
+            if image.format == "TIFF":
+                integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
             color_space = color_space_of(image, content)
             # A TIFF file is upright once it is loaded, whoever loads it.
-            orientation = 1 if image.format == "TIFF" else _tagged_orientation(image)
+            orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
             decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
             color, alpha = decode_samples(image, content)
             integrity.check(image.format or "", content, image.mode)
@@ -79,7 +71,7 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         pixels = color_space.to_srgb(color)
     if alpha is not None and alpha.min() < 255:
         pixels = np.dstack([pixels, alpha])
-    return _upright(pixels, orientation)
+    return upright(pixels, orientation)
 
 
 @contextlib.contextmanager
@@ -107,7 +99,8 @@ def _damage_as_undecodable() -> Iterator[None]:
     except UnknownColorSpace as error:
         raise Undecodable(f"has colors that cannot be converted to sRGB: {error}; convert it to sRGB.") from error
     except Exception as error:
-        raise Undecodable(f"is truncated or damaged ({error}); copy it again or save it again.") from error
+        why = str(error) or type(error).__name__
+        raise Undecodable(f"is truncated or damaged ({why}); copy it again or save it again.") from error
 
 
 def _check_header(image: Image.Image, max_pixels: int) -> None:
@@ -146,13 +139,6 @@ def _tag(image: Image.Image, tag: int, default: Any) -> Any:
     return image.tag_v2.get(tag, default)  # type: ignore[attr-defined]
 
 
-def _tagged_orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # What is wrong with EXIF data is no fault of the pixels: every viewer shows them as they are.
-        return 1
-
-
 def _is_deep(image: Image.Image, content: bytes) -> bool:
     """Whether a channel has more bits than Pillow keeps: it keeps them only of 16-bit grey."""
     if image.mode in ("I", "I;16", "I;16B", "I;16L"):
@@ -172,6 +158,8 @@ def _decode_samples(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels 
     """Color samples uint8 (H, W, 1, 3 or 4: grey, RGB or CMYK) and alpha uint8 (H, W)."""
     if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
         return integrity.decode_jpeg(content, image.mode, image.size), None
+    tiles = getattr(image, "tile", None)
+    shown = tiles[0].extents if image.format == "GIF" and tiles else None
     image.load()
     if image.mode.startswith("I"):
         return _decode_deep_grey(image)
@@ -187,7 +175,17 @@ def _decode_samples(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels 
         samples[top : top + rows] = np.asarray(band.convert(kind)).reshape(-1, width, len(kind))
     if image.has_transparency_data:
         return np.ascontiguousarray(samples[..., :-1]), np.ascontiguousarray(samples[..., -1])
-    return samples, None
+    return samples, None if shown is None else _alpha_around(shown, width, height)
+
+
+def _alpha_around(shown: tuple[int, int, int, int], width: int, height: int) -> Pixels | None:
+    """The alpha of a GIF whose frame is smaller than its screen: viewers show nothing around it, Pillow a color."""
+    left, top, right, bottom = shown
+    if left <= 0 and top <= 0 and right >= width and bottom >= height:
+        return None
+    alpha = np.zeros((height, width), np.uint8)
+    alpha[max(top, 0) : bottom, max(left, 0) : right] = 255
+    return alpha
 
 
 def _decode_deep_grey(image: Image.Image) -> tuple[Pixels, Pixels | None]:
@@ -224,13 +222,6 @@ def _rounded(levels: npt.NDArray[np.uint16]) -> Pixels:
     # 65535 = 257 * 255, so the nearest 8-bit level is one rounded division. A table keeps memory small.
     table: Pixels = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
     return table[levels]
-
-
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    transposed, rows, columns = _UPRIGHT.get(orientation, (False, False, False))
-    if transposed:
-        pixels = pixels.swapaxes(0, 1)
-    return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
 
 
 @contextlib.contextmanager

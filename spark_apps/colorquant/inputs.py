@@ -1,5 +1,6 @@
 """What a command line names: image files and folders of them. Standard library only."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +47,10 @@ def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: boo
                 )
     names = output_names(dict.fromkeys(images, ending))
     tasks = [Task(image, Path(folder) / names[name]) for name, image in images.items()]
-    originals = {image.resolve() for image in images.values()}
+    # Not Path.resolve: links that lead to each other are refused as images, one by one.
+    originals = {os.path.realpath(image) for image in images.values()}
     for task in tasks:
-        if task.output.resolve() in originals:
+        if os.path.realpath(task.output) in originals:
             raise InvalidInputs(f"{task.output} is itself an image to compress: give another --output.")
         if not force and task.output.exists():
             raise InvalidInputs(f"{task.output} is there already: --force replaces it, --output names another folder.")
@@ -62,7 +64,8 @@ def _images_at(path: Path, folder: Path) -> dict[str, Path]:
         return {path.name: path}
     names, _ = list_images(path)
     # The output folder may lie in the folder of the images: what an earlier run left there is no image to compress.
-    images = {name: path / name for name in names if not (path / name).resolve().is_relative_to(folder.resolve())}
+    outputs = Path(os.path.realpath(folder))
+    images = {name: path / name for name in names if not Path(os.path.realpath(path / name)).is_relative_to(outputs)}
     if not images:
         raise InvalidInputs(f"There is no image in the folder {path}: no file there is named as images are.")
     return images

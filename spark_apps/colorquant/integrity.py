@@ -1,7 +1,8 @@
 """Integrity: damage of an image file that its decoder passes over in silence."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,22 @@ def check(kind: str, content: bytes, mode: str) -> None:
         raise ValueError("its end is missing")
 
 
+def check_strips(tags: Mapping[int, Any]) -> None:
+    """Raise ValueError where a TIFF's page has fewer strips or tiles than its size needs: Pillow leaves them black.
+
+    Parameters
+    ----------
+    tags : of the page, by number
+    """
+    width, height, planes = tags[256], tags[257], tags.get(277, 1) if tags.get(284, 1) == 2 else 1
+    if 324 in tags:
+        expected, offsets = -(-width // tags[322]) * -(-height // tags[323]), tags[324]
+    else:
+        expected, offsets = -(-height // min(tags.get(278, height), height)), tags.get(273, ())
+    if len(offsets) < expected * planes:
+        raise ValueError(f"{len(offsets)} of its {expected * planes} strips or tiles are there")
+
+
 def _check_scans(content: bytes) -> None:
     scans = content.count(b"\xff\xda")
     if scans > _MOST_SCANS:
@@ -83,17 +100,18 @@ def _check_png(content: bytes) -> None:
 def _inflated_bytes(content: bytes, enough: int) -> int:
     """How many bytes a PNG's image data inflate to, counted to a little more than ``enough``."""
     inflate, found = zlib.decompressobj(), 0
-    for compressed in _image_data(content):
+    for compressed in png_chunks(content, b"IDAT"):
         while compressed and not inflate.eof and found <= enough:
             found += len(inflate.decompress(compressed, _INFLATE_STEP))
             compressed = inflate.unconsumed_tail
     return found + len(inflate.flush()) if found <= enough else found
 
 
-def _image_data(content: bytes) -> Iterator[bytes]:
+def png_chunks(content: bytes, wanted: bytes) -> Iterator[bytes]:
+    """What the chunks of one name hold, in the order of a PNG file's bytes; its checksums are not looked at."""
     at = 8
     while at + 8 <= len(content):
         length, name = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
-        if name == b"IDAT":
+        if name == wanted:
             yield content[at + 8 : at + 8 + length]
         at += 12 + length

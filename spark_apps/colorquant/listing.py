@@ -39,13 +39,18 @@ def _is_utf8(name: str) -> bool:
 
 def _names_on_disk(folder: Path) -> Iterator[tuple[str, bool]]:
     """Each file's name, and whether it is truly in the folder."""
-    root = folder.resolve()
+    root = _real(folder)
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if not name.startswith("."):
                 path = Path(parent, name)
-                yield path.relative_to(folder).as_posix(), path.resolve().is_relative_to(root)
+                yield path.relative_to(folder).as_posix(), _real(path).is_relative_to(root)
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads. Of links that lead to each other, which ``Path.resolve`` dies of, the path itself."""
+    return Path(os.path.realpath(path))
 
 
 def _names_in_bucket(folder: StrPath) -> Iterator[tuple[str, bool]]:
