@@ -57,5 +57,6 @@ def screenshot(page: Page, name: str, whole: bool = False) -> Path:
     """Save what the page shows as ``output/test-artifacts/<name>.png``; ``whole``: also what must be scrolled to."""
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     path = ARTIFACTS / f"{name}.png"
-    page.screenshot(path=path, full_page=whole)
+    # What would only be drawn when it is scrolled to is to be seen as well.
+    page.screenshot(path=path, full_page=whole, style="* { content-visibility: visible !important }")
     return path

@@ -86,8 +86,8 @@
   });
   addEventListener("afterprint", () => { for (const part of closed) part.open = false; });
   tools.hidden = images.length < 2;
-  // A reload keeps what the fields held.
-  sort();
+  // A reload keeps what the fields held. The page comes sorted by gain.
+  if (field("sort").value !== "gain") sort();
   search();
   open();
 })();

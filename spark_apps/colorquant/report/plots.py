@@ -139,21 +139,18 @@ def _y(axis: Axis, value: float, floor: int) -> float:
 
 
 def _grid(across: Axis, up: Axis, right: float, floor: int) -> Markup:
-    parts = []
-    for value, label in up.ticks:
-        y = _y(up, value, floor)
-        css = "grid reference" if value == up.reference else "grid"
-        parts.append(
-            Markup('<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(css, _LEFT, right, y, y)
-        )
-        parts.append(_text(_LEFT - 8, y + 4, label, "end"))
-    for value, label in across.ticks:
-        x = _x(across, value, right)
-        parts.append(
-            Markup('<line class="tick" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>').format(x, floor, floor + 4)
-        )
-        parts.append(_text(x, floor + 18, label, "middle"))
-    parts.append(Markup('<line class="floor" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_LEFT, right, floor, floor))
+    # All lines of a kind are one element: a report has hundreds of plots.
+    heights = {value: _y(up, value, floor) for value, _ in up.ticks}
+    lines = " ".join(f"M{_LEFT},{y:.1f}H{right}" for value, y in heights.items() if value != up.reference)
+    parts = [Markup('<path class="grid" d="{}"/>').format(lines)]
+    if up.reference in heights:
+        reference = f"M{_LEFT},{heights[up.reference]:.1f}H{right}"
+        parts.append(Markup('<path class="grid reference" d="{}"/>').format(reference))
+    parts += [_text(_LEFT - 8, heights[value] + 4, label, "end") for value, label in up.ticks if label]
+    places = [(_x(across, value, right), label) for value, label in across.ticks]
+    ticks = " ".join(f"M{x:.1f},{floor}v4" for x, _ in places)
+    parts.append(Markup('<path class="floor" d="M{},{}H{} {}"/>').format(_LEFT, floor, right, ticks))
+    parts += [_text(x, floor + 18, label, "middle") for x, label in places]
     parts.append(_text((_LEFT + right) / 2, floor + _BOTTOM - 8, across.title, "middle", "title"))
     parts.append(_text(8, 12, up.title, "start", "title"))
     return Markup("").join(parts)
