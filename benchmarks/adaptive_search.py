@@ -6,8 +6,12 @@ runs on the same values and its tries are counted. ``adaptive_search.csv`` gets 
 
 import argparse
 import csv
+import multiprocessing
+import os
 import statistics
+import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics
@@ -17,6 +21,7 @@ from colorquant.solver import solve
 from colorquant.target import MEASURES, Target, smallest_k
 
 KS = range(2, 257)
+TARGETS = ["ssim=0.9", "ssim=0.95", "ssim=0.97", "psnr=32", "psnr=36", "ssimulacra2=50", "ssimulacra2=70"]
 Curve = dict[int, float]
 
 
@@ -24,32 +29,43 @@ def main() -> None:
     """Measure, and write ``adaptive_search.md`` and ``adaptive_search.csv``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("images", type=Path, help="folder of images")
-    parser.add_argument("--target", nargs="+", default=["ssim=0.9", "ssim=0.95", "ssim=0.97", "psnr=32", "psnr=36"])
+    parser.add_argument("--target", nargs="+", default=TARGETS)
     parser.add_argument("--curves", type=Path, help="a CSV of an earlier run, in place of measuring every k")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="images that are measured at once")
     parser.add_argument("--output", type=Path, default=Path("output/bench"))
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    curves = _read(arguments.curves) if arguments.curves else _measure(paths, arguments.output / "adaptive_search.csv")
+    file = arguments.curves or arguments.output / "adaptive_search.csv"
+    if not arguments.curves:
+        _measure(paths, file, arguments.processes)
+    curves = _read(file)
     report = _report(curves, [Target.parse(text) for text in arguments.target])
     (arguments.output / "adaptive_search.md").write_text(report)
     print(report)
 
 
-def _measure(paths: list[Path], file: Path) -> dict[str, dict[str, Curve]]:
-    """Every measure at every k; the curves by measure and image."""
-    with open(file, "w", newline="") as stream:
+def _measure(paths: list[Path], file: Path, processes: int) -> None:
+    """Every measure at every k, to a CSV."""
+    with open(file, "w", newline="") as stream, multiprocessing.get_context("spawn").Pool(processes) as pool:
         writer = csv.writer(stream)
         writer.writerow(["image", "k", *MEASURES])
-        for path in paths:
-            pixels = read_image(path).pixels
-            source = PixelSource(pixels)
-            for k in KS:
-                palette = solve(source, k).palette
-                picture = palette[source.remap(palette)]
-                writer.writerow([path.name, k, *(metrics.quality(measure, pixels, picture) for measure in MEASURES)])
+        for number, rows in enumerate(pool.imap(_curves_of, paths), start=1):
+            writer.writerows(rows)
             stream.flush()
-    return _read(file)
+            print(f"{number} of {len(paths)} images", file=sys.stderr, flush=True)
+
+
+def _curves_of(path: Path) -> list[list[Any]]:
+    """A line for each k: the image's name, k, and each measure."""
+    pixels = read_image(path).pixels
+    source = PixelSource(pixels)
+    rows = []
+    for k in KS:
+        palette = solve(source, k).palette
+        picture = palette[source.remap(palette)]
+        rows.append([path.name, k, *(metrics.quality(measure, pixels, picture) for measure in MEASURES)])
+    return rows
 
 
 def _read(file: Path) -> dict[str, dict[str, Curve]]:

@@ -10,6 +10,7 @@ Exit codes: 0 all images are compressed; 1 one failed for a reason that may go a
 import argparse
 import signal
 import sys
+import warnings
 
 from colorquant import settings
 from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS
@@ -32,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     except InvalidInputs as error:
         parser.exit(EXIT_WRONG_ARGUMENTS, f"{parser.prog}: {printable(str(error))}\n")
     lighten()
+    # What Pillow says of odd EXIF data is for programmers; what matters of it is a refusal.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         return _compress_all(tasks, arguments)
     except KeyboardInterrupt:
