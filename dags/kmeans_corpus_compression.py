@@ -16,7 +16,7 @@ if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPA
 
 from orchestration.corpus_operator import CompressCorpusOperator  # noqa: E402
 from orchestration.defaults import DAG_DEFAULTS, report_task  # noqa: E402
-from orchestration.params import corpus_params  # noqa: E402
+from orchestration.params import library_params  # noqa: E402
 from orchestration.schedule import corpus_schedule  # noqa: E402
 from orchestration.spark_conf import CORPUS_CONF, PROPERTIES_FILE  # noqa: E402
 from orchestration.timeouts import CORPUS_TIMEOUT  # noqa: E402
@@ -41,7 +41,7 @@ After a bad run: correct what *summarize* or the report names, and trigger again
     dag_id="kmeans_corpus_compression",
     schedule=corpus_schedule(),
     doc_md=DOCUMENTATION,
-    params=corpus_params(),
+    params=library_params(),
     **DAG_DEFAULTS,
 )
 def kmeans_corpus_compression() -> None:

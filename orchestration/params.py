@@ -24,6 +24,13 @@ def library_params() -> dict[str, Param]:
             title="Image folder",
             description="Every image in this folder and below it is compressed: a path, or an s3:// URI.",
         ),
+        "pattern": Param(
+            "*",
+            type="string",
+            minLength=1,
+            title="Pattern",
+            description="Which images, by their path below the folder: '2026/*.jpg'. A '*' also matches slashes.",
+        ),
         "ks": Param(
             ["4", "16", "64"],
             # What is no palette size is refused by the plan, in a sentence; the schema's own would show its pattern.
@@ -81,18 +88,6 @@ def library_params() -> dict[str, Param]:
             "one they come from the environment.",
         ),
     }
-
-
-def corpus_params() -> dict[str, Param]:
-    """The same for a run that one application does."""
-    pattern = Param(
-        "*",
-        type="string",
-        minLength=1,
-        title="Pattern",
-        description="Which images, by their path below the folder: '2026/*.jpg'. A '*' also matches slashes.",
-    )
-    return {"images": library_params()["images"], "pattern": pattern, **library_params()}
 
 
 def _schema(default: Any, option: Option) -> dict[str, Any]:

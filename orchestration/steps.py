@@ -88,6 +88,7 @@ def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
         max_jobs=conf.getint("core", "max_map_length"),
         force=params["force"],
         target=params["target"] or "",
+        pattern=params["pattern"],
     )
 
 

@@ -46,6 +46,15 @@ def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Pa
     assert verify(site) == []
 
 
+def test_a_run_is_of_the_images_that_match_its_pattern(photographs: Path, tmp_path: Path) -> None:
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "ks": [4]}
+    steps.plan_jobs(_context("some", **params, pattern="sub*/*.jpg"))
+    plan = Plan.read(run_folder(tmp_path / "out", "some") / "plan.json")
+    assert [job.name for job in plan.jobs] == ["sub folder/two.jpg"]
+    with pytest.raises(AirflowFailException, match="There is no image that matches 'x"):
+        steps.plan_jobs(_context("none", **params, pattern="x*"))
+
+
 def test_a_folder_of_others_fails_the_task_and_says_why(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "precious").write_text("mine")
