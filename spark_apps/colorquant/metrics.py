@@ -1,8 +1,7 @@
 """What a compressed image costs and how far it is from the original, measured on decoded pixels.
 
-Every function works by bands or tiles of the image, so that memory beyond the two images themselves stays small
-(some tens of megabytes) at any size. OpenCV does the arithmetic: the structural similarity is
-scikit-image's to 1e-12 (the tests compare them) at an eighth of its CPU time, and no further import.
+Every function works by rows or bands of the image, so that memory beyond the two images themselves stays small
+(some tens of megabytes) at any size. The structural similarity is scikit-image's to 1e-12 (the tests compare them).
 """
 
 import math
@@ -13,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from colorquant import alpha_metrics, histogram
+from colorquant.gaussian import RADIUS, WINDOW
 from colorquant.ssimulacra2 import ssimulacra2
+from colorquant.structure import similarity_sum
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -22,17 +23,8 @@ _CHANNELS = 3
 _WITH_ALPHA = 4
 _PEAK = 255
 
-# Wang et al. (2004): an 11x11 Gaussian window of sigma 1.5.
-_WINDOW = 11
-#: Pixels that a window reaches beyond its center.
-HALO = _WINDOW // 2
-_SIGMA = 1.5
-_C1 = (0.01 * _PEAK) ** 2
-_C2 = (0.03 * _PEAK) ** 2
-# 32 rows of a 768 px wide picture and what is computed from them stay in the second-level cache: 64 rows take 2.5
-# times as long per pixel.
-_TILE_ROWS = 32
-_TILE_COLUMNS = 1024
+#: Pixels that a window of the structural similarity reaches beyond its center.
+HALO = RADIUS
 
 
 def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
@@ -100,16 +92,7 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
         return alpha_metrics.on_both_backgrounds(structural_similarity, reference, decoded)
     reference, decoded = _pad_to_window(reference), _pad_to_window(decoded)
     rows, columns = (side - 2 * HALO for side in reference.shape[:2])
-    tile_sums = []
-    for top in range(0, rows, _TILE_ROWS):
-        for left in range(0, columns, _TILE_COLUMNS):
-            # Tile coordinates count window centres, so a tile's pixels reach one halo further on every side.
-            tile = (
-                slice(top, min(top + _TILE_ROWS, rows) + 2 * HALO),
-                slice(left, min(left + _TILE_COLUMNS, columns) + 2 * HALO),
-            )
-            tile_sums.append(_similarity_sum(reference[tile], decoded[tile]))
-    return math.fsum(tile_sums) / (rows * columns * _CHANNELS)
+    return similarity_sum(reference, decoded) / (rows * columns * _CHANNELS)
 
 
 def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
@@ -167,34 +150,7 @@ def _check_pair(reference: Pixels, decoded: Pixels) -> None:
 
 
 def _pad_to_window(pixels: Pixels) -> Pixels:
-    missing_rows, missing_columns = (max(0, _WINDOW - side) for side in pixels.shape[:2])
+    missing_rows, missing_columns = (max(0, WINDOW - side) for side in pixels.shape[:2])
     if not missing_rows and not missing_columns:
         return pixels
     return np.pad(pixels, ((0, missing_rows), (0, missing_columns), (0, 0)), mode="edge")
-
-
-def _similarity_sum(x: Pixels, y: Pixels) -> float:
-    """Sum of the similarity map over a tile given with its halo.
-
-    The textbook formula in a form whose inputs are small integers and that needs four filters instead of five:
-    x² + y² = (x - y)² + 2xy, for the pixels and for their local means alike. For equal tiles the numerator and the
-    denominator are then the same numbers.
-    """
-    difference = cv2.absdiff(x, y)
-    mean_square_difference = _local_mean(np.multiply(difference, difference, dtype=np.uint16))
-    twice_mean_product = 2 * _local_mean(np.multiply(x, y, dtype=np.uint16))
-    mean_x, mean_y = _local_mean(x), _local_mean(y)
-    twice_product_of_means = 2 * mean_x * mean_y
-    sum_of_squared_means = (mean_x - mean_y) ** 2 + twice_product_of_means
-
-    twice_covariance = twice_mean_product - twice_product_of_means
-    sum_of_variances = mean_square_difference + twice_mean_product - sum_of_squared_means
-    similarity = (twice_product_of_means + _C1) * (twice_covariance + _C2)
-    similarity /= (sum_of_squared_means + _C1) * (sum_of_variances + _C2)
-    return float(similarity.sum())
-
-
-def _local_mean(plane: npt.NDArray[np.uint8 | np.uint16]) -> npt.NDArray[np.float64]:
-    kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA, cv2.CV_64F)
-    filtered = cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel)
-    return np.asarray(filtered, dtype=np.float64)[HALO:-HALO, HALO:-HALO]
