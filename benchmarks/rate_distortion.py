@@ -174,7 +174,7 @@ def _conditions(paths: list[Path], ks: list[int]) -> str:
     listed = ", ".join(f"{name} {number}" for name, number in versions().items())
     return (
         f"{len(paths)} images, k = {', '.join(map(str, ks))}, {os.cpu_count()} cores ({platform.machine()}), "
-        f"Python {platform.python_version()}, {listed}, pyoxipng {version('pyoxipng')}, "
+        f"Python {platform.python_version()}, {listed}, imagecodecs {version('imagecodecs')}, "
         f"bjontegaard {version('bjontegaard')}."
     )
 

@@ -57,16 +57,21 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         or of an unsupported type of pixels or color space.
     """
     with opened(content) as image:
-        _check_header(image, max_pixels)
-        with _damage_as_undecodable():
-            if image.format == "TIFF":
-                integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
-            color_space = color_space_of(image, content)
-            # A TIFF file is upright once it is loaded, whoever loads it.
-            orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
-            decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
-            color, alpha = decode_samples(image, content)
-            integrity.check(image.format or "", content, image.mode)
+        return decode_opened(image, content, max_pixels)
+
+
+def decode_opened(image: Image.Image, content: bytes, max_pixels: int) -> Pixels:
+    """``decode`` of a file that is ``opened`` already."""
+    _check_header(image, max_pixels)
+    with _damage_as_undecodable():
+        if image.format == "TIFF":
+            integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
+        color_space = color_space_of(image, content)
+        # A TIFF file is upright once it is loaded, whoever loads it.
+        orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
+        decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
+        color, alpha = decode_samples(image, content)
+        integrity.check(image.format or "", content, image.mode)
     with _damage_as_undecodable():
         pixels = color_space.to_srgb(color)
     if alpha is not None and alpha.min() < 255:

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from colorquant.decoding import Undecodable, decode
+from colorquant.decoding import Undecodable, decode_opened, opened
 from colorquant.jobs import DEFAULT_MAX_PIXELS
-from colorquant.metadata import Metadata, metadata_of
+from colorquant.metadata import Metadata, metadata_in, metadata_of
 from colorquant.storage import is_remote, location, read
 
 # Decoders count the bytes of their input in 32-bit ints.
@@ -77,14 +77,17 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
     """
     content = _read_bytes(path)
     try:
-        pixels = decode(content, max_pixels)
+        with opened(content) as image:
+            pixels = decode_opened(image, content, max_pixels)
+            # A PNG's texts may follow its pixels, which have not to be decoded again for them.
+            metadata = metadata_in(image) if image.format == "PNG" else metadata_of(content)
     except Undecodable as error:
         raise UnsupportedImage(f"{_name(path)} {error}") from error
     return DecodedImage(
         pixels=pixels,
         sha256=hashlib.sha256(content).hexdigest(),
         original_bytes=len(content),
-        metadata=metadata_of(content),
+        metadata=metadata,
     )
 
 

@@ -4,18 +4,17 @@ All else is left out: places, cameras, thumbnails and texts are nobody's busines
 """
 
 import struct
-import zlib
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image
 
-from colorquant.decoding import opened
+from colorquant.decoding import Undecodable, opened
+from colorquant.png_chunks import SIGNATURE_AND_HEADER, chunk
 
 _INCH = 0.0254
 _DEFAULT_DPI = 72
 """Means nothing: it is what programs write that know none."""
 _LONGEST_TEXT = 1000
-_SIGNATURE_AND_HEADER = 8 + 25
 _TEXTS = {"Copyright": ExifTags.Base.Copyright, "Author": ExifTags.Base.Artist}
 
 
@@ -35,11 +34,11 @@ class Metadata:
         """A PNG with this metadata: pHYs and iTXt chunks behind its header."""
         chunks = b""
         if self.dpi:
-            chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / _INCH) for dpi in self.dpi), 1))
+            chunks += chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / _INCH) for dpi in self.dpi), 1))
         for keyword, text in (("Copyright", self.copyright), ("Author", self.author)):
             if text:
-                chunks += _chunk(b"iTXt", keyword.encode() + b"\0\0\0\0\0" + text.encode())
-        return content[:_SIGNATURE_AND_HEADER] + chunks + content[_SIGNATURE_AND_HEADER:]
+                chunks += chunk(b"iTXt", keyword.encode() + b"\0\0\0\0\0" + text.encode())
+        return content[:SIGNATURE_AND_HEADER] + chunks + content[SIGNATURE_AND_HEADER:]
 
     def as_exif(self) -> bytes:
         """EXIF data for formats that have no fields of their own; empty where there is nothing to say."""
@@ -58,10 +57,18 @@ def metadata_of(content: bytes) -> Metadata:
     """What the header of an image file says; damaged metadata say nothing."""
     try:
         with opened(content) as image:
-            exif = image.getexif()
-            texts = [_text(image.info.get(word)) or _text(exif.get(tag)) for word, tag in _TEXTS.items()]
-            turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-            return Metadata(_dpi(image.info.get("dpi"), turned), *texts)
+            return metadata_in(image)
+    except Undecodable:
+        return Metadata()
+
+
+def metadata_in(image: Image.Image) -> Metadata:
+    """``metadata_of`` a file that is ``opened`` already."""
+    try:
+        exif = image.getexif()
+        texts = [_text(image.info.get(word)) or _text(exif.get(tag)) for word, tag in _TEXTS.items()]
+        turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return Metadata(_dpi(image.info.get("dpi"), turned), *texts)
     except Exception:  # Pillow's plugins raise what they like.
         return Metadata()
 
@@ -78,7 +85,3 @@ def _dpi(declared: object, turned: bool) -> tuple[float, float] | None:
 def _text(value: object) -> str:
     text = value if isinstance(value, str) else ""
     return "".join(character for character in text if character.isprintable()).strip()[:_LONGEST_TEXT]
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -196,7 +196,7 @@ def _edges(x: Plane, y: Plane, mean_x: Plane, mean_y: Plane, edges: Plane) -> No
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _add_positive(values: Plane, sign: np.float32, sums: npt.NDArray) -> None:
     """Add what is above 0 of the values times the sign, and its fourth power."""
-    total, fourth = 0.0, 0.0
+    total, fourth = np.float64(0), np.float64(0)
     for i in range(len(values)):
         value = sign * values[i]
         positive = value if value > _NOTHING else _NOTHING
