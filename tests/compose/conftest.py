@@ -11,7 +11,7 @@ from tests.compose.stack import Stack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("a deployment"))
     try:
-        stack.make("up")
+        stack.greeting = stack.make("up")
         yield stack
     finally:
         stack.remove()

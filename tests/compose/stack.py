@@ -3,13 +3,16 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from PIL import Image
 
 from colorquant.files import sha256_of
@@ -40,6 +43,8 @@ class Stack:
             self.output.mkdir()
             self._run("mount", "-t", "tmpfs", "-o", "size=32m,mode=755,uid=50000,gid=50000", "tmpfs", str(self.output))
         self._port = free_port()
+        #: What the first `make up` said.
+        self.greeting = ""
 
     def make(self, target: str) -> str:
         """Run `make up` or `make down`; what it prints."""
@@ -65,11 +70,43 @@ class Stack:
         inspected = json.loads(self._run("docker", "inspect", *names)) if names else []
         return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in inspected}
 
+    def set(self, name: str, value: str) -> None:
+        """Change a setting in .env, for the next `make up`."""
+        lines = [line for line in self.env_file.read_text().splitlines() if not line.startswith(f"{name}=")]
+        self.env_file.write_text("\n".join([*lines, f"{name}='{value}'", ""]))
+
     def kill(self, *services: str) -> None:
         """SIGKILL to the first process of services, as the kernel sends it when memory is out: Docker restarts them."""
         containers = self.containers()
         for service in services:
             os.kill(containers[service]["State"]["Pid"], 9)
+
+    def processes(self, service: str) -> list[psutil.Process]:
+        """The processes of a service's container, the first one first."""
+        first = psutil.Process(self.containers()[service]["State"]["Pid"])
+        return [first, *first.children(recursive=True)]
+
+    @contextmanager
+    def hung(self, *services: str) -> Iterator[None]:
+        """Within the block the processes of the services are there, but do nothing."""
+        processes = [process for service in services for process in self._working(service)]
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
+
+    def _working(self, service: str) -> list[psutil.Process]:
+        processes = self.processes(service)
+        # The scheduler answers for its health by a process of its own, which must know what the scheduler does not do.
+        return [p for p in processes if p.ppid() == processes[0].pid] if service == "airflow-scheduler" else processes
+
+    def master(self) -> dict[str, Any]:
+        """What the Spark master says of its applications and workers."""
+        ask = "from urllib.request import urlopen; print(urlopen('http://spark-master:8080/json/').read().decode())"
+        return json.loads(self.compose("exec", "-T", "spark-worker", "python", "-c", ask))
 
     def is_healthy(self, service: str) -> bool:
         """Whether the health check of the service's container says so."""
@@ -102,8 +139,12 @@ class Stack:
 
     def wait_for_end(self, run_id: str) -> str:
         """State of the run when it has ended."""
-        wait_until(lambda: self._state(run_id) in ("success", "failed"), f"run {run_id} ends")
+        wait_until(lambda: self.has_ended(run_id), f"run {run_id} ends")
         return self._state(run_id)
+
+    def has_ended(self, run_id: str) -> bool:
+        """Whether the run is over; no while Airflow does not answer."""
+        return self._state(run_id) in ("success", "failed")
 
     def clear(self, run_id: str) -> None:
         """Let the failed tasks of the run be done again, as the UI's button does."""

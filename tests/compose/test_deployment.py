@@ -1,13 +1,12 @@
 """The deployment on a real engine: what is promised of it is asked of its containers. By `make test-compose`."""
 
-import json
 import os
 import re
 import stat
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +16,30 @@ from colorquant.records import CompressionResult
 from tests.compose.stack import PROJECT, Stack, wait_until
 
 pytestmark = pytest.mark.compose
+
+
 SECRET = re.compile(r"PASSWORD|SECRET|_KEY")
+
+
+@dataclass
+class WatchedRun:
+    """A run that has ended, and what was seen in the meantime."""
+
+    run_id: str
+    cores: set[int] = field(default_factory=set)
+    command_lines: set[str] = field(default_factory=set)
+
+    def look(self, stack: Stack) -> None:
+        """See the cores that are taken on the cluster, and the command lines of all processes."""
+        self.cores.add(stack.master()["coresused"])
+        self.command_lines |= {_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
+
+
+@pytest.fixture(scope="module")
+def run(stack: Stack) -> WatchedRun:
+    run = WatchedRun(stack.trigger("2 16"))
+    wait_until(lambda: run.look(stack) or stack.has_ended(run.run_id), f"run {run.run_id} ends")
+    return run
 
 
 def test_all_services_are_healthy_and_the_settings_are_private(stack: Stack) -> None:
@@ -26,6 +48,13 @@ def test_all_services_are_healthy_and_the_settings_are_private(stack: Stack) -> 
     assert len(containers) == 7
     assert {name for name in containers if not stack.is_healthy(name)} == set()
     assert stat.S_IMODE(stack.env_file.stat().st_mode) == 0o600
+
+
+def test_make_up_says_where_it_is_and_who_may_enter(stack: Stack) -> None:
+    said = dict(re.findall(r"^  (\w+) +(\S.*)$", stack.greeting, re.MULTILINE))
+    login = {"username": said["user"], "password": said["password"]}
+    assert httpx.post(f"{said['Airflow']}/auth/token", json=login, trust_env=False).status_code == 201
+    assert (said["images"], said["output"]) == (str(stack.images), str(stack.output))
 
 
 def test_no_process_is_root_has_a_capability_or_can_gain_one(stack: Stack) -> None:
@@ -67,7 +96,7 @@ def test_a_stranger_is_refused_by_the_spark_master(stack: Stack) -> None:
             "the master refuses an application",
         )
     stack.compose("restart", "--timeout", "1", "spark-worker")
-    assert (_master(stack)["activeapps"], _master(stack)["completedapps"]) == ([], [])
+    assert (stack.master()["activeapps"], stack.master()["completedapps"]) == ([], [])
 
 
 def test_the_image_has_the_versions_of_the_lock(stack: Stack) -> None:
@@ -82,10 +111,9 @@ def test_the_image_has_the_versions_of_the_lock(stack: Stack) -> None:
     assert set(installed) - set(versions) <= {"pip", "setuptools", "wheel"}
 
 
-def test_a_run_on_the_cluster_gives_the_bytes_of_local_mode(stack: Stack, tmp_path: Path) -> None:
-    run_id = stack.trigger("2 16")
-    assert stack.wait_for_end(run_id) == "success"
-    plan = stack.wait_for_plan(run_id)
+def test_a_run_on_the_cluster_gives_the_bytes_of_local_mode(stack: Stack, run: WatchedRun, tmp_path: Path) -> None:
+    assert stack.wait_for_end(run.run_id) == "success"
+    plan = stack.wait_for_plan(run.run_id)
     stack.check_results(plan)
     assert len(plan.jobs) == 4
     owner = (int(stack.settings()["AIRFLOW_UID"]), int(stack.settings()["AIRFLOW_GID"]))
@@ -95,9 +123,13 @@ def test_a_run_on_the_cluster_gives_the_bytes_of_local_mode(stack: Stack, tmp_pa
         assert _local(job, stack, tmp_path) == stack.on_host(job.output).read_bytes()
         status = stack.on_host(job.output).stat()
         assert (status.st_uid, status.st_gid) == owner
-    applications = _master(stack)["completedapps"]
+
+
+def test_jobs_at_the_same_time_share_the_cores(stack: Stack, run: WatchedRun) -> None:
+    applications = stack.master()["completedapps"]
     assert len(applications) == 4
     assert {application["cores"] for application in applications} == {1}
+    assert max(run.cores) == min(4, int(stack.settings()["SPARK_JOBS"]))
 
 
 def _local(job: Job, stack: Stack, folder: Path) -> bytes:
@@ -111,18 +143,12 @@ def _local(job: Job, stack: Stack, folder: Path) -> bytes:
     return output.read_bytes()
 
 
-def _master(stack: Stack) -> dict[str, Any]:
-    """What the Spark master says of its applications and workers."""
-    ask = "from urllib.request import urlopen; print(urlopen('http://spark-master:8080/json/').read().decode())"
-    return json.loads(stack.compose("exec", "-T", "spark-worker", "python", "-c", ask))
-
-
-def test_secrets_are_in_no_command_line_log_or_layer(stack: Stack) -> None:
-    """After a run, so that every service has had its chance."""
+def test_secrets_are_in_no_command_line_log_or_layer(stack: Stack, run: WatchedRun) -> None:
+    """In and after a run, so that every service and job has had its chance."""
     secrets = {value for name, value in stack.settings().items() if SECRET.search(name)}
     assert len(secrets) == 6
-    command_lines = "\n".join(_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
-    assert "org.apache.spark.deploy.worker.Worker" in command_lines
+    command_lines = "\n".join(run.command_lines)
+    assert "org.apache.spark.deploy.worker.Worker" in command_lines and "compress_image.py" in command_lines
     logs = stack.compose("logs", "--no-color")
     assert "plan_jobs" in logs
     find = ["find", "/opt/airflow/logs", "-type", "f", "-exec", "cat", "{}", "+"]
@@ -132,6 +158,14 @@ def test_secrets_are_in_no_command_line_log_or_layer(stack: Stack) -> None:
     history = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True, check=True)
     for where, text in {"ps": command_lines, "logs": logs, "tasks": task_logs, "image": history.stdout}.items():
         assert [name for name, value in stack.settings().items() if value in secrets and value in text] == [], where
+    assert _files_with([*secrets, "airflow pools set spark"], image) == ["/opt/kmeans/deploy/init.sh"]
+
+
+def _files_with(texts: list[str], image: str) -> list[str]:
+    """Files of the image that hold one of the texts."""
+    search = ["grep", "-rlF", "--file=-", "--exclude-dir=proc", "--exclude-dir=sys", "/"]
+    command = ["docker", "run", "--rm", "--interactive", "--user=root", "--entrypoint=", image, *search]
+    return subprocess.run(command, input="\n".join(texts), capture_output=True, text=True).stdout.split()
 
 
 def _command_line(path: Path) -> str:
