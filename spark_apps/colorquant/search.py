@@ -14,8 +14,7 @@ from colorquant.swaps import improve_by_swaps
 POINTS_PER_CLUSTER = 90
 LEAST_POINTS = 3000
 SWAP_PASSES = 5
-MOST_RELAXATION_ROUNDS = 40
-ROUNDS_TIMES_CENTROIDS = 40 * 256
+RELAXATION_ROUNDS = 30
 RELAXATION_TEMPERATURE = 0.07
 SPLIT_ROUNDS = 2
 SETTLING_ROUNDS = 2
@@ -65,9 +64,7 @@ def _relaxed(
     points: Points, centroids: np.ndarray, random: np.random.Generator, pool: Executor | None = None
 ) -> np.ndarray:
     """Relaxed by all points and settled; never worse than where it started."""
-    k = centroids.shape[1]
-    rounds = min(MOST_RELAXATION_ROUNDS, ROUNDS_TIMES_CENTROIDS // k)
-    relaxed = relax(points, centroids, rounds, RELAXATION_TEMPERATURE, random, pool)
+    relaxed = relax(points, centroids, RELAXATION_ROUNDS, RELAXATION_TEMPERATURE, random, pool)
     settled = [lloyd(points, places, SETTLING_ROUNDS, pool=pool) for places in (relaxed, centroids)]
     return min(settled, key=lambda places: assign(points, places, pool=pool).inertia)
 

@@ -26,9 +26,7 @@ from colorquant.settings import Settings
 MAX_ROUNDS = 6
 # Rounds with real-valued centroids that take the search on cells to the exact histogram.
 EXACT_ROUNDS = 2
-# The more entries, the longer a sweep.
-MOST_SWEEPS = 16
-SWEEPS_TIMES_COLORS = 12 * 256
+SWEEPS = 12
 LLOYD_ROUNDS = 20
 
 
@@ -113,7 +111,7 @@ def solve(
         for _ in range(EXACT_ROUNDS):
             real = update(source.partial_sums(centroids.T / GRID), centroids.T / GRID)
             centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
-    palette = anneal(points, centroids, min(MOST_SWEEPS, SWEEPS_TIMES_COLORS // k), random, pool)
+    palette = anneal(points, centroids, SWEEPS, random, pool)
     if cells.exact:
         # The points are the histogram: nothing to ask the source any more.
         return _descend(palette, partial(_sums_of_colors, points), 1)
