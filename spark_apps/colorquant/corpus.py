@@ -5,6 +5,7 @@ Spark deals the batches out (``spark_corpus``); nothing here knows it.
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -15,9 +16,10 @@ import numpy as np
 from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED
 from colorquant.images import UnsupportedImage
 from colorquant.jobs import Job
-from colorquant.pipeline import Stopwatch, compress_opened, open_image
+from colorquant.pipeline import Compressed, compress_opened, open_image
 from colorquant.quantizer import PixelSource
 from colorquant.records import JobFailure
+from colorquant.stopwatch import Stopwatch
 from colorquant.storage import location, remove
 
 #: The jobs of one image, at all the k that it still needs.
@@ -26,6 +28,9 @@ ImageJobs = tuple[Job, ...]
 # So many batches for each core: the last ones are small, and no core is idle long at the end.
 _BATCHES_FOR_EACH_CORE = 50
 _MOST_IMAGES = 100
+# Threads of a worker that write results, and how many results may wait for them.
+_WRITERS = 2
+_MOST_UNWRITTEN = 8
 
 
 @dataclass(frozen=True)
@@ -79,34 +84,50 @@ def compress_batch(batch: Sequence[ImageJobs], spark: dict[str, Any], force: boo
     # One task a core: threads of their own would only disturb each other.
     cv2.setNumThreads(1)
     counts = Counts()
-    for jobs in batch:
-        known = Counts(images=1, image_bytes=jobs[0].image_bytes)
-        if attempt > 0:
-            jobs, ended = _not_ended(jobs, force)
-            known += ended
-            for job in jobs:
-                _leave(job, "the worker process died while it compressed this image; is memory enough for it?")
-        counts += known + (_compress_image(jobs, spark) if jobs else Counts())
-    return counts
+    # While results reach the disk or the store, which takes no CPU time, the next image is compressed.
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        written: list[Future[Counts]] = []
+        for jobs in batch:
+            known = Counts(images=1, image_bytes=jobs[0].image_bytes)
+            if attempt > 0:
+                jobs, ended = _not_ended(jobs, force)
+                known += ended
+                for job in jobs:
+                    _leave(job, "the worker process died while it compressed this image; is memory enough for it?")
+            counts += known
+            written += _compress_image(jobs, spark, writers) if jobs else []
+            # After a process has died, an image's failure goes when it is done: before the next one is begun.
+            while len(written) > (0 if attempt > 0 else _MOST_UNWRITTEN):
+                counts += written.pop(0).result()
+        return sum((one.result() for one in written), counts)
 
 
-def _compress_image(jobs: Sequence[Job], spark: dict[str, Any]) -> Counts:
+def _compress_image(jobs: Sequence[Job], spark: dict[str, Any], writers: Executor) -> list[Future[Counts]]:
+    """Compress an image at each k; what becomes of each job is known when its result is written."""
     first, clock = jobs[0], Stopwatch()
     try:
         opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256)
     except Exception as error:
-        return sum((_failed(job, error) for job in jobs), Counts())
-    counts = Counts()
+        return [writers.submit(_failed, job, error) for job in jobs]
+    written = []
     for job in jobs:
         try:
-            compress_opened(opened, job.palette, job.output, job.result, job.settings, clock)
+            compressed = compress_opened(opened, job.palette, job.output, job.settings, clock)
         except Exception as error:
-            counts += _failed(job, error)
+            written.append(writers.submit(_failed, job, error))
         else:
-            remove(job.failure)
-            counts += Counts(done=1)
+            written.append(writers.submit(_write, job, compressed))
         clock = Stopwatch()
-    return counts
+    return written
+
+
+def _write(job: Job, compressed: Compressed) -> Counts:
+    try:
+        compressed.commit(job.result)
+    except Exception as error:
+        return _failed(job, error)
+    remove(job.failure)
+    return Counts(done=1)
 
 
 class _Source(PixelSource):

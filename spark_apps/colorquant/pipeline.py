@@ -2,9 +2,7 @@
 
 import hashlib
 import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +19,7 @@ from colorquant.metadata import Metadata
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 from colorquant.solver import ColorSource, Solution, solve
+from colorquant.stopwatch import Stopwatch
 from colorquant.target import MOST_K, Search, Target, smallest_k
 
 
@@ -36,25 +35,6 @@ class Source(ColorSource, Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What the result record says of Spark."""
-
-
-class Stopwatch:
-    """Wall-clock seconds of the named steps."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        # What an image's first k alone pays for, where it is opened once for several.
-        self.seconds: dict[str, float] = {"decode": 0.0, "histogram": 0.0}
-
-    @contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
-        before = time.perf_counter()
-        yield
-        self.seconds[step] = round(time.perf_counter() - before, 4)
-
-    def stop(self) -> dict[str, float]:
-        """All steps, and the total since the stopwatch was made."""
-        return self.seconds | {"total": round(time.perf_counter() - self._started, 4)}
 
 
 @dataclass(frozen=True)
@@ -99,7 +79,9 @@ def compress_image(
     """
     clock = Stopwatch()
     opened = open_image(image, distribute, clock, expected_sha256, max_pixels)
-    return compress_opened(opened, k, output, result, settings, clock, must_reach)
+    compressed = compress_opened(opened, k, output, settings, clock, must_reach)
+    compressed.commit(result)
+    return compressed.record
 
 
 def open_image(
@@ -118,16 +100,29 @@ def open_image(
         return OpenedImage(image, decoded, source, source.unique_colors)
 
 
+@dataclass(frozen=True)
+class Compressed:
+    """An image's output and its record, which are not written yet."""
+
+    encoded: bytes
+    record: CompressionResult
+
+    def commit(self, result: str | None) -> None:
+        """Write the output, and after it the record to ``result``; without a path no record. Raises OSError."""
+        write_atomically(self.record.output, self.encoded)
+        if result is not None:
+            self.record.write(result)
+
+
 def compress_opened(
     opened: OpenedImage,
     k: int | Target,
     output: str,
-    result: str | None,
     settings: Settings,
     clock: Stopwatch,
     must_reach: bool = False,
-) -> CompressionResult:
-    """Do the rest of ``compress_image`` for an image that is open already."""
+) -> Compressed:
+    """Do the rest of ``compress_image``, but for writing, for an image that is open already."""
     source, pixels = opened.source, opened.decoded.pixels
     if settings.format == "webp" and max(pixels.shape[:2]) > MAX_SIDE:
         raise UnsupportedImage(
@@ -150,7 +145,6 @@ def compress_opened(
         encoded = _encode(solution.palette, indexes, settings, opened.decoded.metadata)
     with clock("metrics"):
         measured = _measure(opened.decoded, encoded)
-    write_atomically(output, encoded)
     record = CompressionResult(
         image=opened.image,
         image_sha256=opened.decoded.sha256,
@@ -165,9 +159,7 @@ def compress_opened(
         spark=source.describe(),
         search=found,
     )
-    if result is not None:
-        record.write(result)
-    return record
+    return Compressed(encoded, record)
 
 
 def _encode(palette: np.ndarray, indexes: np.ndarray, settings: Settings, metadata: Metadata) -> bytes:

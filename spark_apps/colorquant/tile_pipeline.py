@@ -17,10 +17,10 @@ from colorquant.color_model import RGB
 from colorquant.files import sha256_of, temporary_folder
 from colorquant.histogram import count_colors
 from colorquant.images import UnsupportedImage
-from colorquant.pipeline import Stopwatch
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 from colorquant.solver import ColorSource, Solution, solve
+from colorquant.stopwatch import Stopwatch
 from colorquant.tiles import Region, TiledImage, encode_tiles, tiled_image_above, write_tiled
 
 T = TypeVar("T")
