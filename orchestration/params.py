@@ -52,8 +52,8 @@ def library_params() -> dict[str, Param]:
             None,
             type=["string", "null"],
             title="Published folder",
-            description="Gets the one file worth keeping of each image, under its own name, all in one step. "
-            "None: nothing is published.",
+            description="Gets the one file worth keeping of each image, under its own name: a path, where all of them "
+            "change in one step, or an s3:// URI. None: nothing is published.",
         ),
         "target": Param(
             None,

@@ -65,8 +65,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--max-failures", type=int, default=0)
     parser.add_argument("--force", action="store_true")
     arguments = parser.parse_args()
-    arguments.publish = arguments.publish and str(Path(arguments.publish).expanduser().absolute())
     try:
+        arguments.publish = arguments.publish and _place(arguments.publish)
         arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
         arguments.target = parse_target(arguments.target, arguments.ks) or ""
         arguments.images, arguments.output = (_place(folder) for folder in (arguments.images, arguments.output))

@@ -134,13 +134,13 @@ def summarize(context: "Context") -> dict[str, Any]:
 def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> None:
     from colorquant.published import PublishFailed, publish
     from colorquant.report.candidates import candidates_of
+    from colorquant.storage import InvalidLocation, location
 
     published = context["params"]["publish"]
     try:
-        manifest = publish(
-            candidates_of(plan, summary, folder), Path(published), summary.run_id, written_at=summary.written_at
-        )
-    except PublishFailed as error:
+        place = location(published)
+        manifest = publish(candidates_of(plan, summary, folder), place, summary.run_id, written_at=summary.written_at)
+    except (PublishFailed, InvalidLocation) as error:
         _unpublished(context, str(error))
         raise AirflowFailException(f"Nothing is published: {error}") from None
     print(f"Published: {len(manifest.files)} files in {published}")

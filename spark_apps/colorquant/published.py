@@ -7,74 +7,23 @@ link's place in one rename: who reads the folder sees the old files or the new o
 """
 
 import argparse
-import dataclasses
 import fcntl
-import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-from colorquant.files import sha256_of, write_atomically
-from colorquant.output_names import output_names
+from colorquant.files import sha256_of
+from colorquant.manifest import MANIFEST, Candidate, Manifest, PublishedFile, PublishFailed, published_paths
+from colorquant.published_bucket import publish_to_bucket
 from colorquant.report.text import printable
+from colorquant.storage import is_remote, location, read, sizes_below
 
-MANIFEST = "manifest.json"
+__all__ = ["MANIFEST", "Candidate", "Manifest", "PublishFailed", "publish", "verify"]
+
 _LOCK = ".lock"
-SCHEMA_VERSION = 1
-
-
-class PublishFailed(Exception):
-    """The folder could not be published, and is what it was before; the message says why and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A file to publish for an image: ``source`` with its hash, or the original (``k`` None), whatever it is now."""
-
-    image: str
-    source: Path
-    sha256: str | None
-    k: int | None
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedFile:
-    """A file of a published folder: its path there, and the image and palette size (None: the original) it is of."""
-
-    path: str
-    image: str
-    k: int | None
-    bytes: int
-    sha256: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What a published folder holds, and the run that it is of."""
-
-    schema_version: int = SCHEMA_VERSION
-    run_id: str
-    written_at: str
-    files: tuple[PublishedFile, ...]
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The manifest of a folder. Raises FileNotFoundError, or ValueError where it is not one of this schema."""
-        content: Any = json.loads((folder / MANIFEST).read_bytes())
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version {version!r} is unknown; this version reads {SCHEMA_VERSION}")
-        try:
-            return cls(**content | {"files": tuple(PublishedFile(**file) for file in content["files"])})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"no manifest of schema_version {version} ({error})") from error
 
 
 def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_at: str) -> Manifest:
@@ -83,7 +32,7 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
     Parameters
     ----------
     folder : not there yet, empty, or published before. Versions lie in ``<folder>.versions`` beside it; the one before
-        the new one is kept for who still reads it.
+        the new one is kept for who still reads it. In a bucket it goes otherwise (``published_bucket``).
 
     Raises
     ------
@@ -92,6 +41,8 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
     OSError
         Where a file cannot be read or written.
     """
+    if is_remote(folder):
+        return publish_to_bucket(list(candidates), folder, run_id, written_at)
     folder = folder.absolute()
     refuse_others(folder)
     versions = folder.with_name(folder.name + ".versions")
@@ -123,11 +74,11 @@ def refuse_others(folder: Path) -> None:
 def _write_version(
     chosen: list[Candidate], version: Path, before: Path | None, run_id: str, written_at: str
 ) -> Manifest:
-    paths = output_names({item.image: _ending(item) for item in chosen})
+    paths = published_paths(chosen)
     known = {file.sha256: before / file.path for file in _files_of(before)} if before else {}
     files = tuple(_place(item, version, paths[item.image], known) for item in chosen)
     manifest = Manifest(run_id=run_id, written_at=written_at, files=files)
-    write_atomically(version / MANIFEST, (json.dumps(dataclasses.asdict(manifest), indent=1) + "\n").encode())
+    manifest.write(version)
     return manifest
 
 
@@ -138,8 +89,8 @@ def verify(folder: Path) -> list[str]:
     except (OSError, ValueError) as error:
         return [f"{MANIFEST} cannot be read: {error}"]
     expected = {file.path: file for file in manifest.files}
-    root = folder.resolve()
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()} - {MANIFEST}
+    root = folder if is_remote(folder) else folder.resolve()
+    found = _names_in(root) - {MANIFEST}
     problems = [f"{path} is missing" for path in sorted(expected.keys() - found)]
     problems += [f"{path} is not in the manifest" for path in sorted(found - expected.keys())]
     for path in sorted(expected.keys() & found):
@@ -148,21 +99,21 @@ def verify(folder: Path) -> list[str]:
     return problems
 
 
-def _ending(item: Candidate) -> str:
-    return item.source.suffix if item.k is not None else Path(item.image).suffix
+def _names_in(root: Path) -> set[str]:
+    if is_remote(root):
+        return set(sizes_below(root))
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
 
 
 def _place(item: Candidate, version: Path, path: str, known: dict[str, Path]) -> PublishedFile:
     target = version / path
-    if not target.resolve().is_relative_to(version) or path == MANIFEST:
-        raise PublishFailed(f"{item.image!r} is a path that cannot be published: rename the image.")
     target.parent.mkdir(parents=True, exist_ok=True)
     if item.sha256 in known and _is_whole(known[item.sha256], item.sha256):
         # A version shares with the one before what has not changed, never with the originals or outputs.
         os.link(known[item.sha256], target)
     else:
         try:
-            shutil.copyfile(item.source, target)
+            target.write_bytes(read(item.source))
         except FileNotFoundError:
             raise PublishFailed(f"{item.source} is gone; run again.") from None
     sha256 = sha256_of(target)
@@ -203,7 +154,7 @@ def _point(folder: Path, version: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Verify a published folder; 0 where it is as its manifest says, else 1."""
     parser = argparse.ArgumentParser(prog="python -m colorquant.published", description="Verify a published folder.")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=location, help="a path, or an s3:// URI")
     folder = parser.parse_args(argv).folder
     problems = verify(folder)
     for problem in problems:
