@@ -54,6 +54,7 @@ class CompressImageOperator(SparkSubmitOperator):
 
     template_fields = ()
     operator_extra_links = (ResultLink(),)
+    _is_stopped = False
 
     def __init__(self, *, failure: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -81,6 +82,10 @@ class CompressImageOperator(SparkSubmitOperator):
             )
             try:
                 super().execute(context)
+                if self._is_stopped:
+                    # Airflow goes on after on_kill. Who waits for the processes there takes spark-submit's exit code
+                    # away, and the provider sees a 0.
+                    raise AirflowException("the task was stopped in the middle of its job")
             except AirflowException as error:
                 self._fail(error)
             finally:
@@ -89,6 +94,7 @@ class CompressImageOperator(SparkSubmitOperator):
 
     def on_kill(self) -> None:
         """End the JVM and all that it started: the Python driver would go on without it, and could still write."""
+        self._is_stopped = True
         job = self._processes()
         super().on_kill()
         processes.end(job)
@@ -121,6 +127,8 @@ class CompressImageOperator(SparkSubmitOperator):
             reason = JobFailure.read(self.failure).reason
         except (OSError, InvalidRecord):
             reason = f"spark-submit ended with exit code {exit_code}; its last lines are above"
+            if self._is_stopped:
+                reason = str(error)
             failure = JobFailure(image=str(self.name), k=0, reason=reason, exit_code=exit_code or 1, retryable=True)
             with suppress(OSError):  # The disk may be full: the report will say that there is no result.
                 failure.write(self.failure)

@@ -1,6 +1,7 @@
 """The operator's own rules, with a spark-submit of a few lines; Spark's own is in test_end_to_end."""
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -109,3 +110,18 @@ def test_stopping_the_task_ends_every_process_also_those_with_a_group_of_their_o
     operator.on_kill()
     operator._hook._submit_sp.wait(timeout=10)
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_task_that_was_stopped_has_not_succeeded(tmp_path: Path, submit_script: Path) -> None:
+    """Airflow calls on_kill at SIGTERM in the middle of execute, and takes what execute then does for the outcome."""
+    submit_script.write_text("#!/bin/sh\nexec sleep 1000\n")
+    operator = _operator(tmp_path)
+    before = signal.signal(signal.SIGALRM, lambda *_: operator.on_kill())
+    signal.setitimer(signal.ITIMER_REAL, 3.0)
+    try:
+        with pytest.raises(AirflowException, match="stopped") as caught:
+            operator.execute({})
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not isinstance(caught.value, AirflowFailException), "it is to be tried again"
+    assert JobFailure.read(tmp_path / "failure.json").retryable
