@@ -24,13 +24,6 @@ def library_params() -> dict[str, Param]:
             title="Image folder",
             description="Every image in this folder and below it is compressed: a path, or an s3:// URI.",
         ),
-        "pattern": Param(
-            "*",
-            type="string",
-            minLength=1,
-            title="Pattern",
-            description="Which images, by their path below the folder: '2026/*.jpg'. A '*' also matches slashes.",
-        ),
         "ks": Param(
             ["4", "16", "64"],
             # What is no palette size is refused by the plan, in a sentence; the schema's own would show its pattern.
@@ -54,6 +47,13 @@ def library_params() -> dict[str, Param]:
             title="Published folder",
             description="Gets the one file worth keeping of each image, under its own name: a path, where all of them "
             "change in one step, or an s3:// URI. None: nothing is published.",
+        ),
+        "pattern": Param(
+            "*",
+            type="string",
+            minLength=1,
+            title="Pattern",
+            description="Which images, by their path below the folder: '2026/*.jpg'. A '*' also matches slashes.",
         ),
         "target": Param(
             None,

@@ -313,7 +313,7 @@ def test_wrong_values_by_rest_are_refused_at_once_or_in_a_sentence(airflow: Airf
         ({"ks": ["many"]}, "k = 'many' is no palette size: give whole numbers from 1 to 256"),
         ({"ks": ["4", 300]}, "k = 300 is no palette size: give whole numbers from 1 to 256"),
         ({"ks": None}, "No k is given: give at least one palette size, for example 16."),
-        ({"k": [4]}, "There is no parameter 'k'; there are images, pattern, ks, output,"),
+        ({"k": [4]}, "There is no parameter 'k'; there are images, ks, output,"),
     ]
     runs = [(airflow.trigger(**conf), told) for conf, told in later]
     for run_id, told in runs:
