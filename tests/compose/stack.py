@@ -55,6 +55,10 @@ class Stack:
         """Run docker compose on this deployment; what it prints."""
         return self._run("docker", "compose", "--env-file", str(self.env_file), *arguments)
 
+    def engine(self, *arguments: str) -> str:
+        """Run docker itself; what it prints."""
+        return self._run("docker", *arguments)
+
     def shell(self, command: str) -> None:
         """Run a shell command in which `docker compose` means this deployment."""
         compose = f"docker compose --env-file '{self.env_file}'"

@@ -41,6 +41,14 @@ def all_restarted(stack: Stack, run_id: str) -> None:
     stack.compose("restart")
 
 
+def all_restarted_on_a_busy_host(stack: Stack, run_id: str) -> None:
+    """The API server gets so little of a core that it is away for a minute."""
+    api_server = stack.compose("ps", "--quiet", "airflow-api-server").strip()
+    stack.engine("update", "--cpus", "0.15", api_server)
+    stack.compose("restart")
+    stack.engine("update", "--cpus", "2", api_server)
+
+
 def volume_filled(stack: Stack, run_id: str) -> None:
     if not stack.is_small:
         pytest.skip("only root can mount a small file system")
@@ -53,7 +61,7 @@ def volume_filled(stack: Stack, run_id: str) -> None:
 
 
 FAULTS = [power_cut, worker_killed, master_restarted, scheduler_killed, postgres_restarted, all_restarted]
-FAULTS += [volume_filled]
+FAULTS += [all_restarted_on_a_busy_host, volume_filled]
 
 
 @pytest.mark.parametrize("fault", [FAULTS[0], *(pytest.param(fault, marks=pytest.mark.more) for fault in FAULTS[1:])])
