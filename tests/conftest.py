@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.browser import browser, page
+from tests.object_store import endpoint, s3
 
-__all__ = ["browser", "page"]  # Fixtures for every test.
+__all__ = ["browser", "endpoint", "page", "s3"]  # Fixtures for every test.
 
 PROJECT = Path(__file__).resolve().parent.parent
 

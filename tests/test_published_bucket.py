@@ -10,7 +10,6 @@ from colorquant import published_bucket, storage
 from colorquant.files import sha256_of
 from colorquant.manifest import MANIFEST, UNFINISHED, Candidate, Manifest, PublishFailed
 from colorquant.published import main, publish, verify
-from tests.test_storage import endpoint, s3  # noqa: F401
 
 SITE = "s3://results/site"
 WHEN = "2026-01-02T03:04:05+00:00"

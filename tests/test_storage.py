@@ -1,14 +1,10 @@
 """Object storage, against a real S3 server (moto's) in a process of its own."""
 
 import json
-import os
 import pickle
-import secrets
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +15,10 @@ from colorquant import storage
 from colorquant.plan import InvalidPlan, Plan, plan_run, run_folder
 from colorquant.records import JobFailure
 from colorquant.report import read_summary, summarize_run
-from orchestration.home import free_port
+from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
 
 PROJECT = Path(__file__).resolve().parent.parent
-SECRET = secrets.token_hex(16)
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """The address of an S3 server with the buckets ``library`` and ``results``."""
-    port = free_port()
-    code = "from moto.server import main; main()"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
-
-
-@pytest.fixture
-def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The environment that a user of that server has; buckets are empty."""
-    import boto3
-
-    variables = {
-        "AWS_ACCESS_KEY_ID": "user",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
-        monkeypatch.delenv(name)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.resource("s3")
-    for name in ("library", "results"):
-        client.create_bucket(Bucket=name)
-        client.Bucket(name).objects.delete()
-    yield variables
 
 
 def _upload(folder: Path, uri: str) -> None:
