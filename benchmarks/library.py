@@ -28,6 +28,7 @@ from orchestration.spark_conf import CORPUS_CONF
 
 _APPLICATION = Path(__file__).resolve().parent.parent / "spark_apps" / "compress_corpus.py"
 _CORES = 2
+RUN = "bench"
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 _MB = 1e6
 
@@ -54,14 +55,14 @@ def main() -> None:
         sys.exit("pngquant is not installed, and is needed to compare with: apt-get install pngquant")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        crops = _crops(arguments.images, max(arguments.counts), arguments.side, work / "all")
+        crops = crops_of(arguments.images, max(arguments.counts), arguments.side, work / "all")
         # Once before: kernels are compiled, files are in the page cache. Its time is what a start costs.
-        _ours(_library(crops[:1], work / "warm"), work / "warm-out", arguments.k)
-        start = _ours(_library(crops[:1], work / "one"), work / "one-out", arguments.k).usage
+        _ours(linked(crops[:1], work / "warm"), work / "warm-out", arguments.k)
+        start = _ours(linked(crops[:1], work / "one"), work / "one-out", arguments.k).usage
         print(f"{arguments.side} x {arguments.side} crops of {arguments.images}, k = {arguments.k}, {_CORES} cores")
         print(f"start (a library of one image): {start.wall:.1f} s, {start.cpu_total:.1f} CPU seconds")
         for count in arguments.counts:
-            library = _library(crops[:count], work / str(count))
+            library = linked(crops[:count], work / str(count))
             rounds = [
                 (_ours(library, work / f"{count}-{turn}", arguments.k), _pngquant(library, arguments.k))
                 for turn in range(arguments.rounds)
@@ -69,7 +70,7 @@ def main() -> None:
             _print(count, start, rounds)
 
 
-def _crops(images: Path, count: int, side: int, folder: Path) -> list[Path]:
+def crops_of(images: Path, count: int, side: int, folder: Path) -> list[Path]:
     """Crops of every image in turn, at places drawn with a fixed seed; distinct in content."""
     sources = [cv2.imread(str(path)) for path in sorted(images.iterdir()) if path.suffix.lower() in _SUFFIXES]
     large = [image for image in sources if image is not None and min(image.shape[:2]) > side]
@@ -88,20 +89,25 @@ def _crops(images: Path, count: int, side: int, folder: Path) -> list[Path]:
     return paths
 
 
-def _library(crops: list[Path], folder: Path) -> Path:
+def linked(crops: list[Path], folder: Path) -> Path:
+    """A folder of hard links to them."""
     folder.mkdir()
     for path in crops:
         os.link(path, folder / path.name)
     return folder
 
 
-def _ours(library: Path, output: Path, k: int) -> _Side:
+def corpus_command(library: Path, output: Path, k: int) -> list[str]:
+    """What compresses a library on this machine's cores, as the DAG submits it."""
     conf = CORPUS_CONF | {"spark.pyspark.python": sys.executable, "spark.pyspark.driver.python": sys.executable}
     command = ["spark-submit", "--master", f"local[{_CORES}]"]
     command += [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
-    command += [str(_APPLICATION), f"--images={library}", f"--ks={k}", f"--output={output}", "--run=bench"]
-    usage = succeeded(watch(command))
-    plan = Plan.read(run_folder(output, "bench") / "plan.json")
+    return command + [str(_APPLICATION), f"--images={library}", f"--ks={k}", f"--output={output}", f"--run={RUN}"]
+
+
+def _ours(library: Path, output: Path, k: int) -> _Side:
+    usage = succeeded(watch(corpus_command(library, output, k)))
+    plan = Plan.read(run_folder(output, RUN) / "plan.json")
     records = {job.name: CompressionResult.read(job.result) for job in plan.jobs}
     shutil.rmtree(output)
     return _Side(
