@@ -64,6 +64,7 @@ bench: setup ## measure quality, bytes, speed and start-up beside other quantize
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
 		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE") --output output/bench
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}" --output output/bench
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}" --output output/bench
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"

@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.peers import Peer, installed, versions
+from benchmarks.png_bytes import pillow_png
 from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics, quantize
 from colorquant.images import decode_output, read_image
@@ -91,7 +92,7 @@ def _encoders(
     for name, peer in peers.items():
         palette, indexes = _indexed(peer(pixels, k)[1])
         yield (name, OURS), partial(encode_indexed_png, palette, indexes)
-        yield (name, "Pillow"), partial(_pillow_png, palette, indexes)
+        yield (name, "Pillow"), partial(pillow_png, palette, indexes)
     for strength in STRENGTHS:
         yield (_rate_aware_name(strength), OURS), partial(_rate_aware_png, pixels, k, strength)
     if shutil.which("pngquant"):
@@ -106,14 +107,6 @@ def _indexed(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _rate_aware_png(pixels: np.ndarray, k: int, strength: float) -> bytes:
     image = quantize(pixels, k, rate=strength)
     return encode_indexed_png(image.palette, image.indexes)
-
-
-def _pillow_png(palette: np.ndarray, indexes: np.ndarray) -> bytes:
-    image = Image.fromarray(indexes).convert("P")
-    image.putpalette(palette.tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _pngquant(pixels: np.ndarray, k: int) -> bytes:

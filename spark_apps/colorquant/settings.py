@@ -12,7 +12,7 @@ from typing import Any, Self
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that old outputs are not
 #: taken for current ones.
-ALGORITHM_VERSION = 9
+ALGORITHM_VERSION = 10
 
 
 class InvalidSetting(ValueError):
