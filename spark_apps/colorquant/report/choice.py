@@ -81,11 +81,12 @@ def _beside(chosen: Row, measured: Sequence[Row], target: Target) -> str:
     return f"; k = {after.k} adds {_percent(more)} bytes {brings}"
 
 
-def _warning(chosen: Row, target: Target) -> str:
-    """Where the target's measure is content, and the one that agrees best with eyes is not."""
-    if target.field == "ssimulacra2" or chosen.ssimulacra2 is None or chosen.ssimulacra2 >= _LOW_SSIMULACRA2:
+def _warning(chosen: Row, target: Target | None = None) -> str:
+    """Where the target's measure or the knee is content, and the measure that agrees best with eyes is not."""
+    value = chosen.ssimulacra2
+    if (target and target.field == "ssimulacra2") or value is None or value >= _LOW_SSIMULACRA2:
         return ""
-    return f"; but look at it: SSIMULACRA2 is only {MEASURES['ssimulacra2'].text(chosen.ssimulacra2)}"
+    return f"; but look at it: SSIMULACRA2 is only {MEASURES['ssimulacra2'].text(value)}"
 
 
 def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:
@@ -105,13 +106,14 @@ def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:
     if not _saves(chosen):
         return None, f"Original kept: k = {chosen.k} would be the choice, but {_share(chosen)}."
     if place is None:
-        return chosen, f"k = {chosen.k}: the best quality of this run; for a knee of the curve it has too few k."
+        best = f"k = {chosen.k}: the best quality of this run; for a knee of the curve it has too few k"
+        return chosen, f"{best}{_warning(chosen)}."
     sentence = f"k = {chosen.k}: the knee of quality against bytes"
     if place + 1 < len(curve):
         after = curve[place + 1]
         more, gain = _bytes(after) / _bytes(chosen) - 1, _psnr(after) - _psnr(chosen)
         sentence += f"; k = {after.k} adds {_percent(more)} bytes for {gain:.1f} dB"
-    return chosen, sentence + "."
+    return chosen, f"{sentence}{_warning(chosen)}."
 
 
 def knee(sizes: Sequence[float], qualities: Sequence[float]) -> int | None:

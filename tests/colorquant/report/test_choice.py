@@ -42,6 +42,16 @@ def test_who_looks_at_a_choice_that_eyes_would_not_make_is_warned(target: str, w
     assert "look at it" not in choose([row(3, 100, 0.96, 30, ssimulacra2=31.0)], Target.parse(target)).reason
 
 
+def test_a_knee_that_eyes_would_not_choose_is_warned_of() -> None:
+    """What more bytes bring falls off at the knee, whether or not the picture is good there."""
+    ugly, good = (
+        [row(4, 100, 0.8, 20), row(16, 200, 0.9, 30, ssimulacra2=value), row(64, 1000, 0.95, 31)] for value in (3, 31)
+    )
+    assert choose(ugly, None).reason.endswith("bytes for 1.0 dB; but look at it: SSIMULACRA2 is only 3.0.")
+    assert choose(good, None).reason.endswith("bytes for 1.0 dB.")
+    assert choose(ugly[:2], None).reason.endswith("too few k; but look at it: SSIMULACRA2 is only 3.0.")
+
+
 def test_a_target_that_none_reaches_keeps_the_original() -> None:
     choice = choose(CURVE, Target.parse("psnr=40"))
     assert (choice.k, choice.output, choice.bytes) == (None, None, ORIGINAL)
