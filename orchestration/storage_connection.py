@@ -1,4 +1,4 @@
-"""The credentials of an object store: from an Airflow connection to the environment of the processes that need them."""
+"""The credentials of an object store: from an Airflow connection to those who need them."""
 
 import json
 import os
@@ -11,24 +11,24 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 from colorquant.storage import OPTIONS
 
 
-def storage_environment(params: Mapping[str, Any]) -> dict[str, str]:
-    """Environment variables for what a run reads and writes; none where its parameters name no connection.
+class NoSuchConnection(LookupError):
+    """There is no Airflow connection of that name; the message says what to do."""
+
+
+def storage_options(name: str) -> dict[str, Any]:
+    """The options of s3fs that an Airflow connection stands for.
 
     The connection is one of type ``aws``, as for Airflow's own hooks: login and password are the key and its secret;
     its extra may have ``endpoint_url``, ``region_name``, ``aws_session_token`` and ``config_kwargs``.
 
     Raises
     ------
-    AirflowFailException
-        Where there is no such connection.
+    NoSuchConnection
     """
-    name = params.get("storage_connection")
-    if not name:
-        return {}
     try:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:
-        raise AirflowFailException(
+        raise NoSuchConnection(
             f"There is no Airflow connection {name!r}, which storage_connection names. Make one of type aws, for "
             f"example by the environment variable AIRFLOW_CONN_{name.upper()}."
         ) from None
@@ -41,7 +41,24 @@ def storage_environment(params: Mapping[str, Any]) -> dict[str, str]:
         "client_kwargs": {"region_name": extra["region_name"]} if extra.get("region_name") else None,
         "config_kwargs": extra.get("config_kwargs"),
     }
-    return {OPTIONS: json.dumps({option: value for option, value in options.items() if value})}
+    return {option: value for option, value in options.items() if value}
+
+
+def storage_environment(params: Mapping[str, Any]) -> dict[str, str]:
+    """Environment variables for what a run reads and writes; none where its parameters name no connection.
+
+    Raises
+    ------
+    AirflowFailException
+        Where there is no such connection.
+    """
+    name = params.get("storage_connection")
+    if not name:
+        return {}
+    try:
+        return {OPTIONS: json.dumps(storage_options(name))}
+    except NoSuchConnection as error:
+        raise AirflowFailException(str(error)) from None
 
 
 def use_storage(params: Mapping[str, Any]) -> None:

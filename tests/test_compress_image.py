@@ -19,7 +19,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from colorquant import quantize
+from colorquant import quantize, storage
 from colorquant.images import read_image
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.lossless_webp import encode_lossless_webp
@@ -330,7 +330,7 @@ def compress_in_process(arguments: list[str]) -> None:
 
     job, _ = compress_image._parse(arguments)
     pipeline.compress_image(job.image, job.k, job.output, job.result, job.settings, InProcess, job.image_sha256)
-    assert json.loads(Path(job.result).read_text())["k"] == job.k
+    assert json.loads(storage.read(job.result))["k"] == job.k
 
 
 def test_a_search_for_a_target_on_spark_gives_the_bytes_of_its_k_and_is_not_done_twice(

@@ -2,15 +2,19 @@
 
 ``s3://`` is opened by universal_pathlib and s3fs, the libraries under Airflow's ObjectStoragePath. Its credentials and
 its endpoint come from the environment: from what the AWS libraries read themselves (``AWS_ACCESS_KEY_ID``,
-``AWS_ENDPOINT_URL``, profiles, roles), or from ``FSSPEC_S3``, a JSON object of s3fs's options. They are never part of a
-URI, and so of no argument, log, plan, record or report.
+``AWS_ENDPOINT_URL``, profiles, roles), or from ``FSSPEC_S3``, a JSON object of s3fs's options. A process that serves
+several users has them for each of its threads or tasks instead (``using``). They are never part of a URI, and so of no
+argument, log, plan, record or report.
 """
 
+import io
 import json
 import os
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
@@ -21,12 +25,49 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _VARIABLES = re.compile(r"AWS_\w+|FSSPEC_S3(_\w+)?")
 
 _VERSION = "?versionId="
+# What an open object keeps in memory. One that is smaller is read by one request, however often it is gone through.
+_BLOCK_BYTES = 2**23
 
 StrPath = str | os.PathLike[str]
+Options = Callable[[], Mapping[str, Any] | None]
+# Of a context, not of the process: each request of a web server, and each thread, has its own.
+_using: ContextVar[Options | None] = ContextVar("options of s3fs", default=None)
 
 
 class InvalidLocation(ValueError):
     """A URI that this project cannot open; the message says why and what to do, and holds no credentials."""
+
+
+class StoreUnavailable(OSError):
+    """An object store refuses, or does not answer; the message says for which object and why, without credentials."""
+
+
+@contextmanager
+def using(options: Options) -> Iterator[None]:
+    """Get at object stores with these options of s3fs, in the current context only.
+
+    Parameters
+    ----------
+    options : is called when an object store is first asked; where it returns None, the environment's are used.
+    """
+    token = _using.set(options)
+    try:
+        yield
+    finally:
+        _using.reset(token)
+
+
+@contextmanager
+def asking(place: StrPath) -> Iterator[None]:
+    """Raise StoreUnavailable for what a store, or the library that asks it, raises; a missing object stays one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        # The number tells who reads images whether another try may help.
+        number = [error.errno] if isinstance(error, OSError) and error.errno else []
+        raise StoreUnavailable(*number, f"{place}: {error}") from error
 
 
 def location(path: StrPath) -> Path:
@@ -68,13 +109,53 @@ def resolve(folder: StrPath, relative: str) -> Path:
 def read(path: StrPath) -> bytes:
     """All bytes of a file; of an object by one request. Raises OSError."""
     place = location(path)
-    return cast(bytes, _store(place).cat_file(_key(place))) if is_remote(place) else place.read_bytes()
+    if not is_remote(place):
+        return place.read_bytes()
+    with asking(place):
+        return cast(bytes, _store(place).cat_file(_key(place)))
+
+
+def open_stream(path: StrPath) -> io.BufferedIOBase:
+    """A file opened for reading. Of an object, only some megabytes are held at a time.
+
+    Raises OSError, also while it is read; then also where another object has taken the place of the one opened.
+    """
+    place = location(path)
+    if not is_remote(place):
+        return open(place, "rb")
+    with asking(place):
+        stream = _store(place).open(_key(place), "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
+        # The first block comes now: a store may tell of an object, and not hand it out.
+        stream.read(1)
+        stream.seek(0)
+    return cast(io.BufferedIOBase, stream)
+
+
+def is_file(path: StrPath) -> bool:
+    """Whether a file is there. Raises StoreUnavailable where a store does not tell."""
+    place = location(path)
+    if not is_remote(place):
+        return place.is_file()
+    try:
+        return _about(place)["type"] == "file"
+    except FileNotFoundError:
+        return False
+
+
+def version_of(path: StrPath) -> str:
+    """What changes when a file is written anew. Raises OSError."""
+    place = location(path)
+    if not is_remote(place):
+        return str(place.stat().st_mtime_ns)
+    about = _about(place)
+    return f"{about.get('ETag')} {about.get('LastModified')}"
 
 
 def put(path: StrPath, content: bytes) -> None:
     """Write an object: it appears whole or not at all, as object stores have it. Raises OSError."""
     place = location(path)
-    _store(place).pipe_file(_key(place), content)
+    with asking(place):
+        _store(place).pipe_file(_key(place), content)
 
 
 def remove(path: StrPath) -> None:
@@ -119,12 +200,24 @@ def _in_bucket(uri: str) -> Path:
         raise InvalidLocation(f"{uri!r} names a version of an object: s3fs cannot tell it from a name; rename it.")
     from upath import UPath
 
+    # What another process has written since must be seen.
+    return cast(Path, UPath(uri, **{"use_listings_cache": False, **_options()}))
+
+
+def _options() -> Mapping[str, Any]:
+    using = _using.get()
+    options = using() if using else None
+    if options is not None:
+        return options
     try:
-        options = json.loads(os.environ.get(OPTIONS) or "{}")
+        return cast(Mapping[str, Any], json.loads(os.environ.get(OPTIONS) or "{}"))
     except ValueError:
         raise InvalidLocation(f"The environment variable {OPTIONS} is no JSON object of s3fs's options.") from None
-    # What another process has written since must be seen.
-    return cast(Path, UPath(uri, **{"use_listings_cache": False, **options}))
+
+
+def _about(place: Path) -> dict[str, Any]:
+    with asking(place):
+        return cast(dict[str, Any], _store(place).info(_key(place)))
 
 
 def _store(place: Path) -> Any:

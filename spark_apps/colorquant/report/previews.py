@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 #: Longest side in pixels of what is decoded for a report.
 PREVIEW_SIDE = 640
 # What is larger was compressed tile by tile: the report must not be the one that holds all of it.
-_MOST_BYTES = 10**9
+MAX_BYTES = 10**9
 _WEBP_QUALITY = 78
 _THUMBNAIL_SIDE, _THUMBNAIL_BYTES = 96, 3000
 # Those that can be compressed; without the list Pillow would try its heavier ones too, such as Ghostscript for EPS.
@@ -49,11 +49,20 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
     if not path.is_file():
         logger.warning("No preview of %r: no regular file is there", str(path))
         return None  # To open a FIFO would be to wait for ever.
-    if path.stat().st_size > _MOST_BYTES:
+    if path.stat().st_size > MAX_BYTES:
         logger.warning("No preview of %r: the file is larger than 1 GB", str(path))
         return None
     try:
         content = read(path)
+    except OSError as error:
+        logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
+        return None
+    return decode_preview(content, str(path), side)
+
+
+def decode_preview(content: bytes, name: str, side: int = PREVIEW_SIDE) -> Image.Image | None:
+    """As ``load_preview``, of a file's bytes; ``name`` is for the log."""
+    try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             image.draft("RGB", (2 * side, 2 * side))
             space = _color_space(image, content)
@@ -65,7 +74,7 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
             color.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
             return _on_white(_in_srgb(color, space))
     except Exception as error:  # Pillow raises whatever a broken file makes its decoders raise.
-        logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
+        logger.warning("No preview of %r: %s: %s", name, type(error).__name__, error)
         return None
 
 

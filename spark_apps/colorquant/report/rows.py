@@ -10,7 +10,7 @@ from colorquant.files import sha256_of
 from colorquant.jobs import Job
 from colorquant.records import CompressionResult, InvalidRecord, JobFailure
 from colorquant.settings import Settings
-from colorquant.storage import location
+from colorquant.storage import is_file
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
 NO_RESULT = "the job left no result: see the log of its task compress_image"
@@ -84,7 +84,7 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
     reused : whether the result was there before the run.
     folder : the folder of the summary, which ``Row.output`` is relative to.
     """
-    if not reused and location(job.failure).exists():
+    if not reused and is_file(job.failure):
         # Each try removes it first, so the last one failed: a result that is there too is of another run.
         return _failed(job, _reason_of_failure(job))
     try:
