@@ -50,8 +50,9 @@ def plan_jobs(context: "Context") -> list[dict[str, Any]]:
 
 
 def planned(context: "Context", folder: Path) -> None:
-    """Tell where the run leaves its plan and its report."""
-    context["ti"].xcom_push(PLANNED, {"folder": str(folder)})
+    """Tell where the run leaves its plan and its report, and by which connection they are read."""
+    connection = context["params"].get("storage_connection")
+    context["ti"].xcom_push(PLANNED, {"folder": str(folder), "storage_connection": connection})
 
 
 def refused(context: "Context", error: Exception) -> AirflowFailException:

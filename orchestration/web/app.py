@@ -1,5 +1,6 @@
 """The web application of the plugin: who may see a run's DAG may see its report, its images and nothing else."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +12,11 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from colorquant.storage import StoreUnavailable, location, using
 from orchestration.links import run_path
 from orchestration.web import files
 from orchestration.web.pages import page
-from orchestration.web.runs import NoSuchPage, Run, find_run, recent_runs
+from orchestration.web.runs import NoAccess, NoSuchPage, Run, find_run, recent_runs
 
 _RUNS_A_PAGE, _IMAGES_A_PAGE = 50, 200
 _POLICY = (
@@ -42,8 +44,26 @@ async def _not_found(request: Request, error: NoSuchPage) -> HTMLResponse:
     return HTMLResponse(page("missing", reason=str(error)), status_code=404)
 
 
-def _readable_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
+@app.exception_handler(NoAccess)
+async def _no_access(request: Request, error: NoAccess) -> HTMLResponse:
+    return HTMLResponse(page("missing", reason=str(error)), status_code=502)
+
+
+def _found_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
     return find_run(session, dag_id, run_id)
+
+
+async def _readable_run(run: Annotated[Run, Depends(_found_run)]) -> AsyncIterator[Run]:
+    """A run whose object store is at hand.
+
+    It is asynchronous because an endpoint, which has a thread of its own, sees what is set in the request's task; no
+    other request does. The credentials are looked up in that thread, when a file is asked for.
+    """
+    with using(lambda: run.store_options):
+        try:
+            yield run
+        except StoreUnavailable as error:
+            raise run.no_access(error) from error
 
 
 # The check of the right comes first: who may not read the DAG is not told which runs there are.
@@ -106,7 +126,7 @@ def send_output(run: RunDep, number: int, place: int, download: bool = False) ->
     jobs = run.jobs_of(number)
     if not 1 <= place <= len(jobs):
         raise NoSuchPage(f"This image has {len(jobs)} jobs, and none with number {place}.")
-    output = Path(jobs[place - 1].output)
+    output = location(jobs[place - 1].output)
     return files.send(output, f"{Path(jobs[place - 1].name).stem}_{output.name}" if download else None)
 
 

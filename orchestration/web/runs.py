@@ -1,5 +1,6 @@
 """The runs that Airflow knows of, and what they left: found by what their tasks told, not by names in a request."""
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -15,11 +16,17 @@ from colorquant.jobs import Job
 from colorquant.plan import Plan
 from colorquant.records import InvalidRecord
 from colorquant.report.rows import Row, row_of
+from colorquant.storage import InvalidLocation, StoreUnavailable, is_file, is_remote, location, version_of
+from orchestration.storage_connection import NoSuchConnection, storage_options
 from orchestration.xcoms import PLANNED, REPORTED
 
 
 class NoSuchPage(LookupError):
     """There is nothing to show; the message says why."""
+
+
+class NoAccess(RuntimeError):
+    """The run's object store does not let Airflow's API server in; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,29 +52,64 @@ class Run:
     @property
     def has_report(self) -> bool:
         """Whether the report's page is there."""
-        return "folder" in self.planned and (self.folder / "summary.html").is_file()
+        return "folder" in self.planned and is_file(self.folder / "summary.html")
 
     @property
     def folder(self) -> Path:
         """The run's own folder. Raises NoSuchPage where nothing was planned."""
         if "folder" not in self.planned:
             raise NoSuchPage(f"Nothing was planned. {self.refused}")
-        return Path(self.planned["folder"])
+        try:
+            return location(self.planned["folder"])
+        except InvalidLocation as error:
+            raise NoSuchPage(str(error)) from error
+
+    @cached_property
+    def store_options(self) -> dict[str, Any] | None:
+        """How the run gets at its object store; None: as the environment has it. Raises NoAccess."""
+        name = self.planned.get("storage_connection")
+        try:
+            return storage_options(str(name)) if name else None
+        except NoSuchConnection as error:
+            raise NoAccess(f"{error} Airflow's API server, which shows this page, must have it too.") from error
+
+    def no_access(self, error: StoreUnavailable) -> NoAccess:
+        """What to tell of what the run's object store said."""
+        name = self.planned.get("storage_connection")
+        means = (
+            f"Airflow's connection {name!r}, which the run's storage_connection names,"
+            if name
+            else "the environment of Airflow's API server, because the run's storage_connection names no connection,"
+        )
+        return NoAccess(
+            f"The object store does not hand this out: {error.strerror or error}. It was asked with what {means} has. "
+            "Check the key there and its secret, its right to read, and the endpoint."
+        )
 
     @cached_property
     def plan(self) -> Plan:
         """What was planned. Raises NoSuchPage where the plan cannot be read."""
         path = self.folder / "plan.json"
         try:
-            plan = _read_plan(path, path.stat().st_mtime_ns)
+            plan = _read_plan(str(self.folder), version_of(path))
             if plan.run_id != self.run_id:
                 raise InvalidRecord(f"{path} is of run {plan.run_id!r}")
             return plan
+        except StoreUnavailable:
+            raise
         except (OSError, InvalidRecord, KeyError, TypeError, ValueError) as error:
-            raise NoSuchPage(
-                f"The plan of this run is not written yet, or Airflow's API server cannot read it "
-                f"({type(error).__name__}): {str(self.folder)!r} must be there for it as for the workers."
-            ) from error
+            raise NoSuchPage(self._without_plan(error)) from error
+
+    def _without_plan(self, error: Exception) -> str:
+        if is_remote(self.folder):
+            return (
+                f"The plan of this run is not written yet, or cannot be read any more: {str(self.folder)!r} has none "
+                f"that is of this run ({type(error).__name__}: {error})."
+            )
+        return (
+            f"The plan of this run is not written yet, or Airflow's API server cannot read it "
+            f"({type(error).__name__}): {str(self.folder)!r} must be there for it as for the workers."
+        )
 
     @cached_property
     def images(self) -> dict[str, list[Job]]:
@@ -105,9 +147,22 @@ class Run:
 
 
 @lru_cache(maxsize=2)
-def _read_plan(path: Path, modified: int) -> Plan:
-    """A plan as it was at a time; that of a large library takes seconds to read, and a page asks for many files."""
-    return Plan.read(path)
+def _read_plan(folder: str, version: str) -> Plan:
+    """A version of a run's plan; that of a large library takes seconds to read, and a page asks for many files.
+
+    Who asks for it has been told the version by the store, and so may read it.
+    """
+    plan = Plan.read(location(folder) / "plan.json")
+    # Who may write to a bucket need not be one who may read this machine's files, or what else its credentials open.
+    if is_remote(folder) and not _keeps_within(plan, folder):
+        raise InvalidRecord("it names files outside the run's output folder")
+    return plan
+
+
+def _keeps_within(plan: Plan, folder: str) -> bool:
+    output = f"{os.path.normpath(os.path.join(folder, '..', '..'))}/"
+    written = (path for job in plan.jobs for path in (job.output, job.result, job.failure))
+    return all(os.path.normpath(path).startswith(output) for path in written)
 
 
 def recent_runs(session: Session, dag_ids: set[str], offset: int, limit: int) -> list[Run]:
