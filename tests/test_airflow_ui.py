@@ -6,6 +6,7 @@ what the browser showed are left in output/test-artifacts.
 
 import email
 import email.policy
+import io
 import json
 import re
 import subprocess
@@ -32,6 +33,7 @@ from orchestration.home import DAG_ID, AirflowHome, free_port
 from orchestration.services import airflow_services
 from tests.browser import screenshot
 from tests.conftest import photograph
+from tests.object_store import SECRET
 
 pytestmark = pytest.mark.e2e
 _RUNS = f"/api/v2/dags/{DAG_ID}/dagRuns"
@@ -486,6 +488,33 @@ def test_the_dag_of_large_libraries_reuses_the_outputs_of_the_other_and_has_its_
     assert airflow.page(run_id, "/images/2/outputs/2", corpus).content.startswith(b"\x89PNG")
     assert airflow.wait(wrong, corpus) == "failed"
     assert "k = '300' is no palette size" in unescape(airflow.page(wrong, dag_id=corpus).text)
+
+
+def test_a_run_in_a_bucket_has_its_pages_by_its_own_connection(airflow: Airflow, endpoint: str) -> None:
+    import boto3
+
+    keys = {"aws_access_key_id": "user", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=endpoint, **keys)
+    stream = io.BytesIO()
+    Image.fromarray(photograph(60, 80, seed=3)).save(stream, "PNG")
+    client.create_bucket(Bucket="pages")
+    client.put_object(Bucket="pages", Key="in/sea.png", Body=stream.getvalue())
+    extra = json.dumps({"endpoint_url": endpoint, "region_name": "us-east-1"})
+    connection = {"connection_id": "store", "conn_type": "aws", "login": "user", "password": SECRET, "extra": extra}
+    airflow.client.post("/api/v2/connections", json=connection).raise_for_status()
+    run_id = airflow.trigger(images="s3://pages/in", output="s3://pages/out", ks=["3"], storage_connection="store")
+    assert airflow.wait(run_id) == "success"
+    report = run_folder("s3://pages/out", run_id).name
+    page = airflow.page(run_id, f"/files/runs/{report}/summary.html")
+    assert page.status_code == 200 and "sea.png" in page.text
+    assert airflow.page(run_id, "/images/1/original").content == stream.getvalue()
+    assert airflow.page(run_id, "/images/1/outputs/1").content.startswith(b"\x89PNG")
+    assert "k = 3" in airflow.page(run_id, "/images/1").text
+
+    airflow.client.delete("/api/v2/connections/store").raise_for_status()
+    refused = airflow.page(run_id)
+    assert refused.status_code == 502
+    assert "There is no Airflow connection 'store'" in unescape(refused.text)
 
 
 def test_a_backfill_of_past_nights_is_refused(airflow: Airflow) -> None:
