@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from colorquant.storage import StoreUnavailable, location, using
+from colorquant.storage import StoreUnavailable, using
 from orchestration.links import run_path
 from orchestration.web import files
 from orchestration.web.pages import page
@@ -102,7 +102,8 @@ def show_report(run: RunDep) -> str:
 @app.get(f"{runs}/files/{{path:path}}", dependencies=[_MAY_READ])
 def send_file(run: RunDep, path: str) -> Response:
     """A file of the report, or an output that the report links to."""
-    return files.send(files.of_report(run, path))
+    found = files.of_report(run, path)
+    return files.send(found, found.name if found.suffix == files.TILED else None)
 
 
 @app.get(f"{runs}/images/{{number}}", response_class=HTMLResponse, dependencies=[_MAY_READ])
@@ -126,7 +127,7 @@ def send_output(run: RunDep, number: int, place: int, download: bool = False) ->
     jobs = run.jobs_of(number)
     if not 1 <= place <= len(jobs):
         raise NoSuchPage(f"This image has {len(jobs)} jobs, and none with number {place}.")
-    output = location(jobs[place - 1].output)
+    output = files.output_of(jobs[place - 1])
     return files.send(output, f"{Path(jobs[place - 1].name).stem}_{output.name}" if download else None)
 
 

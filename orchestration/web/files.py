@@ -29,8 +29,11 @@ _MEDIA_TYPES = {
     ".json": "application/json",
     ".png": "image/png",
     ".webp": "image/webp",
+    ".tif": "image/tiff",
 }
 _REPORT_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+#: Browsers show no TIFF: it is converted, or saved.
+TILED = ".tif"
 _CONVERTED_SIDE = 4096
 _CHUNK_BYTES = 2**20
 _converting = Lock()
@@ -49,7 +52,8 @@ def of_report(run: Run, path: str) -> Path:
     NoSuchPage
         For anything else.
     """
-    outputs = {job.output for job in run.plan.jobs}  # Also a folder that Airflow was told of must hold this run's plan.
+    # Also a folder that Airflow was told of must hold this run's plan.
+    outputs = {str(path) for job in run.plan.jobs for path in job.output_paths()}
     wanted = _reached(_output_folder(run), path)
     if not wanted.is_relative_to(run.folder):
         if str(wanted) in outputs:
@@ -59,15 +63,22 @@ def of_report(run: Run, path: str) -> Path:
     raise NoSuchPage("That is no file of this run's report.")
 
 
+def output_of(job: Job) -> Path:
+    """The output of a job. Raises NoSuchPage."""
+    for path in job.output_paths():
+        if is_file(path):
+            return path
+    raise NoSuchPage("The output is not there, or not yet.")
+
+
 def send(path: Path, name: str | None = None) -> Response:
     """A file as what its name says; ``name`` is for one that is to be saved. Raises NoSuchPage."""
     if path.suffix not in _MEDIA_TYPES or not is_file(path):
         raise NoSuchPage("The file is not there, or not yet.")
-    response = _respond(
-        open_stream(path) if is_remote(path) else path,
-        _MEDIA_TYPES[path.suffix],
-        readable(name) if name else None,
-    )
+    source = open_stream(path) if is_remote(path) else path
+    if path.suffix == TILED and name is None:
+        return _converted(source)
+    response = _respond(source, _MEDIA_TYPES[path.suffix], readable(name) if name else None)
     if path.suffix == ".html":
         from colorquant.report.page import page_script
 
@@ -150,7 +161,7 @@ def _converted(source: Path | io.BufferedIOBase) -> Response:
             content = source.read(MAX_BYTES + 1)
             picture = decode_preview(content, "an original", _CONVERTED_SIDE) if len(content) <= MAX_BYTES else None
     if picture is None:
-        raise NoSuchPage("The original cannot be shown.")
+        raise NoSuchPage("The picture cannot be shown here: it is too large, or no picture. It can be downloaded.")
     stream = io.BytesIO()
     picture.save(stream, "PNG", compress_level=1)
     return Response(stream.getvalue(), media_type="image/png")

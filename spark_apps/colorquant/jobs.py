@@ -94,6 +94,11 @@ class Job:
         except (OSError, InvalidRecord):
             return False
 
+    def output_paths(self) -> tuple[Path, Path]:
+        """The paths that the output may have, at one of which it is: a TIFF where the input was read by regions."""
+        output = location(self.output)
+        return output, output.with_suffix(".tif")
+
     def written(self, result: CompressionResult) -> Path:
         """The output's path by the name that the record has: a TIFF where the input was read by regions."""
         return location(self.output).with_name(Path(result.output).name)

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import hashlib
+import io
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_it_hands_out_the_report_and_the_outputs_that_it_links_to(run: Run) -> N
         assert isinstance(files.send(found), FileResponse)
     for job in run.plan.jobs:
         assert files.of_report(run, files.inside_output(run, Path(job.output))) == Path(job.output)
+
+
+def test_the_output_of_an_image_that_was_read_by_regions_is_a_tiff(run: Run) -> None:
+    """Browsers show none: a picture comes as PNG, and the file itself is there to be saved."""
+    job = run.jobs_of(1)[0]
+    tiff = Path(job.output).with_suffix(".tif")
+    Image.open(job.output).save(tiff)
+    assert files.output_of(job) == Path(job.output)
+    Path(job.output).unlink()
+    assert files.output_of(job) == tiff
+    assert files.of_report(run, files.inside_output(run, tiff)) == tiff
+    shown = files.send(tiff)
+    assert shown.media_type == "image/png"
+    assert Image.open(io.BytesIO(bytes(shown.body))).size == Image.open(tiff).size
+    saved = files.send(tiff, tiff.name)
+    assert isinstance(saved, FileResponse) and saved.media_type == "image/tiff"
+    tiff.unlink()
+    with pytest.raises(NoSuchPage, match="not there, or not yet"):
+        files.output_of(job)
 
 
 @pytest.mark.parametrize(
