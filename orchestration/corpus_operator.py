@@ -46,6 +46,7 @@ def corpus_arguments(params: Any, run_id: str) -> list[str]:
         f"--ks={' '.join(ks)}",
         f"--target={target or ''}",
         f"--output={params['output']}",
+        f"--publish={params['publish'] or ''}",
         f"--run={run_id}",
         *settings.arguments(),
     ]

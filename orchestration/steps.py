@@ -90,6 +90,7 @@ def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
         force=params["force"],
         target=params["target"] or "",
         pattern=params["pattern"],
+        publish=params["publish"],
     )
 
 

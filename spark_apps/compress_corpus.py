@@ -63,6 +63,7 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         force=arguments.force,
         target=arguments.target,
         pattern=arguments.pattern,
+        publish=arguments.publish,
         look_at_all=map_on(context),
     )
     _forget_failures(plan)
@@ -96,6 +97,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--ks", required=True, help="palette sizes, 1 to 256, with spaces between; or auto")
     parser.add_argument("--target", default="", help="the quality that is asked for, for example ssim=0.95")
     parser.add_argument("--output", required=True, help="the folder for compressed images and the run's records")
+    parser.add_argument("--publish", default="", help="the folder that is published to later: no image of the library")
     parser.add_argument("--run", required=True, help="name of the run: its plan and failures get a folder of that name")
     parser.add_argument("--failure", help="a JSON file for the reason, if the application fails")
     settings.add_arguments(parser)

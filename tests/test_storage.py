@@ -77,6 +77,16 @@ def test_objects_that_no_path_names_are_listed_as_ignored(s3: dict[str, str]) ->
     assert len(plan.ignored) >= 2
 
 
+def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(s3: dict[str, str]) -> None:
+    for key in ("in/a.png", "in/out/compressed/a.png/1/k004.png", "in/out/runs/r/a.png.png", "in/site/a.png"):
+        storage.put(f"s3://library/{key}", b"x")
+    storage.put("s3://library/in/site2/a.png", b"x")
+    plan = plan_run("run", "s3://library/in/", [4], "s3://library/in/out/", publish="s3://library/in/site/")
+    assert [job.name for job in plan.jobs] == ["a.png", "site2/a.png"]
+    with pytest.raises(InvalidPlan, match="lies where this run writes"):
+        plan_run("run", "s3://library/in/site", [4], "s3://library/out", publish="s3://library/in/site")
+
+
 def test_what_travels_to_workers_and_into_messages_holds_no_credentials(s3: dict[str, str]) -> None:
     place = storage.location("s3://library/in")
     assert SECRET.encode() not in pickle.dumps(place)

@@ -70,6 +70,11 @@ class Manifest:
         write_atomically(folder / name, (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode())
 
 
+def versions_of(folder: Path) -> Path:
+    """The folder beside a published folder in which its versions lie (not in a bucket)."""
+    return folder.parent / f"{folder.name}.versions"
+
+
 def published_paths(candidates: Sequence[Candidate]) -> dict[str, str]:
     """The path in the published folder of each candidate's image.
 

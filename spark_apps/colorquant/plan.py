@@ -15,10 +15,11 @@ from typing import Any, Self
 
 from colorquant.files import sha256_of, write_atomically
 from colorquant.jobs import Job
-from colorquant.listing import IMAGE_SUFFIXES, list_images
+from colorquant.listing import IMAGE_SUFFIXES
+from colorquant.places import InvalidPlace, Places
 from colorquant.records import SCHEMA_VERSION, InvalidRecord
 from colorquant.settings import Settings
-from colorquant.storage import InvalidLocation, StrPath, location, read
+from colorquant.storage import StrPath, location, read
 from colorquant.target import InvalidTarget, Target
 
 MAX_K = 256
@@ -95,6 +96,7 @@ def plan_run(
     force: bool = False,
     target: str = "",
     pattern: str = "*",
+    publish: str | None = None,
     look_at_all: "LookAtAll" = map,
 ) -> Plan:
     """List the images below a folder and make a job for each of them and each k.
@@ -107,22 +109,26 @@ def plan_run(
     force : plan every job, also those whose result is there.
     target : the quality that is asked for (``target.Target``); empty for none.
     pattern : which images, by their path below the folder, as `fnmatch` has it: ``*`` also matches slashes.
+    publish : the folder that the run publishes to. Like the output folder it may lie in the image folder: nothing in
+        either is an image of the library.
     look_at_all : maps a function over the images' names, in order; files are only looked at within it. By default one
         after the other in this process.
 
     Raises
     ------
     InvalidPlan
-        For a wrong parameter, a folder without images, or too many jobs.
+        For a wrong parameter, a folder that cannot be worked with (``places.Places``) or has no images, or too many
+        jobs.
     """
     settings = settings or Settings()
     sizes = parse_ks(ks)
     wanted = parse_target(target, sizes)
     try:
-        folder, output = str(location(images_folder)), str(location(output_folder))
-    except InvalidLocation as error:
+        places = Places.of(images_folder, output_folder, publish)
+    except InvalidPlace as error:
         raise InvalidPlan(str(error)) from None
-    names, ignored = _list_images(folder, images_folder, pattern)
+    folder, output = str(places.images), str(places.output)
+    names, ignored = places.image_names(pattern)
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         matching = "" if pattern == "*" else f" that matches {pattern!r}"
@@ -152,18 +158,6 @@ def plan_run(
         force=force,
         target=wanted,
     )
-
-
-def _list_images(folder: str, given: str, pattern: str) -> tuple[list[str], list[str]]:
-    try:
-        is_folder = location(folder).is_dir()
-    except Exception as error:
-        if not isinstance(error, PermissionError) and type(error).__name__ != "NoCredentialsError":
-            raise
-        raise InvalidPlan(f"The image folder {given!r} cannot be read: {error}. Check the credentials.") from None
-    if not is_folder:
-        raise InvalidPlan(f"The image folder {given!r} is no folder; give the path of one.")
-    return list_images(folder, pattern)
 
 
 def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:

@@ -16,7 +16,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from colorquant.files import sha256_of
-from colorquant.manifest import MANIFEST, Candidate, Manifest, PublishedFile, PublishFailed, published_paths
+from colorquant.manifest import (
+    MANIFEST,
+    Candidate,
+    Manifest,
+    PublishedFile,
+    PublishFailed,
+    published_paths,
+    versions_of,
+)
 from colorquant.published_bucket import publish_to_bucket
 from colorquant.report.text import printable
 from colorquant.storage import is_remote, location, read, sizes_below
@@ -45,7 +53,7 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
         return publish_to_bucket(list(candidates), folder, run_id, written_at)
     folder = folder.absolute()
     refuse_others(folder)
-    versions = folder.with_name(folder.name + ".versions")
+    versions = versions_of(folder)
     versions.mkdir(parents=True, exist_ok=True)
     with open(versions / _LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # Another run that publishes to the same folder waits.

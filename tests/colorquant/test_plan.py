@@ -5,6 +5,7 @@ import pytest
 
 from colorquant.listing import list_images
 from colorquant.plan import InvalidPlan, Plan, parse_ks, plan_run, run_folder
+from colorquant.published import Candidate, publish
 from colorquant.settings import Settings
 
 
@@ -166,3 +167,37 @@ def test_a_pattern_chooses_images_by_their_path(tmp_path: Path) -> None:
     assert plan.ignored == ("2026/notes.md",)
     with pytest.raises(InvalidPlan, match=r"no image that matches '\*.gif'"):
         plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), pattern="*.gif")
+
+
+def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(tmp_path: Path) -> None:
+    """An output and a published folder may lie there: their images would be compressed again, more every night."""
+    images = tmp_path / "images"
+    _touch(images, "a.png", "compressed/mine.png", "site/like it.png")
+    plan = plan_run("first", str(images), [4], str(images / "output"), publish=str(images / "site.org"))
+    assert [job.name for job in plan.jobs] == ["a.png", "compressed/mine.png", "site/like it.png"]
+    _touch(images, "output/runs/first/contact_sheets/a.png.png", "output/runs/first/summary.html")
+    _touch(Path(plan.jobs[0].output).parent, "k004.png")
+    site = images / "site.org"
+    publish([Candidate(image="a.png", source=images / "a.png", sha256=None, k=None, reason="")], site, "first", "now")
+    assert (site / "a.png").exists()
+    again = plan_run("second", str(images), [4], str(images / "output"), publish=str(site))
+    assert [job.name for job in again.jobs] == [job.name for job in plan.jobs]
+    assert again.ignored == ()
+
+
+@pytest.mark.parametrize("output", ["", "images"])
+def test_an_output_folder_may_be_or_hold_the_image_folder(tmp_path: Path, output: str) -> None:
+    images = tmp_path / "images"
+    _touch(images, "a.png")
+    for run_id in ("first", "second"):
+        (job,) = plan_run(run_id, str(images), [4], str(tmp_path / output)).jobs
+        assert job.name == "a.png"
+        _touch(Path(job.output).parent, "k004.png")
+
+
+def test_images_that_lie_where_the_run_writes_are_refused(tmp_path: Path) -> None:
+    _touch(tmp_path, "compressed/a.png", "site/a.png")
+    with pytest.raises(InvalidPlan, match="compressed' lies where this run writes"):
+        plan_run("run", str(tmp_path / "compressed"), [4], str(tmp_path))
+    with pytest.raises(InvalidPlan, match="site' lies where this run writes"):
+        plan_run("run", str(tmp_path / "site"), [4], str(tmp_path / "out"), publish=str(tmp_path / "site"))
