@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from orchestration.storage_connection import use_storage
+
 logger = logging.getLogger(__name__)
 
 _MOST_LISTED = 20
@@ -61,19 +63,26 @@ def _message(context: Mapping[str, Any]) -> str:
 
 
 def _failures(context: Mapping[str, Any]) -> list[str]:
-    """What the report says of the failed jobs, where there is one."""
+    """What the report says of the failed jobs; where it cannot be read, why: a notice must not depend on it."""
+    where = "see the logs of the tasks, that of plan_jobs first."
+    try:
+        return _reported(context)
+    except FileNotFoundError:
+        return [f"There is no report: {where}"]
+    except Exception as error:  # A wrong place, an object store that is away or refuses, a file of something else.
+        return [f"The report cannot be read ({type(error).__name__}: {error}): {where}"]
+
+
+def _reported(context: Mapping[str, Any]) -> list[str]:
     from colorquant.plan import run_folder
-    from colorquant.records import InvalidRecord
     from colorquant.report import read_summary
 
     params = context.get("params") or {}
     if "output" not in params:
         return []
+    use_storage(params)
     folder = run_folder(params["output"], context["run_id"])
-    try:
-        summary = read_summary(folder / "summary.json")
-    except (OSError, InvalidRecord):
-        return ["There is no report: see the logs of the tasks, that of plan_jobs first."]
+    summary = read_summary(folder / "summary.json")
     failures = summary.failures()
     totals = summary.totals
     lines = [f"{totals.failed} of {totals.jobs} jobs failed; the report is {folder / 'summary.html'}"]

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import json
 import logging
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -11,12 +12,15 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from airflow.sdk import DAG
+from s3fs import S3FileSystem
 
+from colorquant import storage
 from colorquant.plan import plan_run, run_folder
 from colorquant.records import JobFailure
 from colorquant.report.summary import Summary
 from orchestration.callbacks import tell_of_failure
 from orchestration.home import free_port
+from tests.object_store import SECRET
 
 
 @pytest.fixture
@@ -91,6 +95,63 @@ def test_the_notifier_that_the_deployment_names_sends_it(
     assert body is not None
     assert "2 of 2 jobs failed" in body.get_content()
     assert "{{ ds }}.png is not an image" in body.get_content(), "a file's name was evaluated by the template engine"
+
+
+class Kept:
+    """A notifier that keeps what it is told."""
+
+    told: list[str] = []
+
+    def __call__(self, context: dict[str, Any]) -> None:
+        self.told.append(context["failure"]["message"])
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the notifier of the deployment is told."""
+    monkeypatch.setenv("COMPRESSION_NOTIFIER", f"{Kept.__module__}.Kept")
+    monkeypatch.setattr(Kept, "told", [])
+    return Kept.told
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"output": "gs://bucket/out"}, "gs:// is no storage that this project knows"),
+        ({"output": "s3://results/out", "storage_connection": "gone"}, "no Airflow connection 'gone'"),
+        ({"output": "s3://nowhere/out"}, "There is no report"),
+        ({"output": None}, "The report cannot be read"),
+    ],
+)
+@pytest.mark.usefixtures("s3")
+def test_whatever_is_wrong_with_the_report_the_notice_goes_out_and_says_it(
+    context: dict[str, Any], told: list[str], params: dict[str, Any], why: str
+) -> None:
+    tell_of_failure(context | {"params": params})
+    (message,) = told
+    assert why in message
+    assert "see the logs of the tasks" in message
+
+
+def test_a_report_in_a_bucket_is_read_with_the_runs_own_credentials(
+    context: dict[str, Any], told: list[str], s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that runs the callbacks of DAGs has none of its own."""
+    content = (run_folder(tmp_path / "out", "manual/1") / "summary.json").read_bytes()
+    storage.put(run_folder("s3://results/out", "manual/1") / "summary.json", content)
+    extra = {"endpoint_url": s3["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "user", "password": SECRET, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    monkeypatch.setenv(storage.OPTIONS, "{}")  # So that the test's end puts back what the call sets.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in s3:
+        monkeypatch.delenv(name)
+    S3FileSystem.clear_instance_cache()  # They have the credentials that the test wrote by.
+    tell_of_failure(context | {"params": {"output": "s3://results/out", "storage_connection": "store"}})
+    (message,) = told
+    assert "2 of 2 jobs failed" in message
+    assert SECRET not in message
 
 
 def test_arguments_that_are_no_json_are_named(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
