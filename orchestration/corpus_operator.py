@@ -6,7 +6,6 @@ from colorquant.plan import InvalidPlan, parse_ks, parse_target, run_folder
 from colorquant.settings import InvalidSetting, Settings, options
 from orchestration import steps
 from orchestration.operators import CompressImageOperator
-from orchestration.params import library_params
 from orchestration.storage_connection import use_storage
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ class CompressCorpusOperator(CompressImageOperator):
         params, run_id = context["params"], str(context["run_id"])
         use_storage(params)
         try:
-            steps.refuse_unknown(params, library_params())
+            steps.refuse_wrong(params)
             self.application_args = corpus_arguments(params, run_id)
         except (InvalidPlan, InvalidSetting) as error:
             raise steps.refused(context, error) from None

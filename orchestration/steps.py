@@ -30,17 +30,14 @@ def plan_jobs(context: "Context") -> list[dict[str, Any]]:
         For a wrong parameter: the message says which, and what to do. A retry would end the same.
     """
     from colorquant.plan import InvalidPlan, run_folder
-    from colorquant.published import PublishFailed, refuse_others
     from colorquant.settings import InvalidSetting
 
     params, run_id = context["params"], context["run_id"]
     use_storage(params)
     try:
-        refuse_unknown(params, library_params())
-        if params["publish"]:
-            refuse_others(Path(params["publish"]))  # Before hours of work that could not be published.
+        refuse_wrong(params)
         plan = _plan(params, run_id)
-    except (InvalidPlan, InvalidSetting, PublishFailed) as error:
+    except (InvalidPlan, InvalidSetting) as error:
         raise refused(context, error) from None
     folder = run_folder(params["output"], run_id)
     plan.write(folder / "plan.json")
@@ -61,17 +58,27 @@ def refused(context: "Context", error: Exception) -> AirflowFailException:
     return AirflowFailException(str(error))
 
 
-def refuse_unknown(params: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Airflow lets a trigger's conf have more than the parameters: a misspelled one would be passed over.
+def refuse_wrong(params: Mapping[str, Any]) -> None:
+    """Refuse unknown parameters, and folders that the run cannot work with: before hours of work that would be lost.
 
     Raises
     ------
     InvalidPlan
     """
+    from colorquant.places import InvalidPlace, Places
     from colorquant.plan import InvalidPlan
+    from colorquant.published import PublishFailed, refuse_others
 
+    known = library_params()
+    # Airflow lets a trigger's conf have more than the parameters: a misspelled one would be passed over.
     if unknown := sorted(params.keys() - known.keys()):
         raise InvalidPlan(f"There is no parameter {unknown[0]!r}; there are {', '.join(known)}.")
+    try:
+        places = Places.of(params["images"], params["output"], params["publish"])
+        if places.published:
+            refuse_others(places.published)
+    except (InvalidPlace, PublishFailed) as error:
+        raise InvalidPlan(str(error)) from None
 
 
 def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":

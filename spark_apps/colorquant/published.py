@@ -25,7 +25,8 @@ from colorquant.manifest import (
     published_paths,
     versions_of,
 )
-from colorquant.published_bucket import publish_to_bucket
+from colorquant.places import is_refusal
+from colorquant.published_bucket import publish_to_bucket, refuse_objects_of_others
 from colorquant.report.text import printable
 from colorquant.storage import is_remote, location, read, sizes_below
 
@@ -74,9 +75,23 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
 
 
 def refuse_others(folder: Path) -> None:
-    """Raise PublishFailed where the folder holds what was not published from here. It may be missing."""
-    if not folder.is_symlink() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PublishFailed(f"{folder} is there and was not published from here: name a folder that is new or empty.")
+    """Raise PublishFailed where the folder holds what was not published from here, or cannot be read.
+
+    It may be missing; its bucket must be there.
+    """
+    try:
+        if is_remote(folder):
+            refuse_objects_of_others(folder, sizes_below(folder))
+        elif not folder.is_symlink() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise PublishFailed(
+                f"{folder} is there and was not published from here: name a folder that is new or empty."
+            )
+    except FileNotFoundError as error:  # What is said of a missing bucket; of a folder that has just gone, too.
+        raise PublishFailed(f"Nothing can be published to {folder}: {error}.") from None
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        raise PublishFailed(f"Nothing can be published to {folder}: {error}. Check the credentials.") from None
 
 
 def _write_version(

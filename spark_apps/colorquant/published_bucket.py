@@ -7,7 +7,7 @@ beside old ones, and the manifest tells which run a file belongs to. A run that 
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from colorquant.files import sha256_of
@@ -33,8 +33,7 @@ def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, run_id: str
         raise PublishFailed(f"{unnameable[0]!r} is a path that cannot be published to a bucket: rename the image.")
     there = sizes_below(folder)
     before = {path: file for name in (UNFINISHED, MANIFEST) for path, file in _files_of(folder, name).items()}
-    if there and not {MANIFEST, UNFINISHED} & there.keys():
-        raise PublishFailed(f"{folder} is there and was not published from here: name a folder that is new or empty.")
+    refuse_objects_of_others(folder, there)
     files = tuple(_checked(one, paths[one.image]) for one in candidates)
     manifest = Manifest(run_id=run_id, written_at=written_at, files=files)
     # Until the end it names what may be there: of this run, and of the one before.
@@ -51,6 +50,12 @@ def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, run_id: str
         remove(folder / path)
     remove(folder / UNFINISHED)
     return manifest
+
+
+def refuse_objects_of_others(folder: Path, there: Mapping[str, int]) -> None:
+    """Raise PublishFailed where a folder's objects (names and sizes) were not published from here."""
+    if there and not {MANIFEST, UNFINISHED} & there.keys():
+        raise PublishFailed(f"{folder} is there and was not published from here: name a folder that is new or empty.")
 
 
 def _files_of(folder: Path, name: str) -> dict[str, PublishedFile]:
