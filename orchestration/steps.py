@@ -152,6 +152,9 @@ def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path)
     except (PublishFailed, InvalidLocation) as error:
         _unpublished(context, str(error))
         raise AirflowFailException(f"Nothing is published: {error}") from None
+    except Exception as error:  # A full disk, a folder that is not to be written to, a store that is away: try again.
+        _unpublished(context, f"{type(error).__name__}: {error}. The run can be triggered again: outputs are kept.")
+        raise
     print(f"Published: {len(manifest.files)} files in {published}")
     context["ti"].xcom_push(PUBLISHED, {"folder": published, "files": len(manifest.files)})
 

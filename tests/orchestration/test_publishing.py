@@ -1,5 +1,7 @@
 """The tasks' part of publishing: what is chosen gets to the folder, and not after a bad night."""
 
+import errno
+import os
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,18 +10,22 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from colorquant import published
 from colorquant.plan import Plan, run_folder
 from colorquant.published import Manifest, verify
 from orchestration import steps
 from orchestration.params import library_params
+from orchestration.xcoms import PUBLISHED
 from tests.test_compress_image import compress_in_process
 
 
 def _context(run_id: str, **params: Any) -> Any:
+    told: dict[str, Any] = {}
     return {
+        "told": told,
         "params": {name: param.value for name, param in library_params().items()} | params,
         "run_id": run_id,
-        "ti": SimpleNamespace(xcom_push=lambda key, value: None),
+        "ti": SimpleNamespace(xcom_push=told.__setitem__),
         "outlet_events": defaultdict(SimpleNamespace),
     }
 
@@ -44,6 +50,24 @@ def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Pa
         steps.summarize(context)
     assert Manifest.read(site).run_id == "good"
     assert verify(site) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_cannot_be_written_to_is_said_and_tried_again(
+    number: int, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path, version: Path) -> None:
+        raise OSError(number, os.strerror(number), str(version))
+
+    monkeypatch.setattr(published, "_point", fail)
+    site = tmp_path / "site"
+    context = _context("run", images=str(photographs), output=str(tmp_path / "out"), publish=str(site), ks=[4])
+    for submission in steps.plan_jobs(context):
+        compress_in_process(submission["application_args"])
+    with pytest.raises(OSError, match=os.strerror(number)):
+        steps.summarize(context)
+    assert os.strerror(number) in context["told"][PUBLISHED]["refused"]
+    assert not site.exists()
 
 
 def test_a_run_is_of_the_images_that_match_its_pattern(photographs: Path, tmp_path: Path) -> None:
