@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from orchestration.steps import planner
 from orchestration.storage_connection import use_storage
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def _message(context: Mapping[str, Any]) -> str:
 
 def _failures(context: Mapping[str, Any]) -> list[str]:
     """What the report says of the failed jobs; where it cannot be read, why: a notice must not depend on it."""
-    where = "see the logs of the tasks, that of plan_jobs first."
+    where = f"see the logs of the tasks, that of {planner(context['dag'])} first."
     try:
         return _reported(context)
     except FileNotFoundError:

@@ -1,6 +1,10 @@
 """The operator of the application that compresses a whole library: its arguments are the run's parameters."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant.plan import InvalidPlan, parse_ks, parse_target, run_folder
 from colorquant.settings import InvalidSetting, Settings, options
@@ -20,18 +24,30 @@ class CompressCorpusOperator(CompressImageOperator):
     def execute(self, context: "Context") -> None:
         """Run the application. A parameter that is wrong fails at once, and the message says which."""
         params, run_id = context["params"], str(context["run_id"])
-        use_storage(params)
         try:
+            use_storage(params)
             steps.refuse_wrong(params)
             self.application_args = corpus_arguments(params, run_id)
-        except (InvalidPlan, InvalidSetting) as error:
+        except (InvalidPlan, InvalidSetting, AirflowFailException) as error:
             raise steps.refused(context, error) from None
         folder = run_folder(params["output"], run_id)
         steps.planned(context, folder)
         self.name = f"library {params['images']}"
         self.failure = str(folder / "application.json")
         self.application_args.append(f"--failure={self.failure}")
-        super().execute(context)
+        try:
+            super().execute(context)
+        except AirflowFailException as error:
+            # What the application refuses, a folder without images say; a try before may have planned and done a part.
+            if not _is_there(folder / "plan.json"):
+                raise steps.refused(context, error) from None
+            raise
+
+
+def _is_there(plan: Path) -> bool:
+    with suppress(Exception):  # An object store that does not answer must not take the place of the reason.
+        return plan.exists()
+    return False
 
 
 def corpus_arguments(params: Any, run_id: str) -> list[str]:

@@ -15,7 +15,7 @@ from orchestration.storage_connection import use_storage
 from orchestration.xcoms import PLANNED, PUBLISHED, REPORTED
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
 
     from colorquant.plan import Plan
     from colorquant.report import Summary
@@ -33,11 +33,11 @@ def plan_jobs(context: "Context") -> list[dict[str, Any]]:
     from colorquant.settings import InvalidSetting
 
     params, run_id = context["params"], context["run_id"]
-    use_storage(params)
     try:
+        use_storage(params)
         refuse_wrong(params)
         plan = _plan(params, run_id)
-    except (InvalidPlan, InvalidSetting) as error:
+    except (InvalidPlan, InvalidSetting, AirflowFailException) as error:
         raise refused(context, error) from None
     folder = run_folder(params["output"], run_id)
     plan.write(folder / "plan.json")
@@ -56,6 +56,11 @@ def refused(context: "Context", error: Exception) -> AirflowFailException:
     """Tell why nothing is planned; return what fails the task, without a retry."""
     context["ti"].xcom_push(PLANNED, {"refused": str(error)})
     return AirflowFailException(str(error))
+
+
+def planner(dag: "DAG") -> str:
+    """What to look at first where a run has no plan or report: the task that plans it, which is the DAG's first."""
+    return ", ".join(task.task_id for task in dag.roots) or "the first task"
 
 
 def refuse_wrong(params: Mapping[str, Any]) -> None:
@@ -112,15 +117,18 @@ def summarize(context: "Context") -> dict[str, Any]:
     """
     from colorquant.plan import Plan, run_folder
     from colorquant.report import summarize_run
+    from colorquant.storage import InvalidLocation
 
     params = context["params"]
     use_storage(params)
-    folder = run_folder(params["output"], context["run_id"])
-    page = folder / "summary.html"
     try:
+        folder = run_folder(params["output"], context["run_id"])
         plan = Plan.read(folder / "plan.json")
-    except FileNotFoundError:
-        raise AirflowFailException("There is no plan to report on: see the log of plan_jobs.") from None
+    except (FileNotFoundError, InvalidLocation):
+        raise AirflowFailException(
+            f"There is no plan to report on: see the log of {planner(context['dag'])}."
+        ) from None
+    page = folder / "summary.html"
     summary = summarize_run(plan, folder)
     print(f"Report: {page}\n{summary.table()}")
     if summary.changes:

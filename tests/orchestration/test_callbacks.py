@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from s3fs import S3FileSystem
 
@@ -36,7 +37,9 @@ def context(tmp_path: Path) -> dict[str, Any]:
     folder = run_folder(tmp_path / "out", "manual/1")
     (folder / "summary.json").write_text(Summary.of(plan, folder).as_json())
     params = {"output": str(tmp_path / "out")}
-    return {"dag": DAG("a_dag", schedule=None), "run_id": "manual/1", "reason": "task_failure", "params": params}
+    with DAG("a_dag", schedule=None) as dag:
+        EmptyOperator(task_id="compress_corpus") >> EmptyOperator(task_id="summarize")
+    return {"dag": dag, "run_id": "manual/1", "reason": "task_failure", "params": params}
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_without_a_report_the_log_says_where_to_look(
     with caplog.at_level(logging.ERROR):
         tell_of_failure(context | {"params": {"output": str(tmp_path / "elsewhere")}})
         tell_of_failure({name: context[name] for name in ("dag", "run_id")})
-    assert "There is no report: see the logs of the tasks" in caplog.text
+    assert "There is no report: see the logs of the tasks, that of compress_corpus first." in caplog.text
 
 
 def test_the_notifier_that_the_deployment_names_sends_it(

@@ -5,27 +5,35 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant import storage
+from colorquant.plan import run_folder
 from orchestration import steps
 from orchestration.corpus_operator import CompressCorpusOperator
 from orchestration.operators import CompressImageOperator
 from orchestration.params import library_params
 from orchestration.xcoms import PLANNED
 
+FOLDER = Path(__file__).resolve().parent.parent.parent / "dags"
+
 
 class _Submitted(Exception):
     """The corpus operator would start Spark now."""
 
 
-def _start(which: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]) -> None:
-    """The first task of a DAG, up to where Spark would start. What it tells, and Spark's arguments, go to ``told``."""
-    context: Any = {
+def _context(params: dict[str, Any], told: dict[str, Any]) -> Any:
+    return {
         "params": {name: param.value for name, param in library_params().items()} | params,
         "run_id": "run",
         "ti": SimpleNamespace(xcom_push=told.__setitem__),
     }
+
+
+def _start(which: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]) -> None:
+    """The first task of a DAG, up to where Spark would start. What it tells, and Spark's arguments, go to ``told``."""
+    context = _context(params, told)
     if which == "one by one":
         steps.plan_jobs(context)
         return
@@ -58,6 +66,7 @@ def which(request: pytest.FixtureRequest) -> str:
         ({"publish": "file://{folder}/full"}, "full is there and was not published from here"),
         ({"publish": "{folder}/file"}, "file is there and was not published from here"),
         ({"publish": "s3://results/full"}, "full is there and was not published from here"),
+        ({"storage_connection": "gone"}, "There is no Airflow connection 'gone'"),
         ({"publish": "s3://nowhere/site"}, "Nothing can be published to s3://nowhere/site: .*bucket does not exist"),
     ],
 )
@@ -100,3 +109,36 @@ def test_a_new_or_empty_folder_is_published_to(
     assert "folder" in told[PLANNED]
     if which == "corpus":
         assert f"--publish={publish or ''}" in told["arguments"]
+
+
+@pytest.mark.parametrize("is_planned", [False, True])
+def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_planned(
+    is_planned: bool, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(operator: CompressImageOperator, context: Any) -> None:
+        raise AirflowFailException("There is no image")
+
+    folder = run_folder(tmp_path / "out", "run")
+    if is_planned:
+        folder.mkdir(parents=True)
+        (folder / "plan.json").touch()
+    monkeypatch.setattr(CompressImageOperator, "execute", fail)
+    told: dict[str, Any] = {}
+    operator = CompressCorpusOperator(task_id="compress_corpus", application="compress_corpus.py")
+    with pytest.raises(AirflowFailException, match="There is no image"):
+        operator.execute(_context({"images": str(photographs), "output": str(tmp_path / "out")}, told))
+    assert told == {PLANNED: {"folder": str(folder)} if is_planned else {"refused": "There is no image"}}
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id"),
+    [("kmeans_image_compression", "plan_jobs"), ("kmeans_corpus_compression", "compress_corpus")],
+)
+@pytest.mark.parametrize("output", ["{folder}/out", "gs://bucket/out"])
+def test_who_finds_no_plan_is_sent_to_the_task_that_makes_it(
+    dag_id: str, task_id: str, output: str, tmp_path: Path
+) -> None:
+    context = _context({"output": output.format(folder=tmp_path)}, {})
+    context["dag"] = DagBag(str(FOLDER / f"{dag_id}.py")).dags[dag_id]
+    with pytest.raises(AirflowFailException, match=f"There is no plan to report on: see the log of {task_id}.$"):
+        steps.summarize(context)

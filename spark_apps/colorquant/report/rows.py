@@ -13,7 +13,7 @@ from colorquant.settings import Settings
 from colorquant.storage import is_file
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
-NO_RESULT = "the job left no result: see the log of its task compress_image"
+NO_RESULT = "the job left no result: see the log of its task, compress_image or compress_corpus"
 
 
 @dataclass(frozen=True, kw_only=True)
