@@ -13,6 +13,8 @@ import psutil
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAG_ID = "kmeans_image_compression"
+#: Of Airflow's settings in the caller's environment, which may be of another Airflow, those that are taken over.
+_OF_CALLERS = {"AIRFLOW__CORE__MAX_MAP_LENGTH"}
 _BYTES_FOR_EACH_JOB = 1_500_000_000
 
 
@@ -90,7 +92,9 @@ class AirflowHome:
         }
         if not schedule:
             ours["COMPRESSION_SCHEDULE"] = "none"
-        theirs = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW__")}
+        theirs = {
+            key: value for key, value in os.environ.items() if key in _OF_CALLERS or not key.startswith("AIRFLOW__")
+        }
         theirs.setdefault(
             "AIRFLOW_CONN_SPARK_DEFAULT",
             json.dumps({"conn_type": "spark", "host": f"local[{min(2, os.cpu_count() or 1)}]"}),

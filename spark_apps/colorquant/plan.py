@@ -137,8 +137,9 @@ def plan_run(
     if max_jobs is not None and len(names) * jobs_each > max_jobs:
         raise InvalidPlan(
             f"{len(names)} images x {jobs_each} k are {len(names) * jobs_each} jobs, and Airflow maps at most "
-            f"{max_jobs}. Trigger the DAG kmeans_corpus_compression, which does them all in one Spark application; or "
-            "give fewer k or a smaller folder, or raise AIRFLOW__CORE__MAX_MAP_LENGTH."
+            f"{max_jobs}. Trigger the DAG kmeans_corpus_compression in Airflow's UI (make ui), which does them all in "
+            "one Spark application; or give fewer k or a smaller folder; or start Airflow (make run, make ui) with "
+            f"AIRFLOW__CORE__MAX_MAP_LENGTH={len(names) * jobs_each} in the environment."
         )
     jobs_of = _JobMaker(run_id, folder, output, sizes or (None,), settings, wanted)
     jobs: list[Job] = []

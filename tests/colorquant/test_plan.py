@@ -91,7 +91,8 @@ def test_more_jobs_than_airflow_can_map_are_refused(tmp_path: Path) -> None:
     _touch(tmp_path, "a.png", "b.png")
     assert len(plan_run("run", str(tmp_path), [2, 4], str(tmp_path / "out"), max_jobs=4).jobs) == 4
     assert len(plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=None).jobs) == 6
-    with pytest.raises(InvalidPlan, match="2 images x 3 k are 6 jobs.*kmeans_corpus_compression"):
+    sentence = "2 images x 3 k are 6 jobs.*kmeans_corpus_compression.*AIRFLOW__CORE__MAX_MAP_LENGTH=6 in the env"
+    with pytest.raises(InvalidPlan, match=sentence):
         plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=5)
 
 
