@@ -47,6 +47,10 @@ class AirflowApi:
         parsed = response.json()["last_parsed_time"]
         return parsed is not None and datetime.fromisoformat(parsed) >= since
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether the scheduler lets the DAG's runs wait."""
+        return bool(self._get(f"/dags/{dag_id}")["is_paused"])
+
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run the DAG."""
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()

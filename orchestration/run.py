@@ -18,7 +18,7 @@ from colorquant.settings import InvalidSetting, Settings
 from colorquant.storage import InvalidLocation, is_remote, location
 from orchestration.api import AirflowApi
 from orchestration.home import DAG_ID, PROJECT, AirflowHome
-from orchestration.services import ServicesFailed, airflow_services, interrupt_on_signals
+from orchestration.services import Services, ServicesFailed, airflow_services, interrupt_on_signals
 from orchestration.xcoms import PLANNED, PUBLISHED
 
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
@@ -33,16 +33,16 @@ def main() -> int:
     print("Starting Airflow ...", flush=True)
     try:
         with airflow_services(home, purpose="run") as services:
-            api = services.api
-            api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
-            for run_id in api.unfinished_runs(DAG_ID) if services.own else []:
-                print(f"Run {run_id} was interrupted: marked as failed. What it finished is reused.")
-                api.fail_run(DAG_ID, run_id)
-            api.unpause(DAG_ID)
-            run_id = api.trigger(DAG_ID, _params(arguments))
-            print(f"Run {run_id} of the DAG {DAG_ID}, up to {home.jobs_at_once} Spark jobs at once", flush=True)
-            folder = run_folder(arguments.output, run_id)
-            return _report(api, run_id, folder, _watch(api, run_id, folder), home)
+            if services.own:
+                _prepare(services.api, home)
+            elif services.api.is_paused(DAG_ID):
+                print(
+                    f"make run: the DAG {DAG_ID} is paused in the Airflow of `make ui`, {services.api.address}: "
+                    "unpause it there, or stop that Airflow; then run again.",
+                    file=sys.stderr,
+                )
+                return 1
+            return _run(services, home, arguments)
     except ServicesFailed as error:
         print(f"make run: {error}", file=sys.stderr)
     except httpx.HTTPError as error:
@@ -51,6 +51,33 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped. `make run` goes on from here: what is finished is kept.", file=sys.stderr)
     return 1
+
+
+def _prepare(api: AirflowApi, home: AirflowHome) -> None:
+    """Make an Airflow that was started for this run ready. In one of `make ui` all this is for its user to decide."""
+    api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
+    for run_id in api.unfinished_runs(DAG_ID):
+        print(f"Run {run_id} was interrupted: marked as failed. What it finished is reused.")
+        api.fail_run(DAG_ID, run_id)
+    api.unpause(DAG_ID)
+
+
+def _run(services: Services, home: AirflowHome, arguments: argparse.Namespace) -> int:
+    api = services.api
+    run_id = api.trigger(DAG_ID, _params(arguments))
+    try:
+        print(f"Run {run_id} of the DAG {DAG_ID}, up to {home.jobs_at_once} Spark jobs at once", flush=True)
+        folder = run_folder(arguments.output, run_id)
+        return _report(api, run_id, folder, _watch(api, run_id, folder), home)
+    except KeyboardInterrupt:
+        if services.own:
+            raise
+        print(
+            f"\nNo longer watched: run {run_id} goes on in the Airflow of `make ui`, {api.address}. To stop it, mark "
+            "it as failed there.",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def _parse() -> argparse.Namespace:
