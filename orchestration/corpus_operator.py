@@ -21,6 +21,9 @@ class CompressCorpusOperator(CompressImageOperator):
 
     operator_extra_links = ()  # type: ignore[assignment]  # There is no single result to lead to.
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(failure="", **kwargs)  # It lies in the run's folder, which ``execute`` knows.
+
     def execute(self, context: "Context") -> None:
         """Run the application. A parameter that is wrong fails at once, and the message says which."""
         params, run_id = context["params"], str(context["run_id"])

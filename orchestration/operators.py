@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +17,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
+from colorquant.application import EXIT_BAD_INPUT, EXIT_WRONG_ARGUMENTS
 from colorquant.records import InvalidRecord, JobFailure
 from colorquant.storage import remove
 from orchestration import processes
@@ -27,11 +27,9 @@ from orchestration.spark_conf import SHORT_LIVED
 from orchestration.storage_connection import use_storage
 
 if TYPE_CHECKING:
+    from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
     from airflow.sdk import Context
 
-#: Exit codes of compress_image.py after which another try of the same job would end the same.
-_EXIT_WRONG_ARGUMENTS = 2
-_EXIT_BAD_INPUT = 65
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _PR_SET_PDEATHSIG = 1
 
@@ -56,7 +54,7 @@ class CompressImageOperator(SparkSubmitOperator):
     operator_extra_links = (ResultLink(),)
     _is_stopped = False
 
-    def __init__(self, *, failure: str = "", **kwargs: Any) -> None:
+    def __init__(self, *, failure: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.failure = failure
 
@@ -77,9 +75,7 @@ class CompressImageOperator(SparkSubmitOperator):
                     f"{self._hook._connection['spark_binary']} is not on the PATH of Airflow's workers: "
                     "activate the environment of requirements.txt before you start Airflow."
                 )
-            self._hook.submit = partial(  # type: ignore[method-assign]
-                self._hook.submit, preexec_fn=_ending_with_parent(), env=_submit_environment()
-            )
+            self._make_stoppable(self._hook)
             try:
                 super().execute(context)
                 if self._is_stopped:
@@ -95,9 +91,27 @@ class CompressImageOperator(SparkSubmitOperator):
     def on_kill(self) -> None:
         """End the JVM and all that it started: the Python driver would go on without it, and could still write."""
         self._is_stopped = True
-        job = self._processes()
-        super().on_kill()
-        processes.end(job)
+        if self._hook is not None:  # Else the provider would look up the connection, which it may be doing just now.
+            job = self._processes()
+            super().on_kill()
+            processes.end(job)
+
+    def _make_stoppable(self, hook: "SparkSubmitHook") -> None:
+        """Let a stop count also where it comes before the job, or while its process is being started."""
+        submit, read_log = hook.submit, hook._process_spark_submit_log
+
+        def submit_unless_stopped(application: str = "") -> str | None:
+            if self._is_stopped:
+                raise AirflowException("the task was stopped before its job began")
+            return submit(application, preexec_fn=_ending_with_parent(), env=_submit_environment())
+
+        def read_log_unless_stopped(lines: Iterator[str]) -> None:
+            if self._is_stopped:  # Now the process is known, which it may not have been when on_kill was called.
+                self._end_processes()
+            read_log(lines)
+
+        hook.submit = submit_unless_stopped  # type: ignore[method-assign,assignment]
+        hook._process_spark_submit_log = read_log_unless_stopped  # type: ignore[method-assign,assignment]
 
     def _end_processes(self) -> None:
         processes.end(self._processes())
@@ -132,7 +146,7 @@ class CompressImageOperator(SparkSubmitOperator):
             failure = JobFailure(image=str(self.name), k=0, reason=reason, exit_code=exit_code or 1, retryable=True)
             with suppress(OSError):  # The disk may be full: the report will say that there is no result.
                 failure.write(self.failure)
-        if exit_code in (_EXIT_WRONG_ARGUMENTS, _EXIT_BAD_INPUT):
+        if exit_code in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT):  # Another try of the same job would end the same.
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error
 

@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+import threading
 import time
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from colorquant.records import JobFailure
+from orchestration import operators
 from orchestration.operators import CompressImageOperator
+
+_POPEN = subprocess.Popen
 
 
 @pytest.fixture
@@ -114,10 +119,16 @@ def test_stopping_the_task_ends_every_process_also_those_with_a_group_of_their_o
 
 def test_a_task_that_was_stopped_has_not_succeeded(tmp_path: Path, submit_script: Path) -> None:
     """Airflow calls on_kill at SIGTERM in the middle of execute, and takes what execute then does for the outcome."""
-    submit_script.write_text("#!/bin/sh\nexec sleep 1000\n")
+    submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 1000\n")
     operator = _operator(tmp_path)
+
+    def stop_when_started() -> None:
+        while not (tmp_path / "started").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGALRM)
+
     before = signal.signal(signal.SIGALRM, lambda *_: operator.on_kill())
-    signal.setitimer(signal.ITIMER_REAL, 3.0)
+    threading.Thread(target=stop_when_started, daemon=True).start()
     try:
         with pytest.raises(AirflowException, match="stopped") as caught:
             operator.execute({})
@@ -125,3 +136,43 @@ def test_a_task_that_was_stopped_has_not_succeeded(tmp_path: Path, submit_script
         signal.signal(signal.SIGALRM, before)
     assert not isinstance(caught.value, AirflowFailException), "it is to be tried again"
     assert JobFailure.read(tmp_path / "failure.json").retryable
+
+
+@pytest.mark.parametrize("step", ["BaseHook.get_connection", "class_archive", "shutil.which"])
+def test_a_task_that_is_stopped_before_its_job_starts_none(
+    step: str, tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-called\n")
+    operator = _operator(tmp_path)
+    real = attrgetter(step)(operators)
+
+    def stopped_there(*arguments: Any) -> Any:
+        operator.on_kill()
+        return real(*arguments)
+
+    monkeypatch.setattr(f"orchestration.operators.{step}", staticmethod(stopped_there))
+    with pytest.raises(AirflowException, match="stopped before its job began") as caught:
+        operator.execute({})
+    assert not isinstance(caught.value, AirflowFailException), "it is to be tried again"
+    assert not (tmp_path / "was-called").exists()
+    assert JobFailure.read(tmp_path / "failure.json").retryable
+
+
+def test_a_task_that_is_stopped_while_its_job_starts_ends_it(
+    tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is there, and the provider does not know it yet."""
+    submit_script.write_text(f"#!/bin/sh\nsleep 10\ntouch {tmp_path}/done\n")
+    operator = _operator(tmp_path)
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: Any, **options: Any) -> "subprocess.Popen[str]":
+        started.append(_POPEN(*arguments, **options))
+        operator.on_kill()
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(AirflowException, match="stopped"):
+        operator.execute({})
+    assert started[0].poll() is not None
+    assert not (tmp_path / "done").exists(), "the job went on"
