@@ -33,6 +33,9 @@ from colorquant.storage import is_remote, location, read, sizes_below
 __all__ = ["MANIFEST", "Candidate", "Manifest", "PublishFailed", "publish", "verify"]
 
 _LOCK = ".lock"
+_PREFIX = "version-"
+# As many as Linux follows.
+_MOST_LINKS = 40
 
 
 def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_at: str) -> Manifest:
@@ -40,8 +43,9 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
 
     Parameters
     ----------
-    folder : not there yet, empty, or published before. Versions lie in ``<folder>.versions`` beside it; the one before
-        the new one is kept for who still reads it. In a bucket it goes otherwise (``published_bucket``).
+    folder : not there yet, empty, or published before; or a link to such a folder, which stays as it is. Versions lie
+        in ``<folder>.versions`` beside it; the one before the new one is kept for who still reads it. In a bucket it
+        goes otherwise (``published_bucket``).
 
     Raises
     ------
@@ -52,14 +56,14 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
     """
     if is_remote(folder):
         return publish_to_bucket(list(candidates), folder, run_id, written_at)
-    folder = folder.absolute()
     refuse_others(folder)
+    folder = _followed(folder)
     versions = versions_of(folder)
     versions.mkdir(parents=True, exist_ok=True)
     with open(versions / _LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # Another run that publishes to the same folder waits.
         before = folder.resolve() if folder.is_symlink() else None
-        version = Path(tempfile.mkdtemp(prefix="version-", dir=versions))
+        version = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=versions))
         version.chmod(0o755)
         try:
             manifest = _write_version(list(candidates), version, before, run_id, written_at)
@@ -68,7 +72,7 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
         except BaseException:
             shutil.rmtree(version, ignore_errors=True)
             raise
-        for old in versions.glob("version-*"):
+        for old in versions.glob(_PREFIX + "*"):
             if old not in (version, before):
                 old.unlink() if old.is_symlink() else shutil.rmtree(old, ignore_errors=True)
     return manifest
@@ -82,16 +86,35 @@ def refuse_others(folder: Path) -> None:
     try:
         if is_remote(folder):
             refuse_objects_of_others(folder, sizes_below(folder))
-        elif not folder.is_symlink() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise PublishFailed(
-                f"{folder} is there and was not published from here: name a folder that is new or empty."
-            )
+        else:
+            place = _followed(folder)
+            if not place.is_symlink() and place.exists() and (not place.is_dir() or any(place.iterdir())):
+                raise PublishFailed(
+                    f"{folder} is there and was not published from here: name a folder that is new or empty."
+                )
     except FileNotFoundError as error:  # What is said of a missing bucket; of a folder that has just gone, too.
         raise PublishFailed(f"Nothing can be published to {folder}: {error}.") from None
     except Exception as error:
         if not is_refusal(error):
             raise
         raise PublishFailed(f"Nothing can be published to {folder}: {error}. Check the credentials.") from None
+
+
+def _followed(folder: Path) -> Path:
+    """Where links lead that were not made here: to a folder, or to the link that an earlier run published by."""
+    place = folder.absolute()
+    for _ in range(_MOST_LINKS):
+        if not place.is_symlink() or _is_published(place):
+            return place
+        # What the link says holds from where it truly lies.
+        place = Path(os.path.realpath(place.parent)) / os.readlink(place)
+    raise PublishFailed(f"{folder} is a link that leads nowhere: name a folder that is new or empty.")
+
+
+def _is_published(link: Path) -> bool:
+    """Whether a symbolic link leads to a version of its own."""
+    target, versions = Path(os.path.realpath(link)), os.path.realpath(versions_of(link))
+    return str(target.parent) == versions and target.name.startswith(_PREFIX)
 
 
 def _write_version(

@@ -99,6 +99,47 @@ def test_a_folder_of_others_is_refused_and_an_empty_one_is_taken(tmp_path: Path)
     assert _content(tmp_path / "site") == {"precious": b"mine"}
 
 
+def test_a_link_to_a_folder_of_others_is_refused_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("mine")
+    (tmp_path / "site").symlink_to("mine")
+    with pytest.raises(PublishFailed, match="site is there and was not published from here"):
+        _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
+    assert os.readlink(tmp_path / "site") == "mine"
+    assert _content(tmp_path / "site") == {"index.html": b"mine"}
+
+
+def test_a_link_to_somebody_elses_version_is_refused(tmp_path: Path) -> None:
+    """Another folder that was published from here is not this one."""
+    _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
+    (tmp_path / "other").symlink_to(os.readlink(tmp_path / "site"))
+    with pytest.raises(PublishFailed, match="was not published from here"):
+        publish([], tmp_path / "other", "run", "now")
+    assert verify(tmp_path / "site") == []
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_to_an_empty_folder_stays_and_is_published_to_again(tmp_path: Path, is_there: bool) -> None:
+    """``site`` leads to another disk, as web servers have it: the files go to that disk."""
+    (tmp_path / "disk").mkdir()
+    if is_there:
+        (tmp_path / "disk" / "files").mkdir()
+    (tmp_path / "site").symlink_to(Path("disk", "files"))
+    for content in (b"old", b"new"):
+        _publish(tmp_path, _candidate(tmp_path, "a.png", content))
+        assert os.readlink(tmp_path / "site") == "disk/files"
+        assert (tmp_path / "site" / "a.png").read_bytes() == content
+    assert verify(tmp_path / "site") == []
+    assert not (tmp_path / "site.versions").exists()
+
+
+def test_links_that_lead_to_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "site").symlink_to("other")
+    (tmp_path / "other").symlink_to("site")
+    with pytest.raises(PublishFailed, match="leads nowhere"):
+        _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
+
+
 def _publish_and_die(root: Path, step: str) -> None:
     real = getattr(os, step)
 
