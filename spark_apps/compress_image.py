@@ -21,7 +21,7 @@ from colorquant.jobs import DEFAULT_MAX_PIXELS, Job
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
-from colorquant.storage import is_remote
+from colorquant.storage import InvalidLocation, is_remote, location
 from colorquant.target import InvalidTarget, Target
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ def _compress_tiled(
             "a local output folder."
         )
 
+    if os.path.realpath(Path(job.output).with_suffix(".tif")) == os.path.realpath(job.image):
+        raise UnsupportedImage(
+            f"{job.image!r} is read part by part, and its output, a TIFF, would replace it; choose another output."
+        )
+
     def distribute(image: "TiledImage") -> "SparkRegions":
         from colorquant.spark import SparkRegions
 
@@ -181,6 +186,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser.add_argument("--image-sha256", help="refuse the image if its hash is another one")
     parser.add_argument("--force", action="store_true", help="compress even if the result is there")
     arguments = parser.parse_args(argv)
+    _refuse_one_for_two(parser, arguments)
     job = Job(
         image=arguments.image,
         name=Path(arguments.image).name,
@@ -193,6 +199,22 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
         failure=arguments.failure or os.devnull,
     )
     return job, arguments
+
+
+def _refuse_one_for_two(parser: Parser, arguments: argparse.Namespace) -> None:
+    """Each of the files is one of its own: the input is never written to, and no output by another one's name."""
+    named: dict[str, str] = {}
+    for name in ("image", "output", "result", "failure"):
+        path = getattr(arguments, name)
+        if path is None:
+            continue
+        try:
+            place = str(location(path)) if is_remote(path) else os.path.realpath(location(path))
+        except InvalidLocation as error:
+            parser.error(f"argument --{name}: {error}")
+        if place in named:
+            parser.error(f"--{named[place]} and --{name} are the same file, {path!r}: give each its own")
+        named[place] = name
 
 
 def _target(text: str) -> str:

@@ -155,6 +155,40 @@ def test_wrong_arguments_end_with_2_and_say_which(arguments: list[str], message:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("same", ["output", "result", "failure"])
+def test_the_input_is_never_written_to(same: str, tmp_path: Path) -> None:
+    """Also by another of its names: here a link."""
+    image = tmp_path / "a.png"
+    Image.fromarray(photograph(8, 8)).save(image)
+    before = image.read_bytes()
+    (tmp_path / "link.png").symlink_to(image)
+    paths = {"output": tmp_path / "o.png", "result": tmp_path / "r.json", "failure": tmp_path / "f.json"}
+    paths[same] = tmp_path / "link.png"
+    options = [f"--{name}={path}" for name, path in paths.items()]
+    command = [sys.executable, str(APPLICATION), f"--image={image}", "--k=4", *options]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2, run.stderr
+    assert f"--image and --{same} are the same file, {str(tmp_path / 'link.png')!r}" in run.stderr
+    assert image.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--image=s3://b/a.png", "--output=s3://b/a.png"], "--image and --output are the same file, 's3://b/a.png'"),
+        (["--image=a.png", "--output=file://{here}/a.png"], "--image and --output are the same file"),
+        (["--image=a.png", "--output=r.json"], "--output and --result are the same file, 'r.json'"),
+        (["--image=gs://b/a.png", "--output=o.png"], "argument --image: gs:// is no storage that this project knows"),
+    ],
+)
+def test_files_that_are_not_distinct_are_wrong_arguments(arguments: list[str], message: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(APPLICATION), "--k=4", "--result=r.json"]
+    command += [argument.format(here=tmp_path) for argument in arguments]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (run.returncode, message in run.stderr) == (2, True), run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_image_ends_with_65_its_reason_and_no_output(
     tmp_path: Path, bare_environment: dict[str, str]
 ) -> None:

@@ -98,6 +98,18 @@ def test_a_damaged_tile_ends_with_65_and_names_the_file(
     assert not Path(job.output).exists() and not Path(job.result).exists()
 
 
+def test_a_tiff_that_its_own_output_would_replace_is_refused(tmp_path: Path) -> None:
+    """``a.tif`` to ``a.png``: read part by part, it becomes ``a.tif``. Before Spark is needed."""
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, PIXELS[:100, :100], tile=(64, 64), photometric="rgb", metadata=None)
+    before = image.read_bytes()
+    job = replace(_job(image, tmp_path), output=str(tmp_path / "a.png"))
+    run = _run(job, COMPRESSION_MAX_PIXELS="9999")
+    assert run.returncode == 65, run.stderr
+    assert "would replace it; choose another output" in JobFailure.read(job.failure).reason
+    assert image.read_bytes() == before
+
+
 @pytest.mark.parametrize("setting", ["option", "environment"])
 def test_what_is_above_the_limit_and_not_tiled_ends_with_65(setting: str, tmp_path: Path) -> None:
     """Before Spark is needed, so the interpreter alone shows it."""
