@@ -36,6 +36,13 @@ class UnsupportedImage(ValueError):
     """The image cannot be compressed and a retry is useless. The message names the file, the reason and a way out."""
 
 
+def changed(path: str | os.PathLike[str]) -> UnsupportedImage:
+    """The error for an image that is another one than was planned, or than when its first bytes were read."""
+    return UnsupportedImage(
+        f"{_name(path)} has changed since this run was planned; a new run will compress what it is now."
+    )
+
+
 @dataclass(frozen=True)
 class DecodedImage:
     """The pixels of an image file.

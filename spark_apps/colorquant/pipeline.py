@@ -11,7 +11,7 @@ import numpy as np
 from colorquant import metrics
 from colorquant.color_model import Remapping
 from colorquant.files import write_atomically
-from colorquant.images import DecodedImage, UnsupportedImage, decode_output, read_image
+from colorquant.images import DecodedImage, UnsupportedImage, changed, decode_output, read_image
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.jobs import DEFAULT_MAX_PIXELS
 from colorquant.lossless_webp import MAX_SIDE, encode_lossless_webp
@@ -94,7 +94,8 @@ def open_image(
     """Decode an image and count its colors, once for all its k. Parameters and errors as of ``compress_image``."""
     with clock("decode"):
         decoded = read_image(image, max_pixels)
-        _check_planned(image, decoded, expected_sha256)
+        if expected_sha256 not in (None, decoded.sha256):
+            raise changed(image)
     with clock("histogram"):
         source = distribute(decoded.pixels)
         return OpenedImage(image, decoded, source, source.unique_colors)
@@ -201,13 +202,6 @@ def _found(target: Target, search: Search) -> dict[str, Any]:
 def _out_of_reach(image: str, target: Target, search: Search) -> str:
     best = f"{target.name} {target.text(search.tried[search.k])}"
     return f"{image!r}: no palette reaches {target.title} (k = {search.k} has {best}); lower the target."
-
-
-def _check_planned(image: str, decoded: DecodedImage, expected_sha256: str | None) -> None:
-    if expected_sha256 not in (None, decoded.sha256):
-        raise UnsupportedImage(
-            f"{image} has changed since this run was planned; a new run will compress what it is now."
-        )
 
 
 def _solved(solution: Solution) -> dict[str, Any]:

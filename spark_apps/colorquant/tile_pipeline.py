@@ -16,7 +16,7 @@ from colorquant import metrics
 from colorquant.color_model import RGB
 from colorquant.files import sha256_of, temporary_folder
 from colorquant.histogram import count_colors
-from colorquant.images import UnsupportedImage
+from colorquant.images import changed
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 from colorquant.solver import ColorSource, Solution, solve
@@ -71,9 +71,7 @@ def compress_tiled_image(
     with clock("decode"):
         sha256 = sha256_of(image.path)
         if expected_sha256 not in (None, sha256):
-            raise UnsupportedImage(
-                f"{image.path!r} has changed since this run was planned; a new run will compress what it is now."
-            )
+            raise changed(image.path)
     with clock("histogram"):
         source = distribute(image)
         unique_colors = source.unique_colors
@@ -89,6 +87,9 @@ def compress_tiled_image(
             measured = _measure(image, encoded, source)
         with open(encoded, "rb+") as stream:
             os.fsync(stream.fileno())
+        # It is read several times, for minutes: the record's hash is that of the pixels only if it stayed the same.
+        if image.has_changed():
+            raise changed(image.path)
         os.replace(encoded, target)
     record = CompressionResult(
         image=image.path,
@@ -170,7 +171,7 @@ def _measure(image: TiledImage, encoded: Path, source: RegionSource) -> dict[str
 
     parts = source.each(measure)
     pixels, compressed_bytes = image.height * image.width, encoded.stat().st_size
-    original_bytes = os.path.getsize(image.path)
+    original_bytes = image.version.size
     mse = sum(part.squared_error for part in parts) / pixels
     return {
         "width": image.width,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import tifffile
 
 from colorquant.color_management import ColorSpace, UnknownColorSpace
+from colorquant.files import FileVersion, version_of
 from colorquant.images import UnsupportedImage
 
 Pixels = npt.NDArray[np.uint8]
@@ -60,6 +61,7 @@ class TiledImage:
     height, width : int
     tile : rows and columns of the tiles of its output; the input's own where it has tiles, and not strips.
     region : rows and columns of ``regions``, multiples of the tile's.
+    version : what tells the file from one that took its place, or was written over it, while it was read.
     """
 
     path: str
@@ -67,6 +69,11 @@ class TiledImage:
     width: int
     tile: tuple[int, int]
     region: tuple[int, int]
+    version: FileVersion
+
+    def has_changed(self) -> bool:
+        """Whether its path leads to another file than at first, or to none."""
+        return not os.path.exists(self.path) or version_of(self.path) != self.version
 
     def regions(self) -> list[Region]:
         """The image, cut into parts that are computed one by one."""
@@ -85,7 +92,7 @@ class TiledImage:
         UnsupportedImage
             A part of it is damaged.
         """
-        page = _page(self.path)
+        page = _page(self.path, self.version)
         rows, columns = _segment_shape(page)
         across = -(-self.width // columns)
         pixels = np.empty((bottom - top, right - left, 3), np.uint8)
@@ -129,6 +136,7 @@ def tiled_image_above(path: str, limit: int) -> TiledImage | None:
         It is such a TIFF, but of a kind that cannot be read by regions.
     """
     try:
+        version = version_of(path)
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
             if page.imagewidth * page.imagelength <= limit:
@@ -138,7 +146,7 @@ def tiled_image_above(path: str, limit: int) -> TiledImage | None:
                     f"{path!r} has {page.imagewidth} x {page.imagelength} pixels, more than the limit of {limit:,}, "
                     f"and cannot be read part by part either: {reason}."
                 )
-            return _described(path, page)
+            return _described(path, page, version)
     except (OSError, ValueError, tifffile.TiffFileError) as error:
         if isinstance(error, UnsupportedImage):
             raise
@@ -204,14 +212,14 @@ def _objection(file: Any, page: Any) -> str | None:
     return None
 
 
-def _described(path: str, page: Any) -> TiledImage:
+def _described(path: str, page: Any, version: FileVersion) -> TiledImage:
     height, width = page.imagelength, page.imagewidth
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (TILE, TILE)
     region = max(1, _REGION // rows) * rows, max(1, _REGION // columns) * columns
     if not page.is_tiled:
         # As high as a tile: every strip is decoded for the whole width.
         region = TILE, -(-width // TILE) * TILE
-    return TiledImage(os.path.abspath(path), height, width, (rows, columns), region)
+    return TiledImage(os.path.abspath(path), height, width, (rows, columns), region, version)
 
 
 def _segment_shape(page: Any) -> tuple[int, int]:
@@ -233,6 +241,6 @@ def _srgb(page: Any, samples: Pixels) -> Pixels:
 
 
 @lru_cache(maxsize=4)
-def _page(path: str) -> Any:
-    """The first page of a TIFF, which stays open."""
+def _page(path: str, version: FileVersion) -> Any:
+    """The first page of a TIFF, which stays open; opened again where another version of the file is to be read."""
     return tifffile.TiffFile(Path(path)).pages.first

@@ -1,5 +1,6 @@
 """TIFFs that are read and written region by region."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,14 @@ def test_any_region_is_that_part_of_the_picture(tmp_path: Path) -> None:
         top, bottom = sorted(random.choice(301, 2, replace=False))
         left, right = sorted(random.choice(501, 2, replace=False))
         assert np.array_equal(image.read(top, left, bottom, right), PIXELS[top:bottom, left:right])
+
+
+def test_of_a_file_that_was_replaced_the_new_pixels_are_read(tmp_path: Path) -> None:
+    """Not those of the one that a worker has still open."""
+    path = _save(tmp_path / "t.tif", tile=(64, 64))
+    assert np.array_equal(_read_by_regions(path), PIXELS)
+    os.replace(_save(tmp_path / "new.tif", 255 - PIXELS, tile=(64, 64)), path)
+    assert np.array_equal(_read_by_regions(path), 255 - PIXELS)
 
 
 def test_regions_tile_the_picture_and_are_small_whatever_its_size(tmp_path: Path) -> None:
