@@ -168,6 +168,18 @@ print(*corpus.compress_batch(batch, {{}}, False, int(sys.argv[1])).as_tuple())
         assert Path(job.failure).exists() == (job.name != "one.png")
 
 
+def test_after_a_lost_worker_an_image_that_was_given_up_is_not_worth_a_retry(tmp_path: Path) -> None:
+    """The first attempt found one that is no image, and died at another: only the second may go away."""
+    (tmp_path / "in").mkdir()
+    for name in ("bad.png", "deadly.png"):
+        (tmp_path / "in" / name).write_text(f"no image: {name}")
+    jobs = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out")).jobs
+    for job, retryable in zip(jobs, (False, True), strict=True):
+        JobFailure(image=job.image, k=4, reason="why", exit_code=65, retryable=retryable).write(job.failure)
+    counts = corpus.compress_batch([(job,) for job in jobs], {}, False, attempt=1)
+    assert (counts.images, counts.failed, counts.retryable) == (2, 2, 1)
+
+
 def test_batches_hold_every_job_once_the_largest_first_and_none_is_large(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     sizes = [10_000, *range(1, 400)]

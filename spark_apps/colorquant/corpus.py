@@ -18,7 +18,7 @@ from colorquant.images import UnsupportedImage
 from colorquant.jobs import Job
 from colorquant.pipeline import Compressed, compress_opened, open_image
 from colorquant.quantizer import PixelSource
-from colorquant.records import JobFailure
+from colorquant.records import InvalidRecord, JobFailure
 from colorquant.stopwatch import Stopwatch
 from colorquant.storage import location, remove
 
@@ -147,12 +147,19 @@ def _not_ended(jobs: ImageJobs, force: bool) -> tuple[ImageJobs, Counts]:
     counts, left = Counts(), []
     for job in jobs:
         if location(job.failure).exists():
-            counts += Counts(failed=1, retryable=1)
+            counts += Counts(failed=1, retryable=int(_may_go_away(job)))
         elif not force and job.is_done():
             counts += Counts(done=1)
         else:
             left.append(job)
     return tuple(left), counts
+
+
+def _may_go_away(job: Job) -> bool:
+    try:
+        return JobFailure.read(job.failure).retryable
+    except InvalidRecord:
+        return True
 
 
 def _failed(job: Job, error: Exception) -> Counts:
