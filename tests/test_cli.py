@@ -8,10 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from colorquant import pipeline
+from colorquant.__main__ import _ignored, main
+from colorquant.inputs import tasks_of
 from colorquant.records import CompressionResult
 from tests.conftest import photograph
 from tests.test_compress_image import compress_in_process
@@ -46,7 +50,8 @@ def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
 ) -> None:
     (photographs / "notes.txt").write_text("no image")
     run = command(photographs, "--k", "9", "--seed", "3", "--output", "small")
-    assert (run.returncode, run.stderr) == (0, "")
+    ignored = f"Ignored, no image by name or outside the folder: {photographs / 'notes.txt'}\n"
+    assert (run.returncode, run.stderr) == (0, ignored)
     assert _files(tmp_path / "small") == {"one.png", "sub folder/two.png"}
     for image, output in (("one.png", "one.png"), ("sub folder/two.jpg", "sub folder/two.png")):
         job = [f"--image={photographs / image}", "--k=9", "--seed=3", "--output=j.png", "--result=j.json"]
@@ -106,6 +111,35 @@ def test_what_cannot_be_compressed_is_named_and_costs_no_other_image(
     assert "circle.png' cannot be read: Too many levels of symbolic links" in run.stderr
     assert "2 of 4 images compressed" in run.stdout
     assert _files(tmp_path / "o") == {"one.png", "sub folder/two.png"}
+
+
+def test_an_unexpected_error_is_a_sentence_and_costs_no_other_image(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compress = pipeline.compress_image
+
+    def without_memory(image: str, *arguments: Any, **options: Any) -> CompressionResult:
+        if image.endswith("one.png"):
+            raise MemoryError
+        return compress(image, *arguments, **options)
+
+    monkeypatch.setattr(pipeline, "compress_image", without_memory)
+    monkeypatch.setattr("colorquant.__main__.lighten", lambda: None)  # The tests' process needs its modules.
+    output = tmp_path / "o"
+    assert main([str(photographs), "--k=2", f"--output={output}"]) == 1
+    assert f"{photographs / 'one.png'}: MemoryError" in capsys.readouterr().err
+    assert _files(output) == {"sub folder/two.png"}
+
+
+def test_ignored_files_are_named_in_one_line_but_for_those_of_the_output(tmp_path: Path) -> None:
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "o").mkdir()
+    for name in [*(f"{number}.txt" for number in range(7)), "o/old.json"]:
+        (tmp_path / name).write_text("no image")
+    tasks, ignored = tasks_of([str(tmp_path)], str(tmp_path / "o"))
+    assert [task.image.name for task in tasks] == ["a.png"]
+    assert [path.name for path in ignored] == [f"{number}.txt" for number in range(7)]
+    assert _ignored(ignored).endswith("/4.txt and 2 more")
 
 
 def test_an_output_folder_that_cannot_be_written_is_a_failure_that_may_go_away(

@@ -11,9 +11,10 @@ import argparse
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 from colorquant import settings
-from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS
+from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, reason_of
 from colorquant.inputs import InvalidInputs, Task, tasks_of
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
@@ -22,6 +23,8 @@ from colorquant.report.text import byte_size, printable
 from colorquant.target import InvalidTarget, Target
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+# How many ignored files are named.
+_MOST_IGNORED = 5
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,9 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
-        tasks = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
+        tasks, ignored = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
     except InvalidInputs as error:
         parser.exit(EXIT_WRONG_ARGUMENTS, f"{parser.prog}: {printable(str(error))}\n")
+    if ignored and not arguments.quiet:
+        print(_ignored(ignored), file=sys.stderr)
     lighten()
     # What Pillow says of odd EXIF data is for programmers; what matters of it is a refusal.
     warnings.filterwarnings("ignore", module="PIL")
@@ -95,8 +100,9 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
             except UnsupportedImage as error:
                 errors.print(printable(str(error)))
                 exit_codes.add(EXIT_BAD_INPUT)
-            except OSError as error:
-                errors.print(printable(f"{task.image}: {error}"))
+            except Exception as error:  # Whatever it is (no memory, say), the other images can do without it.
+                reason = str(error) if isinstance(error, OSError) else reason_of(error)
+                errors.print(printable(f"{task.image}: {reason}"))
                 exit_codes.add(EXIT_FAILED)
             else:
                 records.append(record)
@@ -132,6 +138,12 @@ def _line(task: Task, record: CompressionResult) -> str:
         f"{printable(str(task.image))} -> {printable(str(task.output))}: k = {record.k}, {sizes} "
         f"(ratio {record.compression_ratio:.2f}{larger}), {quality}"
     )
+
+
+def _ignored(files: list[Path]) -> str:
+    names = ", ".join(printable(str(file)) for file in files[:_MOST_IGNORED])
+    more = f" and {len(files) - _MOST_IGNORED} more" if len(files) > _MOST_IGNORED else ""
+    return f"Ignored, no image by name or outside the folder: {names}{more}"
 
 
 def _total(tasks: list[Task], records: list[CompressionResult]) -> str:

@@ -21,8 +21,12 @@ class Task:
     output: Path
 
 
-def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: bool = False) -> list[Task]:
+def tasks_of(
+    named: Sequence[str], folder: str, ending: str = ".png", force: bool = False
+) -> tuple[list[Task], list[Path]]:
     """An output below ``folder`` for each image that is named, or lies below a folder that is named.
+
+    Also the files of these folders that are ignored: they are no images by their names, or links out of the folder.
 
     Parameters
     ----------
@@ -38,8 +42,11 @@ def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: boo
         ``force``), and one that would replace an image that is named.
     """
     images: dict[str, Path] = {}
+    ignored: list[Path] = []
     for path in map(Path, named):
-        for name, image in _images_at(path, Path(folder)).items():
+        found, others = _images_at(path, Path(folder))
+        ignored += others
+        for name, image in found.items():
             if images.setdefault(name, image).absolute() != image.absolute():
                 raise InvalidInputs(
                     f"{images[name]} and {image} would have the same output: name their common folder instead, or give "
@@ -54,18 +61,21 @@ def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: boo
             raise InvalidInputs(f"{task.output} is itself an image to compress: give another --output.")
         if not force and task.output.exists():
             raise InvalidInputs(f"{task.output} is there already: --force replaces it, --output names another folder.")
-    return tasks
+    return tasks, list(dict.fromkeys(ignored))
 
 
-def _images_at(path: Path, folder: Path) -> dict[str, Path]:
+def _images_at(path: Path, folder: Path) -> tuple[dict[str, Path], list[Path]]:
+    """The images that a path names, by their names below it, and the files that are ignored there."""
     if not path.is_dir():
         if not path.exists():
             raise InvalidInputs(f"{path} is not there: give the path of an image or of a folder.")
-        return {path.name: path}
-    names, _ = list_images(path)
+        return {path.name: path}, []
     # The output folder may lie in the folder of the images: what an earlier run left there is no image to compress.
     outputs = Path(os.path.realpath(folder))
-    images = {name: path / name for name in names if not Path(os.path.realpath(path / name)).is_relative_to(outputs)}
-    if not images:
+    names, ignored = (
+        [name for name in found if not Path(os.path.realpath(path / name)).is_relative_to(outputs)]
+        for found in list_images(path)
+    )
+    if not names:
         raise InvalidInputs(f"There is no image in the folder {path}: no file there is named as images are.")
-    return images
+    return {name: path / name for name in names}, [path / name for name in ignored]
