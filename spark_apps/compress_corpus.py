@@ -13,7 +13,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from colorquant import settings
-from colorquant.application import EXIT_FAILED, EXIT_WRONG_ARGUMENTS, Parser, end_with_parent, reason_of
+from colorquant.application import EXIT_FAILED, EXIT_WRONG_ARGUMENTS, Parser, add_max_pixels, end_with_parent, reason_of
 from colorquant.light_imports import lighten
 from colorquant.plan import InvalidPlan, Plan, parse_ks, parse_target, plan_run, run_folder
 from colorquant.progress import Progress
@@ -79,7 +79,7 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         if line := progress.see(counts.images, counts.image_bytes, counts.failed):
             print(line, flush=True)
 
-    counts = compress_batches(context, batches, arguments.force, watch)
+    counts = compress_batches(context, batches, arguments.force, arguments.max_pixels, watch)
     print(progress.line(counts.images, counts.image_bytes, counts.failed), flush=True)
     return counts
 
@@ -101,6 +101,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--run", required=True, help="name of the run: its plan and failures get a folder of that name")
     parser.add_argument("--failure", help="a JSON file for the reason, if the application fails")
     settings.add_arguments(parser)
+    add_max_pixels(parser)
     parser.add_argument("--force", action="store_true", help="compress also what is done already")
     return parser.parse_args(argv)
 

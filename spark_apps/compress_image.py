@@ -16,8 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from colorquant import settings
-from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, Parser, end_with_parent, reason_of, whole
-from colorquant.jobs import DEFAULT_MAX_PIXELS, Job
+from colorquant.application import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    Parser,
+    add_max_pixels,
+    end_with_parent,
+    reason_of,
+    whole,
+)
+from colorquant.jobs import Job
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
@@ -176,13 +184,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser.add_argument("--failure", help="a JSON file for the reason, where there is no result")
     settings.add_arguments(parser)
     parser.add_argument("--partitions", type=whole(1, 100_000), help="Spark partitions; they do not change the result")
-    parser.add_argument(
-        "--max-pixels",
-        type=whole(1, 10**12),
-        default=os.environ.get("COMPRESSION_MAX_PIXELS", str(DEFAULT_MAX_PIXELS)),
-        help="images with more are refused, but for TIFFs that are read part by part (default "
-        f"{DEFAULT_MAX_PIXELS}, or COMPRESSION_MAX_PIXELS)",
-    )
+    add_max_pixels(parser)
     parser.add_argument("--image-sha256", help="refuse the image if its hash is another one")
     parser.add_argument("--force", action="store_true", help="compress even if the result is there")
     arguments = parser.parse_args(argv)

@@ -56,16 +56,20 @@ def test_the_outputs_are_those_of_single_jobs_and_a_bad_image_costs_its_own_jobs
 ) -> None:
     (photographs / "{{ ds }} broken.png").write_text("no image")
     (photographs / "not matched.jpg").write_text("no image")
+    Image.fromarray(photograph(90, 112)).save(photographs / "too large.png")
     out = tmp_path / "out"
-    run = _run(_command(photographs, out, "--pattern=*o*[!d].*"), bare_environment)
+    limit = {"COMPRESSION_MAX_PIXELS": str(90 * 112 - 1)}
+    run = _run(_command(photographs, out, "--pattern=*o*[!d].*"), bare_environment | limit)
     assert run.returncode == 0, run.stderr
     plan = Plan.read(run_folder(out, "run") / "plan.json")
-    assert Counter(job.name for job in plan.jobs) == {"one.png": 2, "sub folder/two.jpg": 2, "{{ ds }} broken.png": 2}
-    assert "3/3 images" in run.stdout and "2 jobs failed" in run.stdout
+    names = ("one.png", "sub folder/two.jpg", "too large.png", "{{ ds }} broken.png")
+    assert Counter(job.name for job in plan.jobs) == dict.fromkeys(names, 2)
+    assert "4/4 images" in run.stdout and "4 jobs failed" in run.stdout
     for job in plan.jobs:
-        if "broken" in job.name:
+        if "broken" in job.name or "too large" in job.name:
             failure = JobFailure.read(job.failure)
-            assert "is not an image" in failure.reason and not failure.retryable
+            reason = "is not an image" if "broken" in job.name else "more than the limit of 10,079"
+            assert reason in failure.reason and not failure.retryable
             continue
         assert job.is_done()
         alone = tmp_path / "alone" / Path(job.output).name
@@ -77,11 +81,11 @@ def test_the_outputs_are_those_of_single_jobs_and_a_bad_image_costs_its_own_jobs
         # Decoded and counted once for both k.
         assert (mine.seconds["decode"] > 0) == (job.k == 3)
     summary = summarize_run(plan, run_folder(out, "run"))
-    assert (summary.totals.done, summary.totals.failed) == (4, 2)
+    assert (summary.totals.done, summary.totals.failed) == (4, 4)
 
     before = _modified(out / "compressed")
-    again = _run(_command(photographs, out, "--pattern=*o*[!d].*"), bare_environment)
-    assert "6 jobs, 4 of them done already" in again.stdout, again.stderr
+    again = _run(_command(photographs, out, "--pattern=*o*[!d].*"), bare_environment | limit)
+    assert "8 jobs, 4 of them done already" in again.stdout, again.stderr
     assert _modified(out / "compressed") == before
 
 

@@ -12,9 +12,13 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from colorquant.jobs import DEFAULT_MAX_PIXELS
+
 EXIT_FAILED = 1
 EXIT_WRONG_ARGUMENTS = 2
 EXIT_BAD_INPUT = 65
+
+_MAX_PIXELS = "COMPRESSION_MAX_PIXELS"
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,6 +44,17 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """The option ``--max-pixels``, whose default a deployment may set by an environment variable."""
+    parser.add_argument(
+        "--max-pixels",
+        type=whole(1, 10**12),
+        default=os.environ.get(_MAX_PIXELS, str(DEFAULT_MAX_PIXELS)),
+        help=f"images with more are refused (default {DEFAULT_MAX_PIXELS}, or {_MAX_PIXELS}); but "
+        "compress_image.py reads TIFFs with more part by part",
+    )
 
 
 def reason_of(error: Exception) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED
 from colorquant.images import UnsupportedImage
-from colorquant.jobs import Job
+from colorquant.jobs import DEFAULT_MAX_PIXELS, Job
 from colorquant.pipeline import Compressed, compress_opened, open_image
 from colorquant.quantizer import PixelSource
 from colorquant.records import InvalidRecord, JobFailure
@@ -71,7 +71,13 @@ def make_batches(jobs: Sequence[Job], cores: int) -> list[list[ImageJobs]]:
     return batches
 
 
-def compress_batch(batch: Sequence[ImageJobs], spark: dict[str, Any], force: bool, attempt: int) -> Counts:
+def compress_batch(
+    batch: Sequence[ImageJobs],
+    spark: dict[str, Any],
+    force: bool,
+    attempt: int,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Counts:
     """Compress each image of a batch at all its k. No image raises: what goes wrong is a ``JobFailure``.
 
     Parameters
@@ -80,6 +86,7 @@ def compress_batch(batch: Sequence[ImageJobs], spark: dict[str, Any], force: boo
     force : do jobs whose result is there too.
     attempt : 0, or more where this is a try again after the process of an earlier one died. Then each image gets its
         failure before it is begun, and loses it when it is done: one that takes the process down is not tried twice.
+    max_pixels : images with more are refused before they are decoded.
     """
     # One task a core: threads of their own would only disturb each other.
     cv2.setNumThreads(1)
@@ -95,18 +102,20 @@ def compress_batch(batch: Sequence[ImageJobs], spark: dict[str, Any], force: boo
                 for job in jobs:
                     _leave(job, "the worker process died while it compressed this image; is memory enough for it?")
             counts += known
-            written += _compress_image(jobs, spark, writers) if jobs else []
+            written += _compress_image(jobs, spark, writers, max_pixels) if jobs else []
             # After a process has died, an image's failure goes when it is done: before the next one is begun.
             while len(written) > (0 if attempt > 0 else _MOST_UNWRITTEN):
                 counts += written.pop(0).result()
         return sum((one.result() for one in written), counts)
 
 
-def _compress_image(jobs: Sequence[Job], spark: dict[str, Any], writers: Executor) -> list[Future[Counts]]:
+def _compress_image(
+    jobs: Sequence[Job], spark: dict[str, Any], writers: Executor, max_pixels: int
+) -> list[Future[Counts]]:
     """Compress an image at each k; what becomes of each job is known when its result is written."""
     first, clock = jobs[0], Stopwatch()
     try:
-        opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256)
+        opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256, max_pixels)
     except Exception as error:
         return [writers.submit(_failed, job, error) for job in jobs]
     written = []

@@ -37,7 +37,11 @@ def map_on(context: SparkContext) -> Callable[[Callable[[str], T], list[str]], l
 
 
 def compress_batches(
-    context: SparkContext, batches: Sequence[Sequence[ImageJobs]], force: bool, watch: Callable[[Counts], None]
+    context: SparkContext,
+    batches: Sequence[Sequence[ImageJobs]],
+    force: bool,
+    max_pixels: int,
+    watch: Callable[[Counts], None],
 ) -> Counts:
     """Compress every batch, each in a task of its own, in this order; return what became of them.
 
@@ -61,7 +65,7 @@ def compress_batches(
         adopt(variables)
         task = TaskContext.get()
         for batch in partition:
-            counts.add(compress_batch(batch, spark, force, task.attemptNumber() if task else 0))
+            counts.add(compress_batch(batch, spark, force, task.attemptNumber() if task else 0, max_pixels))
 
     with _repeated(lambda: watch(counts.value)):
         context.parallelize(batches, len(batches)).foreachPartition(compress)
