@@ -49,6 +49,7 @@ class Plan:
     ignored: tuple[str, ...]
     force: bool = False
     target: str | None = None
+    pattern: str = "*"
 
     def pending(self) -> list[Job]:
         """The jobs that a Spark application must still do."""
@@ -158,6 +159,7 @@ def plan_run(
         ignored=tuple(ignored),
         force=force,
         target=wanted,
+        pattern=pattern,
     )
 
 

@@ -1,16 +1,8 @@
 """Night over night: what changed since the previous run on the same folder of images. Standard library only."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-from colorquant.records import InvalidRecord
-from colorquant.report.rows import DONE, Row
-
-if TYPE_CHECKING:
-    from colorquant.report.summary import Summary
+from typing import Any, Self
 
 #: Quality that an unchanged image may lose from run to run before the report warns.
 PSNR_TOLERANCE_DB, SSIM_TOLERANCE = 0.1, 0.001
@@ -96,81 +88,6 @@ class Changes:
         settings = {name: (before, now) for name, (before, now) in content["settings"].items()}
         moved = tuple(Move(**move) for move in content["moved"])
         return cls(**content | pairs | names | {"settings": settings, "moved": moved})
-
-    @classmethod
-    def between(cls, before: "Summary", now: "Summary") -> Self:
-        """Compare two summaries of the same folder of images; images and k that only one has are not compared."""
-        old = {_place(row): row for row in before.rows}
-        pairs = [(old[place], row) for row in now.rows if (place := _place(row)) in old]
-        names, old_names = set(now.rows_by_image()), set(before.rows_by_image())
-        moved = [_move(*pair) for pair in pairs if not (pair[0].failed or pair[1].failed) and _has_moved(*pair)]
-        return cls(
-            run_id=before.run_id,
-            written_at=before.written_at,
-            settings={
-                name: (before.settings.get(name), now.settings.get(name))
-                for name in sorted(before.settings.keys() | now.settings.keys())
-                if before.settings.get(name) != now.settings.get(name)
-            },
-            added=tuple(sorted(names - old_names)),
-            removed=tuple(sorted(old_names - names)),
-            recomputed=sum(row.state == DONE and not was.failed for was, row in pairs),
-            failed=tuple((row.image, row.k) for was, row in pairs if row.failed and not was.failed),
-            mended=tuple((row.image, row.k) for was, row in pairs if was.failed and not row.failed),
-            moved=tuple(sorted(moved, key=lambda move: not move.regressed)),
-        )
-
-
-def previous_summary(summary: "Summary", folder: Path) -> "Summary | None":
-    """The latest summary that was written before this one on the same folder of images; None where there is none.
-
-    Parameters
-    ----------
-    folder : where the summary lies; those of other runs lie beside it.
-    """
-    from colorquant.report.summary import read_summary
-
-    for path in _latest_first(folder):
-        try:
-            other = read_summary(path)
-        except (OSError, InvalidRecord):
-            continue  # Of another version, or just being removed.
-        if other.images_folder == summary.images_folder and other.written_at <= summary.written_at:
-            return other
-    return None
-
-
-def _latest_first(folder: Path) -> Iterator[Path]:
-    written = []
-    for path in folder.parent.glob("*/summary.json"):
-        try:
-            written.append((path.stat().st_mtime_ns, path))
-        except OSError:
-            continue
-    return (path for _, path in sorted(written, reverse=True) if path.parent != folder)
-
-
-def _place(row: Row) -> tuple[str, int | str]:
-    """What makes rows of two runs comparable: the image, and the k or the target that was asked for."""
-    return row.image, row.target or row.k
-
-
-def _has_moved(before: Row, now: Row) -> bool:
-    return before.output_sha256 != now.output_sha256
-
-
-def _move(before: Row, now: Row) -> Move:
-    return Move(
-        image=now.image,
-        k=now.k,
-        same_image=before.image_sha256 == now.image_sha256,
-        ratio_before=before.compression_ratio or 0.0,
-        ratio=now.compression_ratio or 0.0,
-        psnr_db_before=before.psnr_db,
-        psnr_db=now.psnr_db,
-        ssim_before=before.ssim or 0.0,
-        ssim=now.ssim or 0.0,
-    )
 
 
 def _decibels(psnr_db: float | None) -> float:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from colorquant.files import write_atomically
 from colorquant.plan import Plan
-from colorquant.report.changes import Changes, previous_summary
 from colorquant.report.choice import Choice
+from colorquant.report.comparison import compare, previous_summary
 from colorquant.report.contact_sheet import contact_sheet, sheet_names
 from colorquant.report.library import ROWS_FOLDER, library_of
 from colorquant.report.page import ImageSection, page_html, picture_budget, rows_html
@@ -65,7 +65,7 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
 
 def _since_the_previous_run(summary: Summary, folder: Path) -> Summary:
     previous = previous_summary(summary, folder)
-    return dataclasses.replace(summary, changes=Changes.between(previous, summary)) if previous else summary
+    return dataclasses.replace(summary, changes=compare(previous, summary)) if previous else summary
 
 
 def _illustrate(

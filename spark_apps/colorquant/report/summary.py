@@ -33,7 +33,8 @@ class Summary:
     """What a run did: one row for each planned job, in the plan's order; one choice for each image with an output.
 
     ``written_at`` is an ISO 8601 time in UTC; ``versions`` are those of the software that wrote the summary, and
-    of the Spark that computed its rows.
+    of the Spark that computed its rows. ``pattern`` chose the images of the folder; None in summaries from before it
+    was kept.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -49,6 +50,7 @@ class Summary:
     target: str | None = None
     choices: tuple[Choice, ...] = ()
     changes: Changes | None = None
+    pattern: str | None = None
 
     def rows_by_image(self) -> dict[str, list[Row]]:
         """The rows of each image, by its name, in the plan's order."""
@@ -92,6 +94,7 @@ class Summary:
             rows=rows,
             ignored=plan.ignored,
             target=plan.target,
+            pattern=plan.pattern,
             choices=choices,
         )
 

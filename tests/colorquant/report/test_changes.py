@@ -23,10 +23,10 @@ class Nights:
     def __init__(self, library: Any) -> None:
         self.library, self.count = library, 0
 
-    def next(self, ks: tuple[int, ...] = (2, 8), settings: Settings | None = None) -> Summary:
+    def next(self, ks: tuple[int, ...] = (2, 8), settings: Settings | None = None, pattern: str = "*") -> Summary:
         self.count += 1
-        run_id = f"night {self.count}"
-        plan = plan_run(run_id, str(self.library.images), ks, str(self.library.output), settings)
+        run_id, folders = f"night {self.count}", (str(self.library.images), str(self.library.output))
+        plan = plan_run(run_id, folders[0], ks, folders[1], settings, pattern=pattern)
         for job in plan.pending():
             try:
                 self.library.compress(job)
@@ -144,6 +144,19 @@ def test_it_compares_with_the_latest_run_before_it_on_the_same_folder(nights: Ni
     assert changes.run_id == "night 1"
 
 
+def test_a_run_of_some_images_is_compared_with_none_of_all(nights: Nights) -> None:
+    """It would tell the others as removed, and the next run of all would tell them as added."""
+    nights.next()
+    assert nights.next(pattern="a.png").changes is None
+    (nights.library.images / "b.png").unlink()
+    changes = nights.next().changes
+    assert changes is not None
+    assert (changes.run_id, changes.added, changes.removed) == ("night 1", (), ("b.png",))
+    changes = nights.next(pattern="a.png").changes
+    assert changes is not None
+    assert changes.run_id == "night 2" and changes.nothing
+
+
 def test_what_is_written_can_be_read(nights: Nights) -> None:
     nights.next()
     nights.library.add("b.png", None)
@@ -152,9 +165,10 @@ def test_what_is_written_can_be_read(nights: Nights) -> None:
     path = nights.folder("night 2") / "summary.json"
     assert read_summary(path) == written
     old = json.loads(path.read_text())
-    del old["changes"]
+    del old["changes"], old["pattern"]
     path.write_text(json.dumps(old))
-    assert read_summary(path).changes is None, "summaries of before can still be read"
+    summary = read_summary(path)
+    assert (summary.changes, summary.pattern) == (None, None), "summaries of before can still be read"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""Comparison of two runs: which one was before, and what changed since. Standard library only."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from colorquant.records import InvalidRecord
+from colorquant.report.changes import Changes, Move
+from colorquant.report.rows import DONE, Row
+from colorquant.report.summary import Summary, read_summary
+
+
+def compare(before: Summary, now: Summary) -> Changes:
+    """What changed between two summaries of the same images; images and k that only one has are not compared."""
+    old = {_place(row): row for row in before.rows}
+    pairs = [(old[place], row) for row in now.rows if (place := _place(row)) in old]
+    names, old_names = set(now.rows_by_image()), set(before.rows_by_image())
+    moved = [_move(*pair) for pair in pairs if not (pair[0].failed or pair[1].failed) and _has_moved(*pair)]
+    return Changes(
+        run_id=before.run_id,
+        written_at=before.written_at,
+        settings={
+            name: (before.settings.get(name), now.settings.get(name))
+            for name in sorted(before.settings.keys() | now.settings.keys())
+            if before.settings.get(name) != now.settings.get(name)
+        },
+        added=tuple(sorted(names - old_names)),
+        removed=tuple(sorted(old_names - names)),
+        recomputed=sum(row.state == DONE and not was.failed for was, row in pairs),
+        failed=tuple((row.image, row.k) for was, row in pairs if row.failed and not was.failed),
+        mended=tuple((row.image, row.k) for was, row in pairs if was.failed and not row.failed),
+        moved=tuple(sorted(moved, key=lambda move: not move.regressed)),
+    )
+
+
+def previous_summary(summary: Summary, folder: Path) -> Summary | None:
+    """The latest summary that was written before this one on the same images; None where there is none.
+
+    They are those of the same folder and pattern: what another pattern chooses did not come or go.
+
+    Parameters
+    ----------
+    folder : where the summary lies; those of other runs lie beside it.
+    """
+    for path in _latest_first(folder):
+        try:
+            other = read_summary(path)
+        except (OSError, InvalidRecord):
+            continue  # Of another version, or just being removed.
+        same_images = (other.images_folder, other.pattern) == (summary.images_folder, summary.pattern)
+        if same_images and other.written_at <= summary.written_at:
+            return other
+    return None
+
+
+def _latest_first(folder: Path) -> Iterator[Path]:
+    written = []
+    for path in folder.parent.glob("*/summary.json"):
+        try:
+            written.append((path.stat().st_mtime_ns, path))
+        except OSError:
+            continue
+    return (path for _, path in sorted(written, reverse=True) if path.parent != folder)
+
+
+def _place(row: Row) -> tuple[str, int | str]:
+    """What makes rows of two runs comparable: the image, and the k or the target that was asked for."""
+    return row.image, row.target or row.k
+
+
+def _has_moved(before: Row, now: Row) -> bool:
+    return before.output_sha256 != now.output_sha256
+
+
+def _move(before: Row, now: Row) -> Move:
+    return Move(
+        image=now.image,
+        k=now.k,
+        same_image=before.image_sha256 == now.image_sha256,
+        ratio_before=before.compression_ratio or 0.0,
+        ratio=now.compression_ratio or 0.0,
+        psnr_db_before=before.psnr_db,
+        psnr_db=now.psnr_db,
+        ssim_before=before.ssim or 0.0,
+        ssim=now.ssim or 0.0,
+    )
