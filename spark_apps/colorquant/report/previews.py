@@ -24,6 +24,9 @@ _THUMBNAIL_SIDE, _THUMBNAIL_BYTES = 96, 3000
 # Those that can be compressed; without the list Pillow would try its heavier ones too, such as Ghostscript for EPS.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
+# Of outputs; a TIFF, which is one of an image in tiles, is shown by hardly any browser.
+_MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -117,14 +120,15 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def embed(file: Path, preview: Image.Image, budget: int) -> Picture:
-    """The PNG file itself where it fits in ``budget`` bytes, and else its preview as WebP."""
+    """The output itself where every browser shows it and it fits in ``budget`` bytes; else its preview, as WebP."""
+    media_type = _MEDIA_TYPES.get(file.suffix)
     try:
-        if file.suffix == ".png" and file.stat().st_size <= budget:
+        if media_type and file.stat().st_size <= budget:
             content = read(file)
             with Image.open(io.BytesIO(content)) as image:
                 width, height = image.size
             if max(width, height) <= 2 * PREVIEW_SIDE:
-                return Picture(_data_uri("image/png", content), width, height, whole=True)
+                return Picture(_data_uri(media_type, content), width, height, whole=True)
     except OSError as error:
         logger.warning("Cannot embed %r: %s", str(file), error)
     return embed_preview(preview, budget)

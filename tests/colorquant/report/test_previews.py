@@ -119,12 +119,14 @@ def test_a_generous_budget_scales_nothing_down(picture) -> None:
     assert (embed_preview(image, 10**6).width, embed_preview(image, 10**6).height) == (640, 480)
 
 
-def test_a_file_within_the_budget_is_embedded_byte_for_byte(tmp_path, picture) -> None:
-    path = tmp_path / "k004.png"
-    picture(64, 48).quantize(4).save(path)
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_a_file_within_the_budget_is_embedded_byte_for_byte(suffix, tmp_path, picture) -> None:
+    path = tmp_path / f"k004.{suffix}"
+    picture(64, 48).quantize(4).save(path, lossless=True)
     preview = load_preview(path)
     shown = embed(path, preview, path.stat().st_size)
-    assert shown.whole and base64.b64decode(shown.uri.partition(",")[2]) == path.read_bytes()
+    assert shown.whole and shown.uri.startswith(f"data:image/{suffix};base64,")
+    assert base64.b64decode(shown.uri.partition(",")[2]) == path.read_bytes()
     assert not embed(path, preview, path.stat().st_size - 1).whole
 
 
