@@ -27,6 +27,6 @@ def remap_alpha(pixels: np.ndarray, palette: np.ndarray, remapping: RateModel | 
     if isinstance(remapping, Dither):
         scale = np.sqrt(WEIGHTS) / UNIT
         mixed = mixtures(coordinates(colors) * scale, coordinates(pack(palette)) * scale)
-        return dithered(pixels.shape, places, *mixed)
+        return dithered(pixels.shape, remapping, places, *mixed)
     labels, _ = assign(coordinates(colors), coordinates(pack(palette)))
     return labels.astype(np.uint8)[places].reshape(pixels.shape[:2])

@@ -29,13 +29,13 @@ class ColorModel:
 
 
 def _remap_rgb(pixels: np.ndarray, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
-    """Index map uint8 (h, w) of pixels uint8 (h, w, 3), rows of an image from a multiple of 64 on."""
+    """Index map uint8 (h, w) of pixels uint8 (h, w, 3); for a rate model, rows of an image from a multiple of 64 on."""
     if not isinstance(remapping, Dither):
         return rate_aware.remap_with(pixels, palette, remapping)
     colors = histogram.count_colors(pixels).colors
     mixed = mixtures(histogram.unpack_colors(colors).astype(np.float64), palette.astype(np.float64))
     packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    return dithered(pixels.shape, np.searchsorted(colors, packed), *mixed)
+    return dithered(pixels.shape, remapping, np.searchsorted(colors, packed), *mixed)
 
 
 RGB = ColorModel(

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 MASK_SIDE = 64
-"""As many rows as the bands of ``rate_aware``: every part of an image begins at a multiple of this."""
+"""As many rows as the bands of ``rate_aware``: a band of an image begins at a multiple of this."""
 
 _SIGMA = 1.5
 _ENERGY_UNIT = 1 << 20
@@ -22,18 +22,32 @@ _NOISE_WEIGHT = 0.1
 
 @dataclass(frozen=True)
 class Dither:
-    """In the place of a ``rate_aware.RateModel``: that pixels are dithered."""
+    """In the place of a ``rate_aware.RateModel``: that pixels are dithered.
+
+    ``top`` and ``left`` are where the first pixel lies in its image, so that a part of it is dithered as the whole is;
+    what begins at multiples of ``MASK_SIDE`` need not say so.
+    """
+
+    top: int = 0
+    left: int = 0
 
 
 def dithered(
-    pixels_shape: tuple[int, ...], places: np.ndarray, first: np.ndarray, second: np.ndarray, share: np.ndarray
+    pixels_shape: tuple[int, ...],
+    dither: Dither,
+    places: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    share: np.ndarray,
 ) -> np.ndarray:
     """Index map of pixels by the mixtures of their colors.
 
     Parameters
     ----------
     pixels_shape : (h, w, ...)
-        Of an image, or of rows of it from a multiple of ``MASK_SIDE`` on.
+        Of an image or a part of it.
+    dither : Dither
+        Where that part lies.
     places : integers (h * w,)
         The color of each pixel.
     first, second, share
@@ -45,7 +59,8 @@ def dithered(
     """
     height, width = pixels_shape[:2]
     across, down = -(-width // MASK_SIDE), -(-height // MASK_SIDE)
-    thresholds = np.tile(blue_noise(), (down, across))[:height, :width]
+    mask = np.roll(blue_noise(), (-dither.top, -dither.left), axis=(0, 1))
+    thresholds = np.tile(mask, (down, across))[:height, :width]
     places = places.reshape(height, width)
     return np.where(share[places] > thresholds, second[places], first[places])
 

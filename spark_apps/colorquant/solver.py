@@ -71,9 +71,14 @@ class Solution:
             return None
         return rate_model(self.counts, self.inertia / int(self.counts.sum()), rate, width)
 
-    def remapping(self, settings: Settings, width: int) -> Remapping:
-        """How pixels of an image ``width`` pixels wide go to the palette's entries."""
-        return self.rate_model(settings.rate, width) if settings.dither == "none" else Dither()
+    def remapping(self, settings: Settings, width: int, origin: tuple[int, int] = (0, 0)) -> Remapping:
+        """How pixels of an image ``width`` pixels wide go to the palette's entries, or of its part from a place on.
+
+        Parameters
+        ----------
+        origin : row and column of the first pixel
+        """
+        return self.rate_model(settings.rate, width) if settings.dither == "none" else Dither(*origin)
 
 
 def solve(

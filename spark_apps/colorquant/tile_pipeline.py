@@ -116,7 +116,8 @@ def _remapping(solution: Solution, settings: Settings, folder: Path) -> Callable
 
     def remap(region: Region) -> list[int]:
         tile = region.image.tile
-        indexes = RGB.remap(region.pixels(), palette, solution.remapping(settings, tile[1]))
+        remapping = solution.remapping(settings, tile[1], (region.top, region.left))
+        indexes = RGB.remap(region.pixels(), palette, remapping)
         tiles = encode_tiles(indexes, tile)
         # Another try of the same task may be alive.
         temporary = folder / f"{uuid.uuid4().hex}.part"

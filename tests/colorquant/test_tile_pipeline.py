@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
+from colorquant import quantize
 from colorquant.images import UnsupportedImage
 from colorquant.quantizer import PixelSource
 from colorquant.records import CompressionResult
@@ -71,3 +73,14 @@ def test_the_same_file_under_the_same_name_is_compressed(tmp_path: Path) -> None
     record = _compress(image, tmp_path / "out", Settings(), lambda: None)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["o.tif", "r.json"]
     assert record.original_bytes == image.stat().st_size
+
+
+def test_dithered_it_is_the_picture_of_an_untiled_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where regions begin anywhere in the mask, as with tiles of 48: here at row and column 144."""
+    monkeypatch.setattr("colorquant.tiles._REGION", 150)
+    pixels = photograph(200, 330, seed=3)
+    image = _save(tmp_path / "a.tif", pixels, tile=(48, 48))
+    record = _compress(image, tmp_path / "out", Settings(dither="blue-noise"), lambda: None)
+    decoded = np.asarray(Image.open(record.output).convert("RGB"))
+    expected = quantize(pixels, 5, dither="blue-noise")
+    assert np.array_equal(decoded, expected.palette[expected.indexes])
