@@ -22,6 +22,7 @@ from colorquant.application import (
     Parser,
     add_max_pixels,
     end_with_parent,
+    quality,
     reason_of,
     whole,
 )
@@ -30,7 +31,6 @@ from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult, JobFailure
 from colorquant.storage import InvalidLocation, is_remote, location
-from colorquant.target import InvalidTarget, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,7 +174,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser.add_argument("--image", required=True, help="the image file; it is only read")
     palette = parser.add_mutually_exclusive_group(required=True)
     palette.add_argument("--k", type=whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
-    palette.add_argument("--target", type=_target, help="find the smallest palette of a quality, for example ssim=0.95")
+    palette.add_argument("--target", type=quality, help="find the smallest palette of a quality, for example ssim=0.95")
     parser.add_argument(
         "--output",
         required=True,
@@ -194,7 +194,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
         name=Path(arguments.image).name,
         image_sha256=arguments.image_sha256,
         k=arguments.k,
-        target=arguments.target,
+        target=arguments.target and str(arguments.target),
         settings=settings.of_arguments(arguments),
         output=arguments.output,
         result=arguments.result,
@@ -217,13 +217,6 @@ def _refuse_one_for_two(parser: Parser, arguments: argparse.Namespace) -> None:
         if place in named:
             parser.error(f"--{named[place]} and --{name} are the same file, {path!r}: give each its own")
         named[place] = name
-
-
-def _target(text: str) -> str:
-    try:
-        return str(Target.parse(text))
-    except InvalidTarget as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _failed(job: Job, reason: str, exit_code: int) -> int:

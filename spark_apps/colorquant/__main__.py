@@ -14,13 +14,12 @@ import warnings
 from pathlib import Path
 
 from colorquant import settings
-from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, reason_of
+from colorquant.application import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, quality, reason_of, whole
 from colorquant.inputs import InvalidInputs, Task, tasks_of
 from colorquant.light_imports import lighten
 from colorquant.plan import MAX_K
 from colorquant.records import CompressionResult
 from colorquant.report.text import byte_size, printable
-from colorquant.target import InvalidTarget, Target
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 # How many ignored files are named.
@@ -56,10 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, and folders of them")
     palette = parser.add_mutually_exclusive_group(required=True)
-    palette.add_argument("--k", type=_palette_size, help=f"palette size, 1 to {MAX_K}")
+    palette.add_argument("--k", type=whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
     palette.add_argument(
         "--quality",
-        type=_target,
+        type=quality,
         help="find the smallest palette of a quality: 0.95 (an SSIM), psnr=38 or ssimulacra2=70",
     )
     parser.add_argument("--output", default="compressed", help="folder of the indexed PNGs (default: compressed)")
@@ -67,19 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quiet", action="store_true", help="say only what fails")
     settings.add_arguments(parser)
     return parser
-
-
-def _palette_size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_K:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MAX_K}")
-    return int(text)
-
-
-def _target(text: str) -> Target:
-    try:
-        return Target.parse(text)
-    except InvalidTarget as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:

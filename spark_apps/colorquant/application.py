@@ -1,4 +1,4 @@
-"""What the Spark applications have in common: exit codes, arguments, reasons of errors, their end. Standard library.
+"""What the applications have in common: exit codes, arguments, reasons of errors, their end. Standard library only.
 
 Exit codes: 0 done; 2 wrong arguments; 65 the image cannot be compressed, trying again is useless; anything else is a
 failure worth a retry.
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from colorquant.jobs import DEFAULT_MAX_PIXELS
+from colorquant.target import InvalidTarget, Target
 
 EXIT_FAILED = 1
 EXIT_WRONG_ARGUMENTS = 2
@@ -44,6 +45,14 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def quality(text: str) -> Target:
+    """The type of an argument that is a quality target."""
+    try:
+        return Target.parse(text)
+    except InvalidTarget as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_max_pixels(parser: argparse.ArgumentParser) -> None:

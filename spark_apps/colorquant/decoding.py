@@ -17,12 +17,11 @@ from PIL import Image
 
 from colorquant import integrity
 from colorquant.color_management import UnknownColorSpace, color_space_of
+from colorquant.listing import FORMATS
 from colorquant.orientation import tagged_orientation, upright
 
 Pixels = npt.NDArray[np.uint8]
 
-# Naming them keeps Pillow from starting heavier plugins (Ghostscript for EPS).
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MAX_SIDE = 1_000_000
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})

@@ -12,6 +12,9 @@ IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .dib .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
 )
 
+#: What an image may hold, by Pillow's names: naming them keeps Pillow from its heavier plugins (Ghostscript for EPS).
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
 
 def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath] = ()) -> tuple[list[str], list[str]]:
     """Relative paths of the images below a folder, and of the files that are ignored; both sorted.

@@ -218,17 +218,9 @@ def _measure(original: DecodedImage, encoded: bytes) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     mse = metrics.mean_squared_error(original.pixels, pixels)
     return {
-        "width": width,
-        "height": height,
+        **metrics.figures(width, height, mse, original.original_bytes, len(encoded)),
         "colors_used": metrics.count_colors(pixels),
-        "mse": mse,
-        "psnr_db": metrics.psnr_db(mse),
         "ssim": metrics.structural_similarity(original.pixels, pixels),
         "ssimulacra2": metrics.perceptual_similarity(original.pixels, pixels),
-        "lossless": mse == 0,
-        "original_bytes": original.original_bytes,
-        "compressed_bytes": len(encoded),
-        "compression_ratio": metrics.compression_ratio(original.original_bytes, len(encoded)),
-        "bits_per_pixel": metrics.bits_per_pixel(len(encoded), width, height),
         "output_sha256": hashlib.sha256(encoded).hexdigest(),
     }

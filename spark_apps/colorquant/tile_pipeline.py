@@ -171,20 +171,10 @@ def _measure(image: TiledImage, encoded: Path, source: RegionSource) -> dict[str
         )
 
     parts = source.each(measure)
-    pixels, compressed_bytes = image.height * image.width, encoded.stat().st_size
-    original_bytes = image.version.size
-    mse = sum(part.squared_error for part in parts) / pixels
+    mse = sum(part.squared_error for part in parts) / (image.height * image.width)
     return {
-        "width": image.width,
-        "height": image.height,
+        **metrics.figures(image.width, image.height, mse, image.version.size, encoded.stat().st_size),
         "colors_used": len(frozenset().union(*(part.colors for part in parts))),
-        "mse": mse,
-        "psnr_db": metrics.psnr_db(mse),
         "ssim": math.fsum(part.similarity for part in parts) / sum(part.windows for part in parts),
-        "lossless": mse == 0,
-        "original_bytes": original_bytes,
-        "compressed_bytes": compressed_bytes,
-        "compression_ratio": metrics.compression_ratio(original_bytes, compressed_bytes),
-        "bits_per_pixel": metrics.bits_per_pixel(compressed_bytes, image.width, image.height),
         "output_sha256": sha256_of(encoded),
     }

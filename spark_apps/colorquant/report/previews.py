@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from colorquant.color_management import ColorSpace, UnknownColorSpace, color_space_of
+from colorquant.listing import FORMATS
 from colorquant.storage import read
 
 logger = logging.getLogger(__name__)
@@ -21,8 +22,6 @@ PREVIEW_SIDE = 640
 MAX_BYTES = 10**9
 _WEBP_QUALITY = 78
 _THUMBNAIL_SIDE, _THUMBNAIL_BYTES = 96, 3000
-# Those that can be compressed; without the list Pillow would try its heavier ones too, such as Ghostscript for EPS.
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 # Of outputs; a TIFF, which is one of an image in tiles, is shown by hardly any browser.
 _MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
@@ -66,7 +65,7 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
 def decode_preview(content: bytes, name: str, side: int = PREVIEW_SIDE) -> Image.Image | None:
     """As ``load_preview``, of a file's bytes; ``name`` is for the log."""
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.draft("RGB", (2 * side, 2 * side))
             space = _color_space(image, content)
             image.load()
