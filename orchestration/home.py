@@ -15,6 +15,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 DAG_ID = "kmeans_image_compression"
 #: Of Airflow's settings in the caller's environment, which may be of another Airflow, those that are taken over.
 _OF_CALLERS = {"AIRFLOW__CORE__MAX_MAP_LENGTH"}
+#: Marks the processes of a home's services. AIRFLOW_HOME would not do: who uses Airflow's commands on this home exports
+#: it, and then starts an editor from that shell.
+SERVICES_OF = "KMEANS_SERVICES_OF"
 _BYTES_FOR_EACH_JOB = 1_500_000_000
 
 
@@ -63,6 +66,7 @@ class AirflowHome:
         """
         ours = {
             "AIRFLOW_HOME": str(self.folder),
+            SERVICES_OF: str(self.folder),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

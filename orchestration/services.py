@@ -18,11 +18,12 @@ import psutil
 
 from orchestration import processes
 from orchestration.api import AirflowApi
-from orchestration.home import DAG_ID, AirflowHome, free_port
+from orchestration.home import DAG_ID, SERVICES_OF, AirflowHome, free_port
 
 _START_TIMEOUT = 180.0
 # Airflow waits for its tasks; Spark jobs are not to live longer than 10 s after their Airflow was stopped.
 _STOP_TIMEOUT = 6.0
+_SWEEPS = 5
 
 
 class ServicesFailed(RuntimeError):
@@ -86,14 +87,19 @@ def interrupt_on_signals() -> None:
 
 
 def end_processes_of(home: AirflowHome) -> None:
-    """Kill every process whose AIRFLOW_HOME is this one: services, tasks, and the Spark jobs that they started."""
+    """Kill what this home's services started, by the mark in its environment: themselves, tasks, and Spark jobs."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    processes.end(process for process in psutil.process_iter() if process.pid not in own and _belongs(process, home))
+    # A process that is just starting shows no environment, and one may start while the others are looked at.
+    for _ in range(_SWEEPS):
+        left = [process for process in psutil.process_iter() if process.pid not in own and _belongs(process, home)]
+        if not left:
+            break
+        processes.end(left)
 
 
 def _belongs(process: psutil.Process, home: AirflowHome) -> bool:
     try:
-        return process.environ().get("AIRFLOW_HOME") == str(home.folder)
+        return process.environ().get(SERVICES_OF) == str(home.folder)
     except psutil.Error:
         return False
 
