@@ -51,6 +51,20 @@ class AirflowHome:
         """What Airflow's services print."""
         return self.folder / "services.log"
 
+    def make(self) -> None:
+        """Make the folder, for its owner's eyes only: Airflow writes the UI's password with the usual mode.
+
+        The processes keep their umask, with which they write outputs, reports and what is published.
+
+        Raises
+        ------
+        PermissionError
+            Where it is another user's, and open to all.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.folder.stat().st_mode & 0o077:
+            self.folder.chmod(0o700)
+
     def password(self) -> str:
         """Password of the UI's user ``admin``, which Airflow draws at its first start."""
         passwords = self.folder / "simple_auth_manager_passwords.json.generated"
@@ -108,7 +122,7 @@ class AirflowHome:
     def _secret(self, name: str) -> str:
         file = self.folder / f"{name}.secret"
         if not file.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.make()
             with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as stream:
                 stream.write(secrets.token_hex(32))
         return file.read_text()

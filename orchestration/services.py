@@ -51,7 +51,12 @@ def airflow_services(
     ------
     ServicesFailed
     """
-    home.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        home.make()
+    except PermissionError as error:
+        raise ServicesFailed(
+            f"{home.folder} is another user's; give Airflow a folder of your own by KMEANS_AIRFLOW_HOME=/your/folder"
+        ) from error
     with open(home.lock_file, "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

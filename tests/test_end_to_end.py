@@ -154,6 +154,10 @@ def test_make_run_compresses_what_it_can_and_names_what_it_cannot(
         ("broken <b>.png", "5"),
     ]
     _check_outputs(json.loads(page.with_name("summary.json").read_text()), tmp_path / "out", images, expected=4)
+    # Nobody else gets at Airflow's password, and everybody at what the run made.
+    assert home.stat().st_mode & 0o777 == 0o700
+    usual = {path.stat().st_mode & 0o055 for path in (images, images / "broken <b>.png")}
+    assert {path.stat().st_mode & 0o055 for path in (tmp_path / "out").rglob("*")} == usual
     assert _processes_of(home) == []
 
     again = _run(_environment(home, bare_environment), images, tmp_path / "out", "5 2", "MAX_FAILURES=2")

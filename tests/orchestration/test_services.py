@@ -1,6 +1,7 @@
 """What is left of a killed Airflow is ended, and nothing else is."""
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -91,3 +92,39 @@ def test_a_shell_that_exports_airflow_home_and_the_services_of_another_home_live
     others = _start(other.environment(port=8080, schedule=False), started)
     end_processes_of(home)
     assert all(_is_alive(process) for process in [*shell, *others])
+
+
+@pytest.mark.parametrize("existing", [None, 0o755])
+def test_nobody_else_reads_the_password_of_a_home(home: AirflowHome, existing: int | None) -> None:
+    """Airflow writes it with the user's usual mode, so the folder is closed; also one that was made before, open."""
+    if existing:
+        home.folder.mkdir(mode=existing)
+    home.make()
+    assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
+
+
+def test_services_start_in_a_closed_home(home: AirflowHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+
+    def start(*_: object, **__: object) -> None:
+        modes.append(stat.S_IMODE(home.folder.stat().st_mode))
+        raise services.ServicesFailed
+
+    monkeypatch.setattr(services.subprocess, "Popen", start)
+    home.folder.mkdir(mode=0o755)
+    with pytest.raises(services.ServicesFailed), services.airflow_services(home, purpose="run"):
+        pass
+    assert modes == [0o700]
+
+
+def test_a_home_of_another_user_that_others_read_is_refused(home: AirflowHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    home.folder.mkdir(mode=0o755)
+    monkeypatch.setattr(Path, "chmod", refused)
+    with (
+        pytest.raises(services.ServicesFailed, match=r"KMEANS_AIRFLOW_HOME"),
+        services.airflow_services(home, purpose="run"),
+    ):
+        pass
