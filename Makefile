@@ -5,6 +5,7 @@ IMAGES ?=
 KS ?=
 TARGET ?=
 PUBLISH ?=
+PATTERN ?=
 OUTPUT ?=
 SEED ?=
 SETTINGS ?=
@@ -20,7 +21,7 @@ FAULTS ?=
 
 BIN := $(VENV)/bin
 # Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
-export IMAGES KS TARGET PUBLISH OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
+export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -35,9 +36,9 @@ setup: ## make the environment: virtual environment, locked packages, Java
 setup-dev: ## the same, with what checks and tests need
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
-run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 PUBLISH=folder OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
+run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
 	@"$(BIN)/python" -m orchestration.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
-		$(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
+		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
 
 ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080

@@ -86,6 +86,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--ks", default="4 16 64")
     parser.add_argument("--target", default="")
     parser.add_argument("--publish", default="")
+    parser.add_argument("--pattern", default="*")
     parser.add_argument("--output", default=str(PROJECT / "output"))
     parser.add_argument("--seed", default="0")
     parser.add_argument("--settings", default="", help='other settings, as "name=value name=value"')
@@ -125,6 +126,7 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         "ks": [str(k) for k in arguments.ks] or [AUTO],
         "target": arguments.target or None,
         "publish": arguments.publish or None,
+        "pattern": arguments.pattern,
         "output": arguments.output,
         "max_failures": arguments.max_failures,
         "force": arguments.force,

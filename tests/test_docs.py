@@ -5,14 +5,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from colorquant.settings import options
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
 MAKEFILE = (PROJECT / "Makefile").read_text()
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, re.MULTILINE))
+
+_PATHS = os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps")}
+_TEXT: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
 
 
 def _text_of_all_documents() -> str:
@@ -53,6 +59,23 @@ def test_every_option_of_the_command_is_documented() -> None:
     found = set(re.findall(r"--[a-z][a-z0-9-]+|--k", shown.split("options:")[1])) - {"--help"}
     assert {"--k", "--output", "--seed"} <= found
     assert [option for option in sorted(found) if f"`{option}`" not in README] == []
+
+
+def test_the_readme_names_the_settings_wherever_they_are_taken() -> None:
+    (of_make_run,) = re.findall(r"^\| `SETTINGS` \|.*?: (.*), as explained below", README, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", of_make_run) == list(options())
+    (of_command,) = re.findall(r"^\| (.*) \| settings, as explained above", README, re.MULTILINE)
+    assert re.findall(r"`--([\w-]+)`", of_command) == [name.replace("_", "-") for name in options()]
+
+
+def test_make_run_takes_what_its_program_takes() -> None:
+    shown = subprocess.run([sys.executable, "-m", "orchestration.run", "--help"], cwd=PROJECT, env=_PATHS, **_TEXT)
+    found = set(re.findall(r"--([a-z-]+)", shown.stdout.split("options:")[1])) - {"help"}
+    assert {"images", "pattern", "settings"} <= found
+    names = sorted(option.replace("-", "_").upper() for option in found)
+    assert [name for name in names if f"| `{name}` |" not in README] == []
+    made = subprocess.run(["make", "--dry-run", "run", *(f"{name}=1" for name in names)], cwd=PROJECT, **_TEXT)
+    assert [option for option in sorted(found) if f"--{option}" not in made.stdout] == []
 
 
 def test_every_parameter_of_the_dag_is_documented() -> None:

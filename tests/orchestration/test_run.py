@@ -1,4 +1,4 @@
-"""`make run` beside a running `make ui`, whose Airflow it uses: what it changes there, and what it says at its end."""
+"""What `make run` tells the DAG, and what it changes and says where it joins the Airflow of a running `make ui`."""
 
 import sys
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestration import run
+from orchestration.params import library_params
 from orchestration.services import Services
 
 
@@ -82,3 +83,29 @@ def test_an_airflow_of_its_own_is_made_ready_and_stops_with_it(
     assert _make_run(api, True, tmp_path, monkeypatch) == 1
     assert api.changes == ["pool", "fail old", "unpause", "trigger"]
     assert "Stopped. `make run` goes on from here" in capsys.readouterr().err
+
+
+def _params(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
+    monkeypatch.setattr("sys.argv", ["run", *arguments])
+    return run._params(run._parse())
+
+
+def test_it_tells_what_was_asked_for(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _params(
+        monkeypatch,
+        f"--images={photographs}",
+        f"--output={tmp_path / 'out'}",
+        "--ks=8 2",
+        "--pattern=sub */*.jpg",
+        "--settings=rate=0.1 format=webp",
+    )
+    asked = {"images": str(photographs), "output": str(tmp_path / "out"), "pattern": "sub */*.jpg"}
+    assert told.items() >= (asked | {"ks": ["2", "8"], "rate": 0.1, "format": "webp"}).items()
+
+
+def test_without_arguments_it_tells_the_defaults_of_the_dag(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _params(monkeypatch)
+    defaults = {name: param.value for name, param in library_params().items()}
+    # make run leaves the credentials of an object store to the environment.
+    assert told.keys() == defaults.keys() - {"storage_connection"}
+    assert told == {name: defaults[name] for name in told}
