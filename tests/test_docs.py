@@ -86,11 +86,18 @@ def test_every_parameter_of_the_dag_is_documented() -> None:
 
 def test_every_environment_variable_of_the_project_is_documented() -> None:
     code = "\n".join(
-        path.read_text() for folder in ("dags", "orchestration") for path in (PROJECT / folder).glob("*.py")
+        path.read_text()
+        for folder in ("dags", "orchestration", "plugins", "spark_apps")
+        for path in (PROJECT / folder).rglob("*.py")
     )
-    variables = set(re.findall(r'"((?:COMPRESSION|KMEANS)_[A-Z_]+)"', code))
-    assert variables
+    variables = set(re.findall(r'"((?:COMPRESSION|KMEANS)_[A-Z0-9_]+)"', code))
+    assert {"COMPRESSION_MAX_PIXELS", "KMEANS_AIRFLOW_HOME"} <= variables
     assert [name for name in sorted(variables) if f"`{name}`" not in _text_of_all_documents()] == []
+    (section,) = re.findall(
+        r"## Settings of a deployment\n(.*?)\n## ", (PROJECT / "docs" / "airflow.md").read_text(), re.DOTALL
+    )
+    listed = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert listed == {name for name in variables if name.startswith("COMPRESSION_")}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
