@@ -61,11 +61,10 @@ test-compose: setup-dev ## test the containers on a Docker engine: build, up, ru
 
 bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt
-	@mkdir -p output/bench
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
-		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE") --output output/bench
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}" --output output/bench
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}" --output output/bench
+		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE")
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}"
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}"
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quantizers import SUFFIXES
+from benchmarks.folders import TABLES, images_in
 from colorquant import metrics
 from colorquant.images import read_image
 from colorquant.quantizer import PixelSource
@@ -32,9 +32,9 @@ def main() -> None:
     parser.add_argument("--target", nargs="+", default=TARGETS)
     parser.add_argument("--curves", type=Path, help="a CSV of an earlier run, in place of measuring every k")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="images that are measured at once")
-    parser.add_argument("--output", type=Path, default=Path("output/bench"))
+    parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
-    paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = images_in(arguments.images)
     arguments.output.mkdir(parents=True, exist_ok=True)
     file = arguments.curves or arguments.output / "adaptive_search.csv"
     if not arguments.curves:

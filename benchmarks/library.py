@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.folders import images_in
 from benchmarks.process_tree import Usage, succeeded, watch
 from colorquant.files import sha256_of
 from colorquant.metrics import mean_squared_error
@@ -29,7 +30,6 @@ from orchestration.spark_conf import CORPUS_CONF
 _APPLICATION = Path(__file__).resolve().parent.parent / "spark_apps" / "compress_corpus.py"
 _CORES = 2
 RUN = "bench"
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 _MB = 1e6
 
 
@@ -72,7 +72,7 @@ def main() -> None:
 
 def crops_of(images: Path, count: int, side: int, folder: Path) -> list[Path]:
     """Crops of every image in turn, at places drawn with a fixed seed; distinct in content."""
-    sources = [cv2.imread(str(path)) for path in sorted(images.iterdir()) if path.suffix.lower() in _SUFFIXES]
+    sources = [cv2.imread(str(path)) for path in images_in(images)]
     large = [image for image in sources if image is not None and min(image.shape[:2]) > side]
     if not large:
         sys.exit(f"{images}: no image there has more than {side} pixels each way")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quantizers import SUFFIXES, read, read_iokm
+from benchmarks.folders import TABLES, images_in
+from benchmarks.quantizers import read, read_iokm
 from colorquant import quantize
 from colorquant.annealing import anneal
 from colorquant.assignment import assign, lloyd
@@ -34,10 +35,10 @@ def main() -> None:
     parser.add_argument("--chains", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5_000, help="of relaxation, in each chain")
     parser.add_argument("--sweeps", type=int, default=500, help="of annealing, in each chain")
-    parser.add_argument("--output", type=Path, default=Path("output/bench/lowest_error.csv"))
+    parser.add_argument("--output", type=Path, default=TABLES / "lowest_error.csv")
     arguments = parser.parse_args()
     reference = read_iokm(arguments.iokm)
-    paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = images_in(arguments.images)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with open(arguments.output, "w", newline="") as file:
         writer = csv.writer(file)

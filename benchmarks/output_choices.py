@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.quantizers import SUFFIXES
+from benchmarks.folders import TABLES, images_in
 from colorquant import metrics, quantize
 from colorquant.images import read_image
 from colorquant.indexed_png import encode_indexed_png
@@ -25,9 +25,9 @@ def main() -> None:
     """Measure, print the table and write ``output_choices.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("images", type=Path, help="folder of images")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
+    parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
-    paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = images_in(arguments.images)
     pictures = [read_image(path).pixels for path in paths]
     lines = [f"| k | {' | '.join(COLUMNS)} |", "|---:" * (len(COLUMNS) + 1) + "|"]
     for k in SIZES:

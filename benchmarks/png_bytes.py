@@ -17,7 +17,7 @@ import numpy as np
 import oxipng
 from PIL import Image
 
-from benchmarks.quantizers import SUFFIXES
+from benchmarks.folders import TABLES, images_in
 from colorquant import quantize
 from colorquant.images import decode_output, read_image
 from colorquant.indexed_png import encode_indexed_png
@@ -32,10 +32,10 @@ def main() -> None:
     parser.add_argument("images", type=Path, help="folder of images")
     parser.add_argument("--k", type=int, nargs="+", default=[4, 16, 64, 256])
     parser.add_argument("--every", type=int, default=1, help="only every n-th image")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
+    parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
 
-    paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = images_in(arguments.images)
     rows = list(measure(paths[:: arguments.every], arguments.k))
     arguments.output.mkdir(parents=True, exist_ok=True)
     with open(arguments.output / "png_bytes.csv", "w", newline="") as file:

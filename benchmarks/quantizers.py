@@ -18,10 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.folders import TABLES, images_in
 from benchmarks.peers import Peer, installed, versions
 from colorquant import quantize
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 SLOW_SECONDS = 2.0
 Row = dict[str, str | int | float]
 
@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--large", type=Path, help="a large image: the time against OpenCV's decoding of it")
     parser.add_argument("--skip", nargs="*", default=[], help="peers to leave out")
     parser.add_argument("--every", type=int, default=1, help="only every n-th image")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
+    parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
 
-    paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = images_in(arguments.images)
     paths = paths[:: arguments.every]
     peers = {name: peer for name, peer in installed().items() if name not in arguments.skip}
     rows = list(measure(paths, peers, arguments.k, arguments.runs))

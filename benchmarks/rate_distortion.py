@@ -26,9 +26,9 @@ import bjontegaard
 import numpy as np
 from PIL import Image
 
+from benchmarks.folders import TABLES, images_in
 from benchmarks.peers import Peer, installed, versions
 from benchmarks.png_bytes import pillow_png
-from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics, quantize
 from colorquant.images import decode_output, read_image
 from colorquant.indexed_png import encode_indexed_png
@@ -46,10 +46,10 @@ def main() -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64, 128, 256])
     parser.add_argument("--every", type=int, default=1, help="only every n-th image")
     parser.add_argument("--skip", nargs="*", default=[], help="peers to leave out")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
+    parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
 
-    paths = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = images_in(arguments.images)
     paths = paths[:: arguments.every]
     peers = {name: peer for name, peer in installed().items() if name not in arguments.skip}
     rows = list(measure(paths, peers, arguments.k))

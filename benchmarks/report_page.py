@@ -20,7 +20,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.quantizers import SUFFIXES
+from benchmarks.folders import images_in
 from colorquant.pipeline import compress_image
 from colorquant.plan import Plan, plan_run, run_folder
 from colorquant.quantizer import PixelSource
@@ -67,7 +67,7 @@ def _report(images: Path, count: int, work: Path) -> Path:
 
 
 def _library(images: Path, count: int, folder: Path) -> Path:
-    sources = sorted(path for path in images.iterdir() if path.suffix.lower() in SUFFIXES)
+    sources = images_in(images)
     if not sources:
         sys.exit(f"{images}: no image is there")
     folder.mkdir(parents=True, exist_ok=True)

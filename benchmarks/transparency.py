@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.folders import TABLES, images_in
 from benchmarks.peers import libimagequant, versions
-from benchmarks.quantizers import SUFFIXES
 from colorquant import metrics, quantize
 from colorquant.images import read_image
 from colorquant.indexed_png import encode_indexed_png
@@ -28,7 +28,7 @@ def main() -> None:
     """Measure, print the table and write ``transparency.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("images", type=Path, help="folder of photographs")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
+    parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
     quantize(np.zeros((2, 2, 4), np.uint8), 1)  # The kernels are compiled before anything is timed.
     lines = [
@@ -74,7 +74,7 @@ def _measured(pixels: np.ndarray, k: int) -> tuple[tuple[float, int, float], tup
 
 def soft_images(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Names and pixels uint8 (H, W, 4)."""
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+    for path in images_in(folder):
         pixels = read_image(path).pixels[..., :3]
         scale = min(1.0, 640 / max(pixels.shape[:2]))
         pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks import peers, quantizers
+from benchmarks.folders import images_in
+from colorquant.listing import IMAGE_SUFFIXES
 
+PROJECT = Path(__file__).resolve().parent.parent
 CURVE = [(1000.0, 25.0), (2000.0, 29.0), (4000.0, 33.0), (8000.0, 37.0), (16000.0, 41.0)]
 
 
@@ -55,3 +58,20 @@ def test_a_peer_paints_the_picture_with_at_most_k_colors(name: str) -> None:
     assert picture.shape == pixels.shape and picture.dtype == np.uint8
     assert 2 <= len(np.unique(picture.reshape(-1, 3), axis=0)) <= 12
     assert ((picture.astype(int) - pixels) ** 2).sum(axis=2).mean() < 6000
+
+
+def test_every_image_of_a_folder_takes_part(tmp_path: Path) -> None:
+    for suffix in (*IMAGE_SUFFIXES, ".JPG", ".txt"):
+        (tmp_path / f"a{suffix}").touch()
+    assert images_in(tmp_path) == sorted(tmp_path / f"a{suffix}" for suffix in (*IMAGE_SUFFIXES, ".JPG"))
+
+
+def test_the_tables_of_all_benchmarks_go_to_one_folder() -> None:
+    lines = [
+        line
+        for path in (PROJECT / "benchmarks").glob("*.py")
+        for line in path.read_text().splitlines()
+        if 'add_argument("--output"' in line and "default=" in line
+    ]
+    assert len(lines) > 5
+    assert [line for line in lines if "default=TABLES" not in line] == []
