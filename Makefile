@@ -65,6 +65,7 @@ bench: setup ## measure quality, bytes, speed and start-up beside other quantize
 		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE")
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}"
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}"
+	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.perceptual "$${IMAGES:-include/images}"
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"

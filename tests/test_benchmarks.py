@@ -30,6 +30,21 @@ def test_a_curve_has_only_points_that_rise_and_are_finite() -> None:
     assert _ascending(points) == ([1.0, 3.0], [20.0, 30.0])
 
 
+def test_the_visible_difference_of_greys_is_that_of_the_published_formula() -> None:
+    """Grey levels 100 and 110 differ in lightness alone; CIEDE2000 by the formula of Sharma, Wu and Dalal (2005)."""
+    pytest.importorskip("skimage")
+    from benchmarks.perceptual import visible_difference
+
+    def lightness(level: int) -> float:
+        return 116 * (((level / 255 + 0.055) / 1.055) ** 2.4) ** (1 / 3) - 16
+
+    darker, lighter = (np.full((4, 5, 3), level, np.uint8) for level in (100, 110))
+    middle = ((lightness(100) + lightness(110)) / 2 - 50) ** 2
+    expected = (lightness(110) - lightness(100)) / (1 + 0.015 * middle / math.sqrt(20 + middle))
+    assert visible_difference(darker, lighter) == pytest.approx(expected, abs=1e-3)
+    assert visible_difference(darker, darker) == 0
+
+
 def test_reference_errors_are_read_by_image_and_k(tmp_path: Path) -> None:
     (tmp_path / "reference.csv").write_text("kodak_kodim01,4,iokm,662.11,56\nkodak_kodim01,16,iokm,102.5,89\n")
     expected = {("kodim01", 4): 662.11, ("kodim01", 16): 102.5}
