@@ -100,6 +100,24 @@ def test_every_environment_variable_of_the_project_is_documented() -> None:
     assert listed == {name for name in variables if name.startswith("COMPRESSION_")}
 
 
+_HOUSE = ("dags", "plugins", "orchestration", "spark_apps", "spark_apps/colorquant")
+
+
+@pytest.mark.parametrize("folder", _HOUSE)
+def test_the_map_of_the_house_names_every_module_and_none_that_is_not_there(folder: str) -> None:
+    """In its folder's part of the map: the lines that are indented deeper than the folder's own."""
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    part = re.search(rf"^( +){Path(folder).name}/ .*\n((?:\1 +\S.*\n)*)", text, re.MULTILINE)
+    assert part is not None
+    # What follows two spaces or more beside the names explains them; a list goes on in the lines below it.
+    lists = [re.split(r" {2,}", line.strip())[0] for line in part[2].splitlines()]
+    named = {name.strip().removesuffix(".py") for entry in lists for name in entry.split(",")} - {""}
+    modules = {path.stem for path in (PROJECT / folder).glob("*.py")} - {"__init__"}
+    assert sorted(modules - named) == []
+    there = {path.stem for other in _HOUSE for path in (PROJECT / other).glob("*.py")}
+    assert [name for name in sorted(named - there) if re.fullmatch(r"\w+", name)] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_and_picture_leads_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
