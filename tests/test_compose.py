@@ -128,10 +128,12 @@ def test_folders_have_the_same_path_everywhere_and_docker_makes_none_as_root() -
 
 
 def test_every_setting_of_the_project_reaches_its_containers() -> None:
-    code = "\n".join(path.read_text() for path in (PROJECT / "orchestration").rglob("*.py"))
-    settings = set(re.findall(r'"(COMPRESSION_[A-Z_]+)"', code))
-    assert "COMPRESSION_OUTPUT" in settings
-    assert settings <= set(SERVICES["airflow-scheduler"]["environment"])
+    folders = ("dags", "plugins", "orchestration", "spark_apps")
+    code = "\n".join(path.read_text() for folder in folders for path in (PROJECT / folder).rglob("*.py"))
+    read = set(re.findall(r'"(COMPRESSION_[A-Z_]+)"', code))
+    assert {"COMPRESSION_OUTPUT", "COMPRESSION_MAX_PIXELS"} <= read
+    for name in OURS - {"spark-master", "spark-worker"}:
+        assert {setting for setting in SERVICES[name]["environment"] if setting.startswith("COMPRESSION_")} == read
 
 
 def test_the_image_has_the_locked_packages_and_one_python() -> None:

@@ -125,6 +125,14 @@ def test_what_is_above_the_limit_and_not_tiled_ends_with_65(setting: str, tmp_pa
     assert "has 100 x 100 pixels, more than the limit of 9,999" in JobFailure.read(job.failure).reason
 
 
+def test_an_empty_limit_is_none_that_was_set(tmp_path: Path) -> None:
+    """As docker-compose.yaml passes it where .env does not have it."""
+    image = tmp_path / "no image.png"
+    image.write_bytes(b"not a PNG")
+    run = _run(_job(image, tmp_path), COMPRESSION_MAX_PIXELS="")
+    assert run.returncode == 65, run.stderr
+
+
 def test_a_wrong_limit_is_a_wrong_argument(tmp_path: Path) -> None:
     run = _run(_job(tmp_path / "none.png", tmp_path), COMPRESSION_MAX_PIXELS="many")
     assert (run.returncode, "'many' is no whole number" in run.stderr) == (2, True), run.stderr

@@ -60,7 +60,8 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-pixels",
         type=whole(1, 10**12),
-        default=os.environ.get(_MAX_PIXELS, str(DEFAULT_MAX_PIXELS)),
+        # Set to nothing, as Docker Compose does with what .env has not, is not set.
+        default=os.environ.get(_MAX_PIXELS, "").strip() or str(DEFAULT_MAX_PIXELS),
         help=f"images with more are refused (default {DEFAULT_MAX_PIXELS}, or {_MAX_PIXELS}); but "
         "compress_image.py reads TIFFs with more part by part",
     )
