@@ -1,6 +1,7 @@
 """A client of Airflow's REST API, for what `make run` asks of it."""
 
 import json
+import time
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -8,6 +9,10 @@ from urllib.parse import quote
 import httpx
 
 _PAGE = 100
+# SQLite refuses a writer whose transaction began before another's ended, without waiting: the API says 500.
+_PAUSES = (0.5, 1.0, 2.0)
+# A run that is triggered again would be another one.
+_REPEATABLE = ("GET", "PATCH")
 
 
 class AirflowApi:
@@ -106,11 +111,15 @@ class AirflowApi:
         return response.json()
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        response = self._client.request(method, f"/api/v2{path}", **request)
-        if response.status_code == httpx.codes.UNAUTHORIZED:  # The token has expired.
-            self._log_in()
+        for pause in _PAUSES:
             response = self._client.request(method, f"/api/v2{path}", **request)
-        return response
+            if response.status_code == httpx.codes.UNAUTHORIZED:  # The token has expired.
+                self._log_in()
+            elif not response.is_server_error or method not in _REPEATABLE:
+                return response
+            else:
+                time.sleep(pause)
+        return self._client.request(method, f"/api/v2{path}", **request)
 
     def _log_in(self) -> None:
         response = self._client.post("/auth/token", json=self._login)
