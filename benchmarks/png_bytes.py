@@ -5,7 +5,6 @@ then by oxipng at level 2. CPU time is of the encoders alone; there is one threa
 """
 
 import argparse
-import csv
 import io
 import statistics
 import time
@@ -18,12 +17,11 @@ import oxipng
 from PIL import Image
 
 from benchmarks.folders import TABLES, images_in
+from benchmarks.tables import Row, recorded
 from colorquant import quantize
 from colorquant.images import decode_output, read_image
 from colorquant.indexed_png import encode_indexed_png
 from colorquant.palette_order import luminance_order
-
-Row = dict[str, str | int | float]
 
 
 def main() -> None:
@@ -36,12 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     paths = images_in(arguments.images)
-    rows = list(measure(paths[:: arguments.every], arguments.k))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with open(arguments.output / "png_bytes.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ["image", "k", "bytes", "reference", "seconds", "reference_seconds"])
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = recorded(measure(paths[:: arguments.every], arguments.k), arguments.output / "png_bytes.csv")
     report = _table(rows, arguments.k)
     (arguments.output / "png_bytes.md").write_text(report)
     print(report)

@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.folders import TABLES, images_in
 from benchmarks.peers import Peer, installed, versions
+from benchmarks.tables import Row, recorded
 from colorquant import quantize
 
 SLOW_SECONDS = 2.0
-Row = dict[str, str | int | float]
 
 
 def main() -> None:
@@ -43,12 +43,7 @@ def main() -> None:
     paths = images_in(arguments.images)
     paths = paths[:: arguments.every]
     peers = {name: peer for name, peer in installed().items() if name not in arguments.skip}
-    rows = list(measure(paths, peers, arguments.k, arguments.runs))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with open(arguments.output / "quantizers.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ["image", "k", "quantizer", "mse", "seconds"])
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = recorded(measure(paths, peers, arguments.k, arguments.runs), arguments.output / "quantizers.csv")
 
     parts = [_conditions(paths, arguments.runs), *_tables(rows, arguments.k, read_iokm(arguments.iokm))]
     if arguments.seeds:

@@ -7,7 +7,6 @@ is encoded twice: by colorquant's own encoder, which compares the quantizers alo
 """
 
 import argparse
-import csv
 import io
 import math
 import os
@@ -29,13 +28,13 @@ from PIL import Image
 from benchmarks.folders import TABLES, images_in
 from benchmarks.peers import Peer, installed, versions
 from benchmarks.png_bytes import pillow_png
+from benchmarks.tables import Row, recorded
 from colorquant import metrics, quantize
 from colorquant.images import decode_output, read_image
 from colorquant.indexed_png import encode_indexed_png
 
 OURS = "colorquant"
 STRENGTHS = (0.05, 0.1, 0.25, 0.5)
-Row = dict[str, str | int | float]
 Curve = list[tuple[float, float]]
 
 
@@ -52,12 +51,7 @@ def main() -> None:
     paths = images_in(arguments.images)
     paths = paths[:: arguments.every]
     peers = {name: peer for name, peer in installed().items() if name not in arguments.skip}
-    rows = list(measure(paths, peers, arguments.k))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with open(arguments.output / "rate_distortion.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ["image", "k", "quantizer", "encoder", "bytes", "psnr_db", "ssim", "seconds"])
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = recorded(measure(paths, peers, arguments.k), arguments.output / "rate_distortion.csv")
     report = "\n\n".join([_conditions(paths, arguments.k), _table(rows, "PSNR"), _table(rows, "SSIM")]) + "\n"
     (arguments.output / "rate_distortion.md").write_text(report)
     print(report)

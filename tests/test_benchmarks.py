@@ -1,12 +1,13 @@
 """The benchmarks' own arithmetic; what they measure is not tested here."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import peers, quantizers
+from benchmarks import peers, quantizers, tables
 from benchmarks.folders import images_in
 from colorquant.listing import IMAGE_SUFFIXES
 
@@ -90,3 +91,14 @@ def test_the_tables_of_all_benchmarks_go_to_one_folder() -> None:
     ]
     assert len(lines) > 5
     assert [line for line in lines if "default=TABLES" not in line] == []
+
+
+def test_a_benchmark_that_is_stopped_leaves_the_rows_that_it_had(tmp_path: Path) -> None:
+    def rows() -> Iterator[tables.Row]:
+        yield {"image": "a", "k": 4}
+        yield {"image": "a", "k": 16}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tables.recorded(rows(), tmp_path / "new" / "rows.csv")
+    assert (tmp_path / "new" / "rows.csv").read_text().split() == ["image,k", "a,4", "a,16"]
