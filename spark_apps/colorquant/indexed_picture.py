@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -34,16 +35,25 @@ class IndexedPicture:
     palette: Palette
     indexes: IndexMap
     bit_depth: int
+    written_as: npt.NDArray[np.uint8] | None = None
+    """What each index is in the file, uint8 (256,); None: itself. The index map is turned into that only when it is
+    compressed: an image may be large, and has many orders."""
     grey: bool = False
-    """Whether ``indexes`` are grey levels, in steps of 255 / (2^bit_depth - 1), and not of the palette."""
+    """Whether that are grey levels, in steps of 255 / (2^bit_depth - 1), and not entries of the palette."""
 
     def reordered(self, order: npt.NDArray[np.intp]) -> "IndexedPicture":
         rank = np.zeros(256, dtype=np.uint8)
         rank[order] = np.arange(len(order))
-        return replace(self, palette=self.palette[order], indexes=rank[self.indexes])
+        return replace(self, palette=self.palette[order], written_as=rank)
 
     def at(self, bit_depth: int) -> "IndexedPicture":
         return replace(self, bit_depth=bit_depth)
+
+    def written(self) -> IndexMap:
+        """The index map as it is in the file."""
+        if self.written_as is None:
+            return self.indexes
+        return np.asarray(cv2.LUT(self.indexes, self.written_as), np.uint8)  # A third of numpy's time.
 
 
 def in_each_order(picture: IndexedPicture) -> dict[Order, list[IndexedPicture]]:
@@ -104,7 +114,9 @@ def _as_grey(picture: IndexedPicture) -> IndexedPicture | None:
     if picture.palette.shape[1] == 4 or (picture.palette != levels[:, None]).any():
         return None
     depth, step = next((depth, step) for depth, step in _GREY_STEPS if not (levels % step).any())
-    return IndexedPicture(picture.palette, (levels // step)[picture.indexes], depth, grey=True)
+    table = np.zeros(256, dtype=np.uint8)
+    table[: len(levels)] = levels // step
+    return replace(picture, bit_depth=depth, written_as=table, grey=True)
 
 
 def _edge_color_first(picture: IndexedPicture) -> npt.NDArray[np.intp]:

@@ -179,6 +179,6 @@ def _sample(picture: IndexedPicture) -> IndexedPicture:
 
 
 def _compressed(picture: IndexedPicture, row_filter: RowFilter, level: int) -> bytes:
-    rows = filtered(packed(picture.indexes, picture.bit_depth), row_filter)
+    rows = filtered(packed(picture.written(), picture.bit_depth), row_filter)
     # It takes any buffer, whatever its annotation says.
     return bytes(imagecodecs.deflate_encode(rows, level, raw=False))  # type: ignore[arg-type]
