@@ -72,7 +72,8 @@ def ssimulacra2(reference: Pixels, decoded: Pixels) -> float:
     planes = [_halved_pixels(pixels) for pixels in (one, other)]
     while len(scales) < _SCALES and min(planes[0].shape[1:]) >= _LEAST_SIDE:
         scales.append(_means(_sums(planes[0], planes[1], 0, planes[0].shape[1], _WEIGHTS_OF_WINDOW), planes[0][0].size))
-        planes = [halved(image) for image in planes]
+        for place, image in enumerate(planes):
+            planes[place] = halved(image)  # One after the other, for each takes the place of a larger one.
     # To the order of the weights, which small images, with fewer scales, use up from the first.
     by_channel = np.stack(scales).transpose(1, 0, 2, 3).ravel()
     return _score(float(by_channel @ _WEIGHTS[: len(by_channel)]))
@@ -97,7 +98,11 @@ def _bands(pixels: Pixels) -> Iterator[tuple[int, int]]:
 
 def _halved_pixels(pixels: Pixels) -> Plane:
     """The second scale. By bands: linear light takes four times the memory of pixels."""
-    return np.concatenate([halved(linear_planes(pixels[top:bottom])) for top, bottom in _bands(pixels)], axis=1)
+    height, width = pixels.shape[:2]
+    half = np.empty((3, (height + 1) // 2, (width + 1) // 2), np.float32)
+    for top, bottom in _bands(pixels):
+        half[:, top // 2 : (bottom + 1) // 2] = halved(linear_planes(pixels[top:bottom]))
+    return half
 
 
 def _differences_of_pixels(one: Pixels, other: Pixels) -> npt.NDArray:
