@@ -126,7 +126,7 @@ def _compress_tiled(
             "a local output folder."
         )
 
-    if os.path.realpath(Path(job.output).with_suffix(".tif")) == os.path.realpath(job.image):
+    if os.path.realpath(job.output_paths()[1]) == os.path.realpath(job.image):
         raise UnsupportedImage(
             f"{job.image!r} is read part by part, and its output, a TIFF, would replace it; choose another output."
         )

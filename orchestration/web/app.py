@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from colorquant.jobs import TILED_SUFFIX
 from colorquant.storage import StoreUnavailable, using
 from orchestration.links import run_path
 from orchestration.web import files
@@ -103,7 +104,7 @@ def show_report(run: RunDep) -> str:
 def send_file(run: RunDep, path: str) -> Response:
     """A file of the report, or an output that the report links to."""
     found = files.of_report(run, path)
-    return files.send(found, found.name if found.suffix == files.TILED else None)
+    return files.send(found, found.name if found.suffix == TILED_SUFFIX else None)
 
 
 @app.get(f"{runs}/images/{{number}}", response_class=HTMLResponse, dependencies=[_MAY_READ])

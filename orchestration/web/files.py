@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from colorquant.files import sha256_of
-from colorquant.jobs import Job
+from colorquant.jobs import TILED_SUFFIX, Job
 from colorquant.report.text import readable
 from colorquant.storage import InvalidLocation, asking, is_file, is_remote, open_stream, resolve
 from orchestration.web.runs import NoSuchPage, Run
@@ -29,11 +29,9 @@ _MEDIA_TYPES = {
     ".json": "application/json",
     ".png": "image/png",
     ".webp": "image/webp",
-    ".tif": "image/tiff",
+    TILED_SUFFIX: "image/tiff",
 }
 _REPORT_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
-#: Browsers show no TIFF: it is converted, or saved.
-TILED = ".tif"
 _CONVERTED_SIDE = 4096
 _CHUNK_BYTES = 2**20
 _converting = Lock()
@@ -76,7 +74,7 @@ def send(path: Path, name: str | None = None) -> Response:
     if path.suffix not in _MEDIA_TYPES or not is_file(path):
         raise NoSuchPage("The file is not there, or not yet.")
     source = open_stream(path) if is_remote(path) else path
-    if path.suffix == TILED and name is None:
+    if path.suffix == TILED_SUFFIX and name is None:  # Browsers show no TIFF.
         return _converted(source)
     response = _respond(source, _MEDIA_TYPES[path.suffix], readable(name) if name else None)
     if path.suffix == ".html":

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from colorquant.storage import StrPath, is_remote, location, put, read
 
@@ -84,20 +83,6 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-class FileVersion(NamedTuple):
-    """What tells a file from one that took its place, and from what was written over it; without reading it."""
-
-    inode: int
-    size: int
-    modified_ns: int
-
-
-def version_of(path: StrPath) -> FileVersion:
-    """The version of the file that is at a local path now. Raises OSError."""
-    status = os.stat(path)
-    return FileVersion(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def sha256_of(path: StrPath) -> str:

@@ -70,16 +70,7 @@ def in_each_order(picture: IndexedPicture) -> dict[Order, list[IndexedPicture]]:
 def by_luminance(palette: Palette, indexes: IndexMap) -> IndexedPicture:
     """The picture by the distinct colors that it uses, in the order of luminance, at the least bit depth.
 
-    Parameters
-    ----------
-    palette : uint8 (k, 3), or (k, 4) with alpha, 1 <= k <= 256
-    indexes : uint8 (H, W)
-        Each below k.
-
-    Raises
-    ------
-    ValueError
-        Where the shapes or dtypes are not as above, or an index is out of the palette.
+    Parameters and errors as of ``indexed_png.encode_indexed_png``.
     """
     if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] not in (3, 4) or not 1 <= len(palette) <= 256:
         raise ValueError(f"a palette is uint8 (k, 3 or 4) with k from 1 to 256, not {palette.dtype} {palette.shape}")

@@ -71,11 +71,7 @@ def _images_at(path: Path, folder: Path) -> tuple[dict[str, Path], list[Path]]:
             raise InvalidInputs(f"{path} is not there: give the path of an image or of a folder.")
         return {path.name: path}, []
     # The output folder may lie in the folder of the images: what an earlier run left there is no image to compress.
-    outputs = Path(os.path.realpath(folder))
-    names, ignored = (
-        [name for name in found if not Path(os.path.realpath(path / name)).is_relative_to(outputs)]
-        for found in list_images(path)
-    )
+    names, ignored = list_images(path, without=[folder])
     if not names:
         raise InvalidInputs(f"There is no image in the folder {path}: no file there is named as images are.")
     return {name: path / name for name in names}, [path / name for name in ignored]

@@ -15,6 +15,9 @@ from colorquant.target import Target
 #: Largest image that is decoded whole, in pixels: 268 megapixels, 0.8 GB as RGB.
 DEFAULT_MAX_PIXELS = 2**28
 
+#: Of the output of an image that is read by regions, whatever suffix was planned.
+TILED_SUFFIX = ".tif"
+
 _LONGEST_NAME = 200
 
 
@@ -95,9 +98,9 @@ class Job:
             return False
 
     def output_paths(self) -> tuple[Path, Path]:
-        """The paths that the output may have, at one of which it is: a TIFF where the input was read by regions."""
+        """The paths that the output may have, at one of which it is: as planned, or a TIFF of an image in regions."""
         output = location(self.output)
-        return output, output.with_suffix(".tif")
+        return output, output.with_suffix(TILED_SUFFIX)
 
     def written(self, result: CompressionResult) -> Path:
         """The output's path by the name that the record has: a TIFF where the input was read by regions."""

@@ -26,7 +26,7 @@ def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath
     Parameters
     ----------
     pattern : as `fnmatch` has it, for the relative path: ``*`` also matches slashes.
-    without : folders to pass over, where they lie below this one.
+    without : folders to pass over, with all that is in them.
     """
     images: list[str] = []
     ignored: list[str] = []
@@ -57,6 +57,8 @@ def _names_on_disk(folder: Path, without: Collection[StrPath]) -> Iterator[tuple
     """Each file's name, and whether it is truly in the folder."""
     root = _real(folder)
     passed_over = {_real(location(other)) for other in without if not is_remote(other)}
+    if any(root.is_relative_to(other) for other in passed_over):
+        return
     for parent, folders, files in os.walk(folder):
         folders[:] = [
             name for name in folders if not name.startswith(".") and _real(Path(parent, name)) not in passed_over

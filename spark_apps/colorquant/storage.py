@@ -143,10 +143,14 @@ def is_file(path: StrPath) -> bool:
 
 
 def version_of(path: StrPath) -> str:
-    """What changes when a file is written anew. Raises OSError."""
+    """What tells a file from one that took its place, or that was written over it, without reading it.
+
+    Raises OSError. What one machine says of a local file, another may say in another way.
+    """
     place = location(path)
     if not is_remote(place):
-        return str(place.stat().st_mtime_ns)
+        status = place.stat()
+        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
     about = _about(place)
     return f"{about.get('ETag')} {about.get('LastModified')}"
 

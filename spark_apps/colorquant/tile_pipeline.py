@@ -17,6 +17,7 @@ from colorquant.color_model import RGB
 from colorquant.files import sha256_of, temporary_folder
 from colorquant.histogram import count_colors
 from colorquant.images import changed
+from colorquant.jobs import TILED_SUFFIX
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
 from colorquant.solver import ColorSource, Solution, solve
@@ -66,10 +67,10 @@ def compress_tiled_image(
     output : path of the output; its suffix becomes ``.tif``, whatever it is.
     other parameters, and what is raised : as of ``pipeline.compress_image``.
     """
-    target = Path(output).with_suffix(".tif")
+    target = Path(output).with_suffix(TILED_SUFFIX)
     clock = Stopwatch()
     with clock("decode"):
-        sha256 = sha256_of(image.path)
+        sha256, original_bytes = sha256_of(image.path), os.path.getsize(image.path)
         if expected_sha256 not in (None, sha256):
             raise changed(image.path)
     with clock("histogram"):
@@ -84,7 +85,7 @@ def compress_tiled_image(
             encoded = folder / "image.tif"
             write_tiled(encoded, image, solution.palette, _in_order(image, sizes, folder))
         with clock("metrics"):
-            measured = _measure(image, encoded, source)
+            measured = _measure(image, original_bytes, encoded, source)
         with open(encoded, "rb+") as stream:
             os.fsync(stream.fileno())
         # It is read several times, for minutes: the record's hash is that of the pixels only if it stayed the same.
@@ -150,7 +151,7 @@ def _in_order(image: TiledImage, sizes: list[list[int]], folder: Path) -> Iterat
             os.unlink(part.name)
 
 
-def _measure(image: TiledImage, encoded: Path, source: RegionSource) -> dict[str, Any]:
+def _measure(image: TiledImage, original_bytes: int, encoded: Path, source: RegionSource) -> dict[str, Any]:
     """Figures of the encoded file, decoded again by the workers."""
     compressed = tiled_image_above(str(encoded), 0)
     assert compressed is not None
@@ -173,7 +174,7 @@ def _measure(image: TiledImage, encoded: Path, source: RegionSource) -> dict[str
     parts = source.each(measure)
     mse = sum(part.squared_error for part in parts) / (image.height * image.width)
     return {
-        **metrics.figures(image.width, image.height, mse, image.version.size, encoded.stat().st_size),
+        **metrics.figures(image.width, image.height, mse, original_bytes, encoded.stat().st_size),
         "colors_used": len(frozenset().union(*(part.colors for part in parts))),
         "ssim": math.fsum(part.similarity for part in parts) / sum(part.windows for part in parts),
         "output_sha256": sha256_of(encoded),

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import tifffile
 
 from colorquant.color_management import ColorSpace, UnknownColorSpace
-from colorquant.files import FileVersion, version_of
 from colorquant.images import UnsupportedImage
+from colorquant.storage import version_of
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -61,7 +61,7 @@ class TiledImage:
     height, width : int
     tile : rows and columns of the tiles of its output; the input's own where it has tiles, and not strips.
     region : rows and columns of ``regions``, multiples of the tile's.
-    version : what tells the file from one that took its place, or was written over it, while it was read.
+    version : of the file (``storage.version_of``) when it was first looked at.
     """
 
     path: str
@@ -69,7 +69,7 @@ class TiledImage:
     width: int
     tile: tuple[int, int]
     region: tuple[int, int]
-    version: FileVersion
+    version: str
 
     def has_changed(self) -> bool:
         """Whether its path leads to another file than at first, or to none."""
@@ -212,7 +212,7 @@ def _objection(file: Any, page: Any) -> str | None:
     return None
 
 
-def _described(path: str, page: Any, version: FileVersion) -> TiledImage:
+def _described(path: str, page: Any, version: str) -> TiledImage:
     height, width = page.imagelength, page.imagewidth
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (TILE, TILE)
     region = max(1, _REGION // rows) * rows, max(1, _REGION // columns) * columns
@@ -241,6 +241,6 @@ def _srgb(page: Any, samples: Pixels) -> Pixels:
 
 
 @lru_cache(maxsize=4)
-def _page(path: str, version: FileVersion) -> Any:
+def _page(path: str, version: str) -> Any:
     """The first page of a TIFF, which stays open; opened again where another version of the file is to be read."""
     return tifffile.TiffFile(Path(path)).pages.first
