@@ -37,12 +37,12 @@ setup-dev: ## the same, with what checks and tests need
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
 run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
-	@"$(BIN)/python" -m orchestration.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
+	@"$(BIN)/python" -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
 		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
 
 ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
-	@"$(BIN)/python" -m orchestration.ui --port "$(PORT)"
+	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"
 
 up: ## Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
 	@PORT="$(PORT)" scripts/compose_up.sh

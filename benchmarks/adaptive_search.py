@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.folders import TABLES, images_in
-from colorquant import metrics
-from colorquant.images import read_image
-from colorquant.quantizer import PixelSource
-from colorquant.solver import solve
+from colorquant.decode import read_image
+from colorquant.quality import measures
+from colorquant.quantizer import PixelSource, solve
 from colorquant.target import MEASURES, Target, smallest_k
 
 KS = range(2, 257)
@@ -64,7 +63,7 @@ def _curves_of(path: Path) -> list[list[Any]]:
     for k in KS:
         palette = solve(source, k).palette
         picture = palette[source.remap(palette)]
-        rows.append([path.name, k, *(metrics.quality(measure, pixels, picture) for measure in MEASURES)])
+        rows.append([path.name, k, *(measures.quality(measure, pixels, picture) for measure in MEASURES)])
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from colorquant.listing import IMAGE_SUFFIXES
+from colorquant.storage import IMAGE_SUFFIXES
 
 TABLES = Path("output/bench")
 

@@ -11,8 +11,8 @@ _JOB = """
 import sys
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/spark_apps"]
 import json, os
-from orchestration import operators
-from orchestration.spark_conf import SPARK_CONF
+from colorquant_airflow.operators import compress_image as operators
+from colorquant_airflow.operators.spark_conf import SPARK_CONF
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 def hand_over(hook, application, env, **_):
     # The operator's own command and environment, but without the Airflow process around it in the measurement.

@@ -26,8 +26,8 @@ _PASSES = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from colorquant.context import start_context
-from colorquant.images import read_image
+from colorquant.spark import start_context
+from colorquant.decode import read_image
 from colorquant.spark import SparkSource
 pixels = read_image(sys.argv[2]).pixels
 context = start_context("passes")

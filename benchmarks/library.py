@@ -21,11 +21,10 @@ import numpy as np
 
 from benchmarks.folders import images_in
 from benchmarks.process_tree import Usage, succeeded, watch
-from colorquant.files import sha256_of
-from colorquant.metrics import mean_squared_error
-from colorquant.plan import Plan, run_folder
-from colorquant.records import CompressionResult
-from orchestration.spark_conf import CORPUS_CONF
+from colorquant.jobs import CompressionResult, Plan, run_folder
+from colorquant.quality import mean_squared_error
+from colorquant.storage import sha256_of
+from colorquant_airflow.operators.spark_conf import CORPUS_CONF
 
 _APPLICATION = Path(__file__).resolve().parent.parent / "spark_apps" / "compress_corpus.py"
 _CORES = 2

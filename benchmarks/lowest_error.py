@@ -16,12 +16,8 @@ import numpy as np
 from benchmarks.folders import TABLES, images_in
 from benchmarks.quantizers import read, read_iokm
 from colorquant import quantize
-from colorquant.annealing import anneal
-from colorquant.assignment import assign, lloyd
-from colorquant.points import GRID, Points, points_of
+from colorquant.kmeans import GRID, Points, anneal, assign, lloyd, points_of, relax, search_centroids
 from colorquant.quantizer import PixelSource
-from colorquant.relaxation import relax
-from colorquant.search import search
 
 TEMPERATURES = (0.07, 0.15)
 
@@ -73,7 +69,7 @@ def _row(path: Path, k: int, chains: int, rounds: int, sweeps: int) -> tuple[flo
 def _chain(points: Points, source: PixelSource, k: int, seed: int, rounds: int, sweeps: int) -> tuple[float, float]:
     """Inertia with whole and with real-valued colors."""
     random = np.random.default_rng(seed)
-    start = search(points, k, random)
+    start = search_centroids(points, k, random)
     centroids = relax(points, start, rounds, TEMPERATURES[seed % len(TEMPERATURES)], random)
     centroids = lloyd(points, centroids, 100)
     real = assign(points, centroids).inertia / GRID**2

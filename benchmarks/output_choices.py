@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from benchmarks.folders import TABLES, images_in
-from colorquant import metrics, quantize
-from colorquant.images import read_image
-from colorquant.indexed_png import encode_indexed_png
-from colorquant.lossless_webp import encode_lossless_webp
+from colorquant import quantize
+from colorquant.decode import read_image
+from colorquant.encode import encode_indexed_png, encode_lossless_webp
+from colorquant.quality import measures
 
 SIZES = (4, 8, 16, 64, 256)
 COLUMNS = ("webp bytes", "dithered: bytes", "dithered, webp: bytes", "dithered: error", "dithered: error from afar")
@@ -46,8 +46,8 @@ def _ratios(pixels: np.ndarray, k: int) -> tuple[float, ...]:
     png, dithered_png = (len(encode_indexed_png(image.palette, image.indexes)) for image in (plain, dithered))
     webp, dithered_webp = (len(encode_lossless_webp(image.palette, image.indexes)) for image in (plain, dithered))
     shown = [image.palette[image.indexes] for image in (plain, dithered)]
-    error, dithered_error = (metrics.mean_squared_error(pixels, picture) for picture in shown)
-    far, dithered_far = (metrics.mean_squared_error(_blurred(pixels), _blurred(picture)) for picture in shown)
+    error, dithered_error = (measures.mean_squared_error(pixels, picture) for picture in shown)
+    far, dithered_far = (measures.mean_squared_error(_blurred(pixels), _blurred(picture)) for picture in shown)
     return webp / png, dithered_png / png, dithered_webp / png, dithered_error / error, dithered_far / far
 
 

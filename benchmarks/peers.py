@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from colorquant import quantize
-from colorquant.histogram import count_colors, unpack_colors
+from colorquant.colors import count_colors, unpack_colors
 from colorquant.remap import remap
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from benchmarks.folders import TABLES, images_in
-from colorquant import metrics, quantize
-from colorquant.images import read_image
+from colorquant import quantize
+from colorquant.decode import read_image
+from colorquant.quality import measures
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     pictures = [np.ascontiguousarray(read_image(path).pixels[..., :3]) for path in paths]
     lines = ["| k | CIEDE2000, rgb | CIEDE2000, oklab | MSE, oklab to rgb |", "|---:|---:|---:|---:|"]
     for k in arguments.k:
-        compared = [_compared(pixels, k) for pixels in pictures if metrics.count_colors(pixels) > k]
+        compared = [_compared(pixels, k) for pixels in pictures if measures.count_colors(pixels) > k]
         if not compared:
             continue
         differences, ratios = zip(*compared, strict=True)
@@ -44,7 +45,7 @@ def _compared(pixels: np.ndarray, k: int) -> tuple[tuple[float, float], float]:
     """Mean CIEDE2000 with the palettes of both searches, and the second's mean squared error by the first's."""
     images = (quantize(pixels, k, color_space=space) for space in ("rgb", "oklab"))
     rgb, oklab = (image.palette[image.indexes] for image in images)
-    ratio = metrics.mean_squared_error(pixels, oklab) / metrics.mean_squared_error(pixels, rgb)
+    ratio = measures.mean_squared_error(pixels, oklab) / measures.mean_squared_error(pixels, rgb)
     return (visible_difference(pixels, rgb), visible_difference(pixels, oklab)), ratio
 
 

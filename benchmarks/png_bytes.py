@@ -19,9 +19,8 @@ from PIL import Image
 from benchmarks.folders import TABLES, images_in
 from benchmarks.tables import Row, recorded
 from colorquant import quantize
-from colorquant.images import decode_output, read_image
-from colorquant.indexed_png import encode_indexed_png
-from colorquant.palette_order import luminance_order
+from colorquant.decode import decode_output, read_image
+from colorquant.encode import encode_indexed_png, luminance_order
 
 
 def main() -> None:

@@ -29,9 +29,10 @@ from benchmarks.folders import TABLES, images_in
 from benchmarks.peers import Peer, installed, versions
 from benchmarks.png_bytes import pillow_png
 from benchmarks.tables import Row, recorded
-from colorquant import metrics, quantize
-from colorquant.images import decode_output, read_image
-from colorquant.indexed_png import encode_indexed_png
+from colorquant import quantize
+from colorquant.decode import decode_output, read_image
+from colorquant.encode import encode_indexed_png
+from colorquant.quality import measures
 
 OURS = "colorquant"
 STRENGTHS = (0.05, 0.1, 0.25, 0.5)
@@ -67,7 +68,7 @@ def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int]) ->
                 content = encode()
                 seconds = time.perf_counter() - start
                 decoded = decode_output(content)
-                psnr = metrics.psnr_db(metrics.mean_squared_error(pixels, decoded))
+                psnr = measures.psnr_db(measures.mean_squared_error(pixels, decoded))
                 yield {
                     "image": path.stem,
                     "k": k,
@@ -75,7 +76,7 @@ def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int]) ->
                     "encoder": encoder,
                     "bytes": len(content),
                     "psnr_db": math.inf if psnr is None else round(psnr, 6),
-                    "ssim": round(metrics.structural_similarity(pixels, decoded), 8),
+                    "ssim": round(measures.structural_similarity(pixels, decoded), 8),
                     "seconds": round(seconds, 6),
                 }
 

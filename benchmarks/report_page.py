@@ -21,8 +21,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.folders import images_in
-from colorquant.pipeline import compress_image
-from colorquant.plan import Plan, plan_run, run_folder
+from colorquant.compress import compress_image
+from colorquant.jobs import Plan, plan_run, run_folder
 from colorquant.quantizer import PixelSource
 from colorquant.report import summarize_run
 

@@ -15,9 +15,8 @@ import psutil
 
 from benchmarks.library import RUN, corpus_command, crops_of, linked
 from benchmarks.process_tree import succeeded, watch
-from colorquant.files import sha256_of
-from colorquant.plan import Plan, run_folder
-from colorquant.records import CompressionResult
+from colorquant.jobs import CompressionResult, Plan, run_folder
+from colorquant.storage import sha256_of
 
 _POLL_SECONDS = 1.0
 

@@ -16,10 +16,11 @@ import numpy as np
 
 from benchmarks.folders import TABLES, images_in
 from benchmarks.peers import libimagequant, versions
-from colorquant import metrics, quantize
-from colorquant.images import read_image
-from colorquant.indexed_png import encode_indexed_png
-from colorquant.premultiplied import pack, unpack
+from colorquant import quantize
+from colorquant.alpha import pack, unpack
+from colorquant.decode import read_image
+from colorquant.encode import encode_indexed_png
+from colorquant.quality import measures
 
 SIZES = (4, 16, 64, 256)
 
@@ -67,8 +68,8 @@ def _measured(pixels: np.ndarray, k: int) -> tuple[tuple[float, int, float], tup
     encoded = encode_indexed_png(image.palette, image.indexes)
     their_encoded = encode_indexed_png(unpack(colors), places.reshape(pixels.shape[:2]).astype(np.uint8))
     return (
-        (metrics.mean_squared_error(pixels, image.palette[image.indexes]), len(encoded), seconds),
-        (metrics.mean_squared_error(pixels, their_picture), len(their_encoded), their_seconds),
+        (measures.mean_squared_error(pixels, image.palette[image.indexes]), len(encoded), seconds),
+        (measures.mean_squared_error(pixels, their_picture), len(their_encoded), their_seconds),
     )
 
 

@@ -14,12 +14,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPATH.
     sys.path.insert(0, str(PROJECT))
 
-from orchestration.corpus_operator import CompressCorpusOperator  # noqa: E402
-from orchestration.defaults import DAG_DEFAULTS, report_task  # noqa: E402
-from orchestration.params import library_params  # noqa: E402
-from orchestration.schedule import corpus_schedule  # noqa: E402
-from orchestration.spark_conf import CORPUS_CONF, PROPERTIES_FILE  # noqa: E402
-from orchestration.timeouts import CORPUS_TIMEOUT  # noqa: E402
+from colorquant_airflow.dag.defaults import DAG_DEFAULTS, report_task  # noqa: E402
+from colorquant_airflow.dag.params import library_params  # noqa: E402
+from colorquant_airflow.dag.schedule import corpus_schedule  # noqa: E402
+from colorquant_airflow.operators.compress_corpus import CompressCorpusOperator  # noqa: E402
+from colorquant_airflow.operators.spark_conf import CORPUS_CONF, PROPERTIES_FILE  # noqa: E402
+from colorquant_airflow.operators.timeouts import CORPUS_TIMEOUT  # noqa: E402
 
 DOCUMENTATION = """
 ### K-Means compression of a whole library in one Spark application

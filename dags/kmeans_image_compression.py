@@ -13,13 +13,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPATH.
     sys.path.insert(0, str(PROJECT))
 
-from orchestration import steps  # noqa: E402  (needs the path above)
-from orchestration.defaults import DAG_DEFAULTS, report_task  # noqa: E402
-from orchestration.operators import CompressImageOperator  # noqa: E402
-from orchestration.params import library_params  # noqa: E402
-from orchestration.schedule import nightly  # noqa: E402
-from orchestration.spark_conf import PROPERTIES_FILE, SPARK_CONF  # noqa: E402
-from orchestration.timeouts import JOB_TIMEOUT  # noqa: E402
+from colorquant_airflow.dag import steps  # noqa: E402  (needs the path above)
+from colorquant_airflow.dag.defaults import DAG_DEFAULTS, report_task  # noqa: E402
+from colorquant_airflow.dag.params import library_params  # noqa: E402
+from colorquant_airflow.dag.schedule import nightly  # noqa: E402
+from colorquant_airflow.operators.compress_image import CompressImageOperator  # noqa: E402
+from colorquant_airflow.operators.spark_conf import PROPERTIES_FILE, SPARK_CONF  # noqa: E402
+from colorquant_airflow.operators.timeouts import JOB_TIMEOUT  # noqa: E402
 
 DOCUMENTATION = """
 ### K-Means image compression

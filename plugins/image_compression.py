@@ -10,18 +10,18 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:  # A bare checkout works, whatever the PYTHONPATH.
     sys.path.insert(0, str(PROJECT))
 
-from orchestration.links import PREFIX, VIEW, base_path  # noqa: E402  (needs the path above)
+from colorquant_airflow.pages.links import PREFIX, VIEW, base_path  # noqa: E402  (needs the path above)
 
 
 async def _pages(scope: Any, receive: Any, send: Any) -> None:
     """The web application, loaded at its first request: plugins are loaded by every task and service of Airflow."""
-    from orchestration.web.app import app
+    from colorquant_airflow.pages.app import app
 
     await app(scope, receive, send)
 
 
 class ImageCompressionPlugin(AirflowPlugin):
-    """The pages of ``orchestration.web``, and where the UI shows them."""
+    """The pages of ``colorquant_airflow.pages``, and where the UI shows them."""
 
     name = "image_compression"
     fastapi_apps = [{"app": _pages, "url_prefix": PREFIX, "name": "Image compression"}]

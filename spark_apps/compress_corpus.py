@@ -13,17 +13,25 @@ import traceback
 from typing import TYPE_CHECKING
 
 from colorquant import settings
-from colorquant.application import EXIT_FAILED, EXIT_WRONG_ARGUMENTS, Parser, add_max_pixels, end_with_parent, reason_of
+from colorquant.cli import Parser, Progress, add_max_pixels, end_with_parent, reason_of
+from colorquant.errors import InvalidLocation, InvalidPlan
+from colorquant.jobs import (
+    EXIT_FAILED,
+    EXIT_WRONG_ARGUMENTS,
+    JobFailure,
+    Plan,
+    parse_ks,
+    parse_target,
+    plan_run,
+    run_folder,
+)
 from colorquant.light_imports import lighten
-from colorquant.plan import InvalidPlan, Plan, parse_ks, parse_target, plan_run, run_folder
-from colorquant.progress import Progress
-from colorquant.records import JobFailure
-from colorquant.storage import InvalidLocation, remove
+from colorquant.storage import remove
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-    from colorquant.corpus import Counts
+    from colorquant.compress import Counts
 
 
 def main() -> int:
@@ -34,7 +42,7 @@ def main() -> int:
     try:
         # Before Spark starts, which takes some seconds.
         parse_target(arguments.target, parse_ks(arguments.ks.split()))
-        from colorquant.context import start_context
+        from colorquant.spark import start_context
 
         context = start_context(f"library {arguments.images}", retry_tasks=True)
         counts = _compress(context, arguments)
@@ -49,8 +57,8 @@ def main() -> int:
 
 
 def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts":
-    from colorquant.corpus import Counts, make_batches
-    from colorquant.spark_corpus import compress_batches, map_on
+    from colorquant.compress import Counts, make_batches
+    from colorquant.spark import compress_batches, map_on
 
     print(f"Looking at {arguments.images} ...", flush=True)
     plan = plan_run(

@@ -16,33 +16,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from colorquant import settings
-from colorquant.application import (
-    EXIT_BAD_INPUT,
-    EXIT_FAILED,
-    Parser,
-    add_max_pixels,
-    end_with_parent,
-    quality,
-    reason_of,
-    whole,
-)
-from colorquant.jobs import Job
+from colorquant.cli import Parser, add_max_pixels, end_with_parent, quality, reason_of, whole
+from colorquant.errors import InvalidLocation, UnsupportedImage
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure
 from colorquant.light_imports import lighten
-from colorquant.plan import MAX_K
-from colorquant.records import CompressionResult, JobFailure
-from colorquant.storage import InvalidLocation, is_remote, location
+from colorquant.limits import MAX_COLORS
+from colorquant.storage import is_remote, location
 
 if TYPE_CHECKING:
     import numpy as np
     from pyspark import SparkContext
 
+    from colorquant.decode import TiledImage
     from colorquant.spark import SparkRegions, SparkSource
-    from colorquant.tiles import TiledImage
 
 T = TypeVar("T")
 
 # How Spark names what a worker raised.
-_UNSUPPORTED = "Py4JJavaError: colorquant.images.UnsupportedImage: "
+_UNSUPPORTED = f"Py4JJavaError: {UnsupportedImage.__module__}.{UnsupportedImage.__qualname__}: "
 
 
 def main() -> int:
@@ -54,8 +45,6 @@ def main() -> int:
         return 0
     # Only now: arguments are checked, and a done job found, without the second that these imports take.
     lighten()
-    from colorquant.images import UnsupportedImage
-
     try:
         record = _compress(job, arguments.partitions, arguments.max_pixels)
     except UnsupportedImage as error:
@@ -74,14 +63,14 @@ def _compress(job: Job, partitions: int | None, max_pixels: int) -> CompressionR
     # Spark's start takes most of a small job's time, nearly all of it in the JVM: here, meanwhile, modules are
     # imported and the image is decoded.
     context = _Promised(lambda: _start_context(job.title))
-    from colorquant.pipeline import compress_image
+    from colorquant.compress import compress_image
 
     tiled = _tiled_image(job.image, max_pixels)
     if tiled is not None:
         return _compress_tiled(job, tiled, context.result, partitions)
 
     def distribute(pixels: "np.ndarray") -> "SparkSource":
-        from colorquant.color_model import load_kernels
+        from colorquant.quantizer import load_kernels
         from colorquant.spark import SparkSource
 
         load_kernels()  # While Spark is starting.
@@ -100,11 +89,11 @@ def _compress(job: Job, partitions: int | None, max_pixels: int) -> CompressionR
 
 
 def _tiled_image(path: str, limit: int) -> "TiledImage | None":
-    from colorquant.images import is_tiff
+    from colorquant.decode import is_tiff
 
     if not is_tiff(path):
         return None
-    from colorquant.tiles import tiled_image_above
+    from colorquant.decode import tiled_image_above
 
     return tiled_image_above(path, limit)
 
@@ -112,8 +101,7 @@ def _tiled_image(path: str, limit: int) -> "TiledImage | None":
 def _compress_tiled(
     job: Job, image: "TiledImage", context: "Callable[[], SparkContext]", partitions: int | None
 ) -> CompressionResult:
-    from colorquant.images import UnsupportedImage
-    from colorquant.tile_pipeline import compress_tiled_image
+    from colorquant.compress import compress_tiled_image
 
     if job.k is None:
         raise UnsupportedImage(
@@ -140,7 +128,7 @@ def _compress_tiled(
 
 
 def _start_context(name: str) -> "SparkContext":
-    from colorquant.context import start_context
+    from colorquant.spark import start_context
 
     return start_context(name)
 
@@ -173,7 +161,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser = Parser(__doc__)
     parser.add_argument("--image", required=True, help="the image file; it is only read")
     palette = parser.add_mutually_exclusive_group(required=True)
-    palette.add_argument("--k", type=whole(1, MAX_K), help=f"palette size, 1 to {MAX_K}")
+    palette.add_argument("--k", type=whole(1, MAX_COLORS), help=f"palette size, 1 to {MAX_COLORS}")
     palette.add_argument("--target", type=quality, help="find the smallest palette of a quality, for example ssim=0.95")
     parser.add_argument(
         "--output",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestration.home import free_port
+from colorquant_airflow.checkout.home import free_port
 
 SECRET = secrets.token_hex(16)
 

@@ -13,8 +13,8 @@ _TASK = """
 import json, signal, sys
 project, failure, conf, *arguments = sys.argv[1:]
 sys.path[:0] = [project, project + "/spark_apps"]
-from orchestration.operators import CompressImageOperator
-from orchestration.spark_conf import SPARK_CONF
+from colorquant_airflow.operators.compress_image import CompressImageOperator
+from colorquant_airflow.operators.spark_conf import SPARK_CONF
 operator = CompressImageOperator(
     task_id="t", name="t", conf=SPARK_CONF | json.loads(conf), failure=failure,
     application=project + "/spark_apps/compress_image.py", application_args=arguments)

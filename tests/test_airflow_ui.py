@@ -27,10 +27,10 @@ from aiosmtpd.controller import Controller
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from colorquant.plan import run_folder
-from orchestration.api import AirflowApi
-from orchestration.home import DAG_ID, AirflowHome, free_port
-from orchestration.services import airflow_services
+from colorquant.jobs.plan import run_folder
+from colorquant_airflow.checkout.api import AirflowApi
+from colorquant_airflow.checkout.home import DAG_ID, AirflowHome, free_port
+from colorquant_airflow.checkout.services import airflow_services
 from tests.browser import screenshot
 from tests.conftest import photograph
 from tests.object_store import SECRET

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import peers, quantizers, tables
 from benchmarks.folders import images_in
-from colorquant.listing import IMAGE_SUFFIXES
+from colorquant.storage.listing import IMAGE_SUFFIXES
 
 PROJECT = Path(__file__).resolve().parent.parent
 CURVE = [(1000.0, 25.0), (2000.0, 29.0), (4000.0, 33.0), (8000.0, 37.0), (16000.0, 41.0)]

@@ -128,7 +128,7 @@ def test_folders_have_the_same_path_everywhere_and_docker_makes_none_as_root() -
 
 
 def test_every_setting_of_the_project_reaches_its_containers() -> None:
-    folders = ("dags", "plugins", "orchestration", "spark_apps")
+    folders = ("dags", "plugins", "colorquant_airflow", "spark_apps")
     code = "\n".join(path.read_text() for folder in folders for path in (PROJECT / folder).rglob("*.py"))
     read = set(re.findall(r'"(COMPRESSION_[A-Z_]+)"', code))
     assert {"COMPRESSION_OUTPUT", "COMPRESSION_MAX_PIXELS"} <= read

@@ -19,13 +19,14 @@ import psutil
 import pytest
 from PIL import Image
 
-from colorquant import quantize, storage
-from colorquant.images import read_image
-from colorquant.indexed_png import encode_indexed_png
-from colorquant.lossless_webp import encode_lossless_webp
-from colorquant.plan import plan_run
-from colorquant.records import CompressionResult, JobFailure
+from colorquant import quantize
+from colorquant.decode.image_file import read_image
+from colorquant.encode.indexed_png import encode_indexed_png
+from colorquant.encode.webp import encode_lossless_webp
+from colorquant.jobs.plan import plan_run
+from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.settings import Settings, options
+from colorquant.storage import paths as storage
 from tests.conftest import photograph
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -324,7 +325,8 @@ def test_killed_at_any_step_nothing_is_half_written_and_the_next_try_finishes(
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}, {str(PROJECT)!r}]
-from colorquant import files, pipeline
+from colorquant.storage import atomic as files
+from colorquant.compress import pipeline
 from tests.test_compress_image import compress_in_process
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 step, replace = {step!r}, os.replace
@@ -353,8 +355,8 @@ compress_in_process({job.arguments()!r})
 def compress_in_process(arguments: list[str]) -> None:
     """The pipeline on pixels in this process, with the application's own arguments."""
     import compress_image
-    from colorquant import pipeline
-    from colorquant.quantizer import PixelSource
+    from colorquant.compress import pipeline
+    from colorquant.quantizer.in_process import PixelSource
 
     class InProcess(PixelSource):
         unique_colors = property(lambda self: len(self.histogram))

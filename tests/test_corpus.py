@@ -13,10 +13,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from colorquant import corpus
-from colorquant.plan import Plan, plan_run, run_folder
-from colorquant.progress import Progress
-from colorquant.records import CompressionResult, JobFailure
+from colorquant.cli.progress import Progress
+from colorquant.compress import library as corpus
+from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.report import summarize_run
 from tests.conftest import photograph
 from tests.test_compress_image import compress_in_process
@@ -148,8 +148,8 @@ def test_an_image_that_kills_its_process_is_given_up_and_all_others_are_compress
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}]
-from colorquant import corpus
-from colorquant.plan import Plan, plan_run
+from colorquant.compress import library as corpus
+from colorquant.jobs.plan import Plan, plan_run
 opened = corpus.open_image
 def deadly(image, *arguments):
     if image.endswith("two.jpg"):

@@ -69,7 +69,9 @@ def test_the_readme_names_the_settings_wherever_they_are_taken() -> None:
 
 
 def test_make_run_takes_what_its_program_takes() -> None:
-    shown = subprocess.run([sys.executable, "-m", "orchestration.run", "--help"], cwd=PROJECT, env=_PATHS, **_TEXT)
+    shown = subprocess.run(
+        [sys.executable, "-m", "colorquant_airflow.checkout.run", "--help"], cwd=PROJECT, env=_PATHS, **_TEXT
+    )
     found = set(re.findall(r"--([a-z-]+)", shown.stdout.split("options:")[1])) - {"help"}
     assert {"images", "pattern", "settings"} <= found
     names = sorted(option.replace("-", "_").upper() for option in found)
@@ -79,7 +81,7 @@ def test_make_run_takes_what_its_program_takes() -> None:
 
 
 def test_every_parameter_of_the_dag_is_documented() -> None:
-    from orchestration.params import library_params
+    from colorquant_airflow.dag.params import library_params
 
     assert [name for name in library_params() if f"| `{name}` |" not in README] == []
 
@@ -87,7 +89,7 @@ def test_every_parameter_of_the_dag_is_documented() -> None:
 def test_every_environment_variable_of_the_project_is_documented() -> None:
     code = "\n".join(
         path.read_text()
-        for folder in ("dags", "orchestration", "plugins", "spark_apps")
+        for folder in ("dags", "colorquant_airflow", "plugins", "spark_apps")
         for path in (PROJECT / folder).rglob("*.py")
     )
     variables = set(re.findall(r'"((?:COMPRESSION|KMEANS)_[A-Z0-9_]+)"', code))
@@ -100,7 +102,7 @@ def test_every_environment_variable_of_the_project_is_documented() -> None:
     assert listed == {name for name in variables if name.startswith("COMPRESSION_")}
 
 
-_HOUSE = ("dags", "plugins", "orchestration", "spark_apps", "spark_apps/colorquant")
+_HOUSE = ("dags", "plugins", "colorquant_airflow", "spark_apps", "spark_apps/colorquant")
 
 
 @pytest.mark.parametrize("folder", _HOUSE)
@@ -140,7 +142,9 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_paths_that_the_readme_names_exist() -> None:
-    named = re.findall(r"`((?:dags|orchestration|spark_apps|include/images|tests|benchmarks|docs)/?[\w./-]*)`", README)
+    named = re.findall(
+        r"`((?:dags|colorquant_airflow|spark_apps|include/images|tests|benchmarks|docs)/?[\w./-]*)`", README
+    )
     assert named
     assert [path for path in named if not (PROJECT / path).exists()] == []
 

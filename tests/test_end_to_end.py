@@ -25,9 +25,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from colorquant.published import Manifest, verify
-from colorquant.records import CompressionResult
-from orchestration.home import free_port
+from colorquant.jobs.records import CompressionResult
+from colorquant.publish.folder import Manifest, verify
+from colorquant_airflow.checkout.home import free_port
 from tests.conftest import photograph
 
 pytestmark = pytest.mark.e2e

@@ -11,9 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from colorquant import metrics, quantize
-from colorquant.jobs import Job
-from colorquant.records import CompressionResult, JobFailure
+from colorquant import quantize
+from colorquant.jobs.job import Job
+from colorquant.jobs.records import CompressionResult, JobFailure
+from colorquant.quality import measures
 from colorquant.settings import Settings
 from tests.conftest import PROJECT, photograph
 
@@ -71,8 +72,8 @@ def test_a_tiled_tiff_above_the_limit_gives_what_the_whole_image_would(
     expected = quantize(PIXELS, 7)
     assert np.array_equal(decoded, expected.palette[expected.indexes])
     assert (record.inertia, record.unique_colors) == (expected.inertia, expected.unique_colors)
-    assert record.mse == pytest.approx(metrics.mean_squared_error(PIXELS, decoded), rel=1e-12)
-    assert record.ssim == pytest.approx(metrics.structural_similarity(PIXELS, decoded), rel=1e-9)
+    assert record.mse == pytest.approx(measures.mean_squared_error(PIXELS, decoded), rel=1e-12)
+    assert record.ssim == pytest.approx(measures.structural_similarity(PIXELS, decoded), rel=1e-9)
     assert (record.width, record.height, record.colors_used) == (2100, 2300, 7)
     assert record.compressed_bytes == os.path.getsize(record.output)
     assert replace(job, image_sha256=record.image_sha256).is_done()

@@ -17,12 +17,12 @@ def _modules_after(statement: str, bare_environment: dict[str, str]) -> set[str]
     return {name.split(".")[0] for name in run.stdout.split()}
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["colorquant", "files", "records", "settings", "jobs", "plan", "storage", "listing", "report.summary", "progress"],
-)
-def test_what_a_dag_file_imports_needs_the_standard_library_only(module: str, bare_environment: dict[str, str]) -> None:
-    name = "colorquant" if module == "colorquant" else f"colorquant.{module}"
+LIGHT = ["colorquant", "storage", "jobs", "publish", "settings", "target", "errors", "limits", "cli", "report"]
+
+
+@pytest.mark.parametrize("room", LIGHT)
+def test_what_a_dag_file_imports_needs_the_standard_library_only(room: str, bare_environment: dict[str, str]) -> None:
+    name = "colorquant" if room == "colorquant" else f"colorquant.{room}"
     baseline = _modules_after("pass", bare_environment)
     third_party = _modules_after(f"import {name}", bare_environment) - baseline - set(sys.stdlib_module_names)
     assert third_party == {"colorquant"}
@@ -38,14 +38,78 @@ def test_the_report_needs_neither_spark_nor_airflow(bare_environment: dict[str, 
     assert not _modules_after(statement, bare_environment) & {"pyspark", "airflow", "py4j"}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_of_the_package_names_airflow_and_spark_stays_in_its_module(path: Path) -> None:
-    imported = set()
+# Rooms of the package from low to high. A room imports from lower ones only; what stands directly in the package
+# (settings, errors, limits, ...) is lower than all of them.
+LAYERS = (
+    {"storage", "colors", "encode"},
+    {"jobs", "decode", "kmeans"},
+    {"publish", "remap"},
+    {"report", "alpha"},
+    {"quality", "quantizer"},
+    {"compress"},
+    {"spark"},
+    {"cli"},
+)
+RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
+# A package's name for itself, and the two that are started by name: ``python -m colorquant`` and its former neighbor.
+STARTED = {"__init__", "__main__", "published"}
+
+
+def _imports(path: Path) -> list[str]:
+    """Dotted names of the modules that a file imports, wherever in it."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            imported |= {alias.name.split(".")[0] for alias in node.names}
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            imported.add((node.module or "").split(".")[0])
-    assert not imported & {"airflow", "orchestration"}
-    if path.name not in {"spark.py", "spark_corpus.py", "bands.py", "context.py", "worker_daemon.py"}:
-        assert "pyspark" not in imported
+            found.append(node.module or "")
+    return found
+
+
+def _of_package(imported: list[str]) -> list[list[str]]:
+    return [name.split(".")[1:] for name in imported if name.startswith("colorquant.")]
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
+
+
+def test_every_room_has_its_layer() -> None:
+    assert {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()} == RANK.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_of_the_package_go_down(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0]
+    rank = RANK.get(room, len(LAYERS) if path.stem in STARTED else -1)
+    for names in _of_package(_imports(path)):
+        if names[0] in RANK and names[0] != room:
+            assert RANK[names[0]] < rank, f"{room} imports {names[0]}"
+
+
+OUTSIDE = [*MODULES, *sorted((PROJECT / "spark_apps").glob("*.py"))] + [
+    path
+    for folder in ("dags", "plugins", "colorquant_airflow", "benchmarks")
+    for path in sorted((PROJECT / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=_name)
+def test_modules_of_a_room_are_private_to_it(path: Path) -> None:
+    """Other rooms, and all else but the tests, import what a room's ``__init__`` exports."""
+    room = path.relative_to(PACKAGE).parts[0] if path.is_relative_to(PACKAGE) else ""
+    if path.parent == PACKAGE and path.stem in STARTED:
+        return
+    for names in _of_package(_imports(path)):
+        assert names[0] == room or len(names) == 1, ".".join(names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_no_module_of_the_package_names_airflow_and_spark_stays_in_its_room(path: Path) -> None:
+    imported = {name.split(".")[0] for name in _imports(path)}
+    assert not imported & {"airflow", "colorquant_airflow"}
+    if path.parent.name != "spark":
+        assert not imported & {"pyspark", "py4j"}

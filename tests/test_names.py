@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorquant.plan import Plan, plan_run
+from colorquant.jobs.plan import Plan, plan_run
 from colorquant.report import summarize_run
-from orchestration.operators import CompressImageOperator, _submit_environment
+from colorquant_airflow.operators.compress_image import CompressImageOperator, _submit_environment
 from tests.test_compress_image import compress_in_process
 
 NAMES = [

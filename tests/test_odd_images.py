@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from colorquant.images import UnsupportedImage, read_image
-from colorquant.plan import plan_run
+from colorquant.decode.image_file import read_image
+from colorquant.errors import UnsupportedImage
+from colorquant.jobs.plan import plan_run
 from colorquant.report import summarize_run
 from tests.conftest import photograph
 from tests.odd_images import IMAGE, ODD, SMALL, Odd

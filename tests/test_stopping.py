@@ -15,9 +15,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from orchestration import processes
-from orchestration.home import DAG_ID, AirflowHome
-from orchestration.services import airflow_services
+from colorquant_airflow.checkout.home import DAG_ID, AirflowHome
+from colorquant_airflow.checkout.services import airflow_services
+from colorquant_airflow.operators import processes
 from tests.conftest import PROJECT
 from tests.operator_task import start_task
 
@@ -64,8 +64,8 @@ import sys
 sys.path.insert(0, {project!r})
 from datetime import timedelta
 from airflow.sdk import DAG
-from orchestration.operators import CompressImageOperator
-from orchestration.spark_conf import SPARK_CONF
+from colorquant_airflow.operators.compress_image import CompressImageOperator
+from colorquant_airflow.operators.spark_conf import SPARK_CONF
 with DAG("times_out", schedule=None):
     CompressImageOperator(
         task_id="compress_image", name="t", conn_id="spark_default", conf=SPARK_CONF, failure={folder!r} + "/failure",

@@ -5,10 +5,10 @@ import sys
 import threading
 from pathlib import Path
 
-from colorquant.files import sha256_of
-from colorquant.plan import Plan, plan_run, run_folder
-from colorquant.records import CompressionResult
+from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.records import CompressionResult
 from colorquant.report import read_summary, summarize_run
+from colorquant.storage.atomic import sha256_of
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -1,20 +1,17 @@
 """K-Means color quantization of images: palettes, index maps, and what they cost.
 
-``quantize`` is imported on first use, so that the plan (standard library only) can be
-imported by a DAG file without numpy.
+``quantize`` is imported on first use, so that a DAG file can import the plan (standard library only) without numpy.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from colorquant.lazy import imported_on_first_use
 
 if TYPE_CHECKING:
-    from colorquant.quantizer import QuantizedImage, quantize
+    from colorquant.quantizer.in_process import QuantizedImage, quantize
 
 __all__ = ["QuantizedImage", "quantize"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from colorquant import quantizer
-
-        return getattr(quantizer, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = imported_on_first_use(
+    __name__, {"QuantizedImage": "quantizer.in_process", "quantize": "quantizer.in_process"}
+)

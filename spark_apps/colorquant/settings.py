@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from colorquant.errors import InvalidSetting
+
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that old outputs are not
 #: taken for current ones.
 ALGORITHM_VERSION = 10
-
-
-class InvalidSetting(ValueError):
-    """A setting is unknown or has a value out of its limits; the message says which and what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-LEAST_K, MOST_K = 1, 256
+from colorquant.errors import InvalidTarget
+from colorquant.limits import MAX_COLORS
+
+MIN_K, MAX_K = 1, MAX_COLORS
 # How many values in a row must lie clearly below the target before the search gives up on smaller palettes.
 _ENOUGH = 3
-
-
-class InvalidTarget(ValueError):
-    """The text is no quality target; the message says what one looks like."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Search:
     tried: dict[int, float]
 
 
-def smallest_k(target: Target, quality_of: Callable[[int], float], most: int = MOST_K) -> Search:
+def smallest_k(target: Target, quality_of: Callable[[int], float], most: int = MAX_K) -> Search:
     """The smallest palette that reaches a target.
 
     Quality rises with k, but not always: one k may be a little worse than the k before it. Bisection finds a k where
@@ -150,7 +149,7 @@ def smallest_k(target: Target, quality_of: Callable[[int], float], most: int = M
 
     crossing = _bisect(reached, most) if reached(most) else most
     best, far_below = crossing, 0
-    for k in range(crossing - 1, LEAST_K - 1, -1):
+    for k in range(crossing - 1, MIN_K - 1, -1):
         if reached(k):
             best, far_below = k, 0
         elif tried[k] < target.value - target.dip:
@@ -162,7 +161,7 @@ def smallest_k(target: Target, quality_of: Callable[[int], float], most: int = M
 
 def _bisect(reached: Callable[[int], bool], most: int) -> int:
     """A k that reaches the target, where ``most`` does, and the k before it does not."""
-    below, above = LEAST_K - 1, most
+    below, above = MIN_K - 1, most
     while above - below > 1:
         middle = (below + above) // 2
         if reached(middle):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from colorquant import settings
-from colorquant.settings import ALGORITHM_VERSION, InvalidSetting, Settings, options
+from colorquant.errors import InvalidSetting
+from colorquant.settings import ALGORITHM_VERSION, Settings, options
 
 
 @dataclass(frozen=True, kw_only=True)

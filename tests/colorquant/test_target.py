@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colorquant import pipeline
-from colorquant.quantizer import PixelSource
+from colorquant.compress import pipeline
+from colorquant.errors import InvalidTarget
+from colorquant.quantizer.in_process import PixelSource
 from colorquant.settings import Settings
-from colorquant.target import InvalidTarget, Target, smallest_k
+from colorquant.target import Target, smallest_k
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ import httpx
 import psutil
 from PIL import Image
 
-from colorquant.files import sha256_of
-from colorquant.plan import Plan, run_folder
-from colorquant.records import CompressionResult
-from orchestration.api import AirflowApi
-from orchestration.home import DAG_ID, free_port
+from colorquant.jobs.plan import Plan, run_folder
+from colorquant.jobs.records import CompressionResult
+from colorquant.storage.atomic import sha256_of
+from colorquant_airflow.checkout.api import AirflowApi
+from colorquant_airflow.checkout.home import DAG_ID, free_port
 from tests.conftest import photograph
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from colorquant.jobs import Job
-from colorquant.records import CompressionResult
+from colorquant.jobs.job import Job
+from colorquant.jobs.records import CompressionResult
 from tests.compose.stack import PROJECT, Stack, wait_until
 
 pytestmark = pytest.mark.compose

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestration.home import DAG_ID
+from colorquant_airflow.checkout.home import DAG_ID
 from tests.compose.stack import Stack, wait_until
 
 pytestmark = [pytest.mark.compose, pytest.mark.more]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.home import DAG_ID
+from colorquant_airflow.checkout.home import DAG_ID
 from tests.compose.stack import Stack
 
 pytestmark = [pytest.mark.compose, pytest.mark.more]

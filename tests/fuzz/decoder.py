@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from colorquant.decoding import Undecodable, decode
+from colorquant.decode.decoders import decode
+from colorquant.errors import Undecodable
 
 Decode = Callable[[bytes, int], np.ndarray]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from colorquant.decoding import Undecodable
+from colorquant.errors import Undecodable
 from tests.fuzz import decoder
 
 INPUTS = 4000

@@ -1,21 +1,43 @@
 """The report of a run: rows and totals, tables, plots, contact sheets and a page.
 
-``summarize_run`` is imported on first use, so that reading a summary needs the standard library only.
+Modules that need more than the standard library are imported on first use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from colorquant.lazy import imported_on_first_use
+from colorquant.report.candidates import candidates_of
+from colorquant.report.rows import Row, row_of
 from colorquant.report.summary import Summary, read_summary
 
 if TYPE_CHECKING:
+    from colorquant.report.page import page_script
+    from colorquant.report.previews import MAX_BYTES, decode_preview, load_preview
     from colorquant.report.run import summarize_run
+    from colorquant.report.templates import environment
 
-__all__ = ["Summary", "read_summary", "summarize_run"]
+__all__ = [
+    "MAX_BYTES",
+    "Row",
+    "Summary",
+    "candidates_of",
+    "decode_preview",
+    "environment",
+    "load_preview",
+    "page_script",
+    "read_summary",
+    "row_of",
+    "summarize_run",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "summarize_run":
-        from colorquant.report.run import summarize_run
-
-        return summarize_run
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = imported_on_first_use(
+    __name__,
+    {
+        "MAX_BYTES": "previews",
+        "decode_preview": "previews",
+        "environment": "templates",
+        "load_preview": "previews",
+        "page_script": "page",
+        "summarize_run": "run",
+    },
+)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from colorquant.plan import Plan
-from colorquant.published import Candidate
+from colorquant.jobs import Plan
+from colorquant.publish import Candidate
 from colorquant.report.summary import Summary
 from colorquant.storage import location, resolve
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from colorquant.records import InvalidRecord
+from colorquant.errors import InvalidRecord
 from colorquant.report.changes import Changes, Move
 from colorquant.report.rows import DONE, Row
 from colorquant.report.summary import Summary, read_summary

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from colorquant.report.rows import Row
-from colorquant.report.text import byte_size, printable, shorten
+from colorquant.text import byte_size, printable, shorten
 
 _DPI = 100
 _CAPTION = 46

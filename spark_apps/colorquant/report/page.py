@@ -19,8 +19,8 @@ from colorquant.report.previews import Picture
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
 from colorquant.report.templates import environment
-from colorquant.report.text import printable
 from colorquant.target import Target
+from colorquant.text import printable
 
 #: Bytes of all pictures of a page. Base64 makes a third more of it; with text and plots a page stays under 15 MB.
 _PICTURE_BYTES = 7_600_000

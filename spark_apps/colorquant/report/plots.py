@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from colorquant.report.axes import Axis, linear_axis, palette_axis, ratio_axis
 from colorquant.report.rows import Row
-from colorquant.report.text import printable, shorten
 from colorquant.report.totals import KTotals
 from colorquant.target import Target
+from colorquant.text import printable, shorten
 
 _WIDTH = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 26, 46

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from colorquant.color_management import ColorSpace, UnknownColorSpace, color_space_of
-from colorquant.listing import FORMATS
-from colorquant.storage import read
+from colorquant.decode import ColorSpace, color_space_of
+from colorquant.errors import UnknownColorSpace
+from colorquant.storage import FORMATS, read
 
 logger = logging.getLogger(__name__)
 

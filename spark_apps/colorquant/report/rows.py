@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from colorquant.files import sha256_of
-from colorquant.jobs import Job
-from colorquant.records import CompressionResult, InvalidRecord, JobFailure
+from colorquant.errors import InvalidRecord
+from colorquant.jobs import CompressionResult, Job, JobFailure
 from colorquant.settings import Settings
-from colorquant.storage import is_file
+from colorquant.storage import is_file, sha256_of
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
 NO_RESULT = "the job left no result: see the log of its task, compress_image or compress_corpus"

@@ -5,8 +5,7 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
-from colorquant.files import write_atomically
-from colorquant.plan import Plan
+from colorquant.jobs import Plan
 from colorquant.report.choice import Choice
 from colorquant.report.comparison import compare, previous_summary
 from colorquant.report.contact_sheet import contact_sheet, sheet_names
@@ -15,8 +14,8 @@ from colorquant.report.page import ImageSection, page_html, picture_budget, rows
 from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip, thumbnail
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
-from colorquant.report.text import readable
-from colorquant.storage import location, resolve
+from colorquant.storage import location, resolve, write_atomically
+from colorquant.text import readable
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from colorquant.plan import Plan
-from colorquant.records import InvalidRecord
+from colorquant.errors import InvalidRecord
+from colorquant.jobs import Plan
 from colorquant.report import tables
 from colorquant.report.changes import Changes
 from colorquant.report.choice import Choice, choose

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from colorquant.report.choice import Choice
 from colorquant.report.rows import Row
-from colorquant.report.text import byte_size, display_width, pad, printable, readable, shorten
 from colorquant.report.totals import Totals
+from colorquant.text import byte_size, display_width, pad, printable, readable, shorten
 
 #: A spreadsheet takes a cell that begins so for a formula, and would run it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from colorquant.report.text import byte_size, printable
+from colorquant.text import byte_size, printable
 
 
 def environment(folder: Path) -> Environment:

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from colorquant.files import sha256_of, write_atomically
-from colorquant.jobs import Job
-from colorquant.plan import Plan, plan_run, run_folder
-from colorquant.records import CompressionResult, JobFailure
+from colorquant.jobs.job import Job
+from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.records import CompressionResult, JobFailure
+from colorquant.storage.atomic import sha256_of, write_atomically
 
 
 def compress(job: Job) -> CompressionResult:

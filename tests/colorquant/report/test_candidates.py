@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from colorquant.published import publish, verify
+from colorquant.publish.folder import publish, verify
 from colorquant.report import summarize_run
 from colorquant.report.candidates import candidates_of
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from colorquant.files import sha256_of
-from colorquant.plan import plan_run, run_folder
-from colorquant.records import CompressionResult
+from colorquant.jobs.plan import plan_run, run_folder
+from colorquant.jobs.records import CompressionResult
 from colorquant.report import read_summary, summarize_run
 from colorquant.report.changes import Move
 from colorquant.report.summary import Summary
 from colorquant.settings import Settings
+from colorquant.storage.atomic import sha256_of
 
 
 class Nights:

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from colorquant import report
-from colorquant.pipeline import compress_image
-from colorquant.quantizer import PixelSource
+from colorquant.compress.pipeline import compress_image
+from colorquant.quantizer.in_process import PixelSource
 from colorquant.report import read_summary, summarize_run
 from colorquant.report.page import ImageSection, page_html, picture_budget
 from colorquant.report.previews import Picture

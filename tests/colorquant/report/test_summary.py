@@ -11,7 +11,8 @@ from statistics import median
 import pytest
 from PIL import Image
 
-from colorquant.records import CompressionResult, InvalidRecord
+from colorquant.errors import InvalidRecord
+from colorquant.jobs.records import CompressionResult
 from colorquant.report import Summary, read_summary
 from colorquant.report.rows import NO_RESULT
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
 from colorquant.report.tables import csv_text, terminal_table
-from colorquant.report.text import byte_size, display_width, printable, readable, shorten
 from colorquant.report.totals import totals_of
+from colorquant.text import byte_size, display_width, printable, readable, shorten
 
 NAMES = st.text(st.characters(exclude_characters="\0"), max_size=60) | st.binary(max_size=60).map(
     lambda name: name.decode("utf-8", "surrogateescape")

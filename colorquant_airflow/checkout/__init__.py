@@ -1,0 +1,1 @@
+"""The private Airflow of a checkout: ``make run`` and ``make ui``."""

@@ -1,0 +1,209 @@
+"""`make run`: one run of the DAG, watched. A line for each job as it ends, the summary, and the report's path."""
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from colorquant.errors import InvalidLocation, InvalidPlan, InvalidRecord, InvalidSetting
+from colorquant.jobs import AUTO, CompressionResult, Job, JobFailure, Plan, parse_ks, parse_target, run_folder
+from colorquant.settings import Settings
+from colorquant.storage import is_remote, location
+from colorquant.text import printable
+from colorquant_airflow.checkout.api import AirflowApi
+from colorquant_airflow.checkout.home import DAG_ID, PROJECT, AirflowHome
+from colorquant_airflow.checkout.services import Services, ServicesFailed, airflow_services, interrupt_on_signals
+from colorquant_airflow.dag.xcoms import PLANNED, PUBLISHED
+
+_ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+_POLL_SECONDS = 1.0
+
+
+def main() -> int:
+    """Run the DAG once; return 0 if the run succeeded, 1 if a job failed, 2 for wrong arguments."""
+    arguments = _parse()
+    interrupt_on_signals()
+    home = AirflowHome.of_this_checkout()
+    print("Starting Airflow ...", flush=True)
+    try:
+        with airflow_services(home, purpose="run") as services:
+            if services.own:
+                _prepare(services.api, home)
+            elif services.api.is_paused(DAG_ID):
+                print(
+                    f"make run: the DAG {DAG_ID} is paused in the Airflow of `make ui`, {services.api.address}: "
+                    "unpause it there, or stop that Airflow; then run again.",
+                    file=sys.stderr,
+                )
+                return 1
+            return _run(services, home, arguments)
+    except ServicesFailed as error:
+        print(f"make run: {error}", file=sys.stderr)
+    except httpx.HTTPError as error:
+        detail = error.response.text if isinstance(error, httpx.HTTPStatusError) else ""
+        print(f"make run: Airflow's API: {error} {detail}\nIts log is {home.log_file}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped. `make run` goes on from here: what is finished is kept.", file=sys.stderr)
+    return 1
+
+
+def _prepare(api: AirflowApi, home: AirflowHome) -> None:
+    """Make an Airflow that was started for this run ready. In one of `make ui` all this is for its user to decide."""
+    api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
+    for run_id in api.unfinished_runs(DAG_ID):
+        print(f"Run {run_id} was interrupted: marked as failed. What it finished is reused.")
+        api.fail_run(DAG_ID, run_id)
+    api.unpause(DAG_ID)
+
+
+def _run(services: Services, home: AirflowHome, arguments: argparse.Namespace) -> int:
+    api = services.api
+    run_id = api.trigger(DAG_ID, _params(arguments))
+    try:
+        print(f"Run {run_id} of the DAG {DAG_ID}, up to {home.jobs_at_once} Spark jobs at once", flush=True)
+        folder = run_folder(arguments.output, run_id)
+        return _report(api, run_id, folder, _watch(api, run_id, folder), home)
+    except KeyboardInterrupt:
+        if services.own:
+            raise
+        print(
+            f"\nNo longer watched: run {run_id} goes on in the Airflow of `make ui`, {api.address}. To stop it, mark "
+            "it as failed there.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--images", default=str(PROJECT / "include" / "images"))
+    parser.add_argument("--ks", default="4 16 64")
+    parser.add_argument("--target", default="")
+    parser.add_argument("--publish", default="")
+    parser.add_argument("--pattern", default="*")
+    parser.add_argument("--output", default=str(PROJECT / "output"))
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--settings", default="", help='other settings, as "name=value name=value"')
+    parser.add_argument("--max-failures", type=int, default=0)
+    parser.add_argument("--force", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        arguments.publish = arguments.publish and _place(arguments.publish)
+        arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
+        arguments.target = parse_target(arguments.target, arguments.ks) or ""
+        arguments.images, arguments.output = (_place(folder) for folder in (arguments.images, arguments.output))
+        if not is_remote(arguments.images) and not Path(arguments.images).is_dir():
+            raise InvalidPlan(f"IMAGES={arguments.images} is no folder")
+        arguments.settings = _settings(arguments.settings, arguments.seed)
+    except (InvalidPlan, InvalidSetting, InvalidLocation) as error:
+        parser.exit(2, f"make run: {error}\n")
+    return arguments
+
+
+def _place(folder: str) -> str:
+    return folder if is_remote(folder) else str(location(os.path.expanduser(folder)))
+
+
+def _settings(text: str, seed: str) -> Settings:
+    values = {"seed": seed}
+    for part in text.split():
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidSetting(f"SETTINGS: {part!r} is no setting; write name=value, for example seed=7.")
+        values[name] = value
+    return Settings.parse(values)
+
+
+def _params(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "images": arguments.images,
+        "ks": [str(k) for k in arguments.ks] or [AUTO],
+        "target": arguments.target or None,
+        "publish": arguments.publish or None,
+        "pattern": arguments.pattern,
+        "output": arguments.output,
+        "max_failures": arguments.max_failures,
+        "force": arguments.force,
+        **dataclasses.asdict(arguments.settings),
+    }
+
+
+def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
+    """Print a line for each job as it ends, until the run ends; return the run's state."""
+    pending: list[Job] | None = None
+    printed: set[int] = set()
+    while True:
+        # Asked before the instances: of a run that has ended, all of them are seen below.
+        state = api.run_state(DAG_ID, run_id)
+        if pending is None and (folder / "plan.json").exists():
+            plan = Plan.read(folder / "plan.json")
+            pending = plan.pending()
+            _print_plan(plan)
+        for instance in api.task_instances(DAG_ID, run_id) if pending else []:
+            index = instance["map_index"]
+            if instance["task_id"] == "compress_image" and instance["state"] in _ENDED and index not in printed:
+                if pending and 0 <= index < len(pending):
+                    printed.add(index)
+                    print(f"[{len(printed)}/{len(pending)}] {_outcome(pending[index])}", flush=True)
+        if state in ("success", "failed"):
+            return state
+        time.sleep(_POLL_SECONDS)
+
+
+def _print_plan(plan: Plan) -> None:
+    pending = plan.pending()
+    images = len({job.name for job in plan.jobs})
+    sizes = f"{len(plan.ks)} k" if plan.ks else f"the fewest colors for {plan.target}"
+    print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
+    if plan.ignored:
+        names = ", ".join(printable(name) for name in plan.ignored[:5])
+        print(
+            f"Ignored, no image by their names or outside the folder: {names}{' ...' if len(plan.ignored) > 5 else ''}"
+        )
+    if not pending:
+        print("Nothing to compute: no Spark application is launched.")
+    sys.stdout.flush()
+
+
+def _outcome(job: Job) -> str:
+    try:
+        result = CompressionResult.read(job.result)
+    except (OSError, InvalidRecord):
+        try:
+            return f"{job.title}  FAILED: {JobFailure.read(job.failure).reason}"
+        except (OSError, InvalidRecord):
+            return f"{job.title}  FAILED, and left no reason: see its task's log"
+    psnr = "lossless" if result.psnr_db is None else f"{result.psnr_db:.2f} dB"
+    found = f"  k={result.k}" if job.k is None else ""
+    return f"{job.title}{found}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
+
+
+def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: AirflowHome) -> int:
+    from colorquant.report import read_summary
+
+    try:
+        summary = read_summary(folder / "summary.json")
+    except FileNotFoundError:
+        planned = api.told(DAG_ID, run_id, "plan_jobs", PLANNED) or {}
+        logs = f"the run failed before its report was written; see {home.folder / 'logs'}"
+        print(f"make run: {planned.get('refused', logs)}", file=sys.stderr)
+        return 1
+    print(f"\n{summary.table()}\n\nReport: {folder / 'summary.html'}")
+    if published := api.told(DAG_ID, run_id, "summarize", PUBLISHED):
+        print(_publication(published))
+    return 0 if state == "success" else 1
+
+
+def _publication(told: dict[str, Any]) -> str:
+    if "refused" in told:
+        return f"Nothing is published: {told['refused']}"
+    return f"Published: {told['files']} files in {told['folder']}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

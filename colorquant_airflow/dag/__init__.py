@@ -1,0 +1,1 @@
+"""What the DAGs are made of: parameters, schedule, Python tasks, notices, assets."""

@@ -1,0 +1,45 @@
+"""What this project's DAGs have in common: how often they run at once, who is told, what is tried again, the report."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import XComArg, get_current_context, task
+
+from colorquant_airflow.dag import steps
+from colorquant_airflow.dag.assets import REPORT
+from colorquant_airflow.dag.callbacks import tell_of_failure
+from colorquant_airflow.dag.schedule import RUN_TYPES
+from colorquant_airflow.pages.links import ReportLink
+
+#: Arguments of ``@dag``.
+DAG_DEFAULTS: dict[str, Any] = {
+    "catchup": False,
+    "allowed_run_types": RUN_TYPES,
+    "max_active_runs": 1,
+    "tags": ["images", "spark", "k-means"],
+    "default_args": {
+        "owner": "image-compression",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+        "execution_timeout": timedelta(hours=2),
+    },
+    "on_failure_callback": tell_of_failure,
+}
+
+
+def report_task(**options: Any) -> XComArg:
+    """Make the task ``summarize`` of the DAG that is being made; ``options`` are its operator's."""
+
+    @task(trigger_rule="all_done", outlets=[REPORT], **options)
+    def summarize() -> dict[str, object]:
+        """Write the report of the run, failures included.
+
+        If it fails: the last line of its log says why; the report names the jobs that failed, and their reasons.
+        """
+        return steps.summarize(get_current_context())
+
+    report = summarize()
+    report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
+    return report

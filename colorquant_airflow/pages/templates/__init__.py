@@ -1,0 +1,18 @@
+"""The pages' templates: names and reasons are escaped wherever they stand."""
+
+from pathlib import Path
+from typing import Any
+
+from colorquant.report import environment
+from colorquant_airflow.pages.links import PREFIX, base_path, run_path
+
+_environment = environment(Path(__file__).parent)
+_environment.globals["run_path"] = run_path
+
+
+def page(name: str, **values: Any) -> str:
+    """The text of the page ``<name>.html.j2``."""
+    home = base_path() + PREFIX
+    run = values.get("run")
+    own = run_path(run.dag_id, run.run_id) if run else ""
+    return _environment.get_template(f"{name}.html.j2").render(home=home, own=own, **values)

@@ -1,0 +1,95 @@
+"""The histogram of an image with alpha, and its bounded summary: ``histogram`` and ``cells`` for RGBA.
+
+A color is packed as 0xAARRGGBB, and all that is fully transparent is one color, 0.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+
+from colorquant.alpha.premultiplied import coordinates, pack, unpack
+from colorquant.colors import Cells, ColorHistogram
+
+CELL_LIMIT = 1 << 14
+
+_BAND_PIXELS = 1 << 21
+
+
+class AlphaCells(Cells):
+    """Occupied cells of one level, of ``premultiplied.coordinates``, int64 (m, 4).
+
+    At level 33 cells are one color each; at 32 and below they keep so many bits of the premultiplied color.
+    """
+
+    EXACT: ClassVar[int] = 33
+
+    def within(self, limit: int) -> Self:
+        """The finest cells, of this level or a coarser one, that are at most ``limit`` in number."""
+        cells = self
+        while len(cells) > limit and cells.level > 0:
+            cells = cells.coarsened(cells.level - 1)
+        return cells
+
+    def _keys_at(self, level: int) -> np.ndarray:
+        return (_premultiplied_keys(self.keys) if self.exact else self.keys) & np.uint32(_mask(level))
+
+    @staticmethod
+    def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _sum_by_key(keys, values)
+
+
+def count_colors(pixels: np.ndarray) -> ColorHistogram:
+    """Count the colors of RGBA pixels uint8 (h, w, 4)."""
+    flat = pixels.reshape(-1, 4)
+    parts = []
+    for start in range(0, len(flat), _BAND_PIXELS):
+        colors, counts = np.unique(pack(flat[start : start + _BAND_PIXELS]), return_counts=True)
+        parts.append(ColorHistogram(colors, counts.astype(np.int64)))
+    return merge_histograms(parts)
+
+
+def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
+    """Add histograms of parts of an image: exact, and the same in any order."""
+    if len(parts) == 1:
+        return parts[0]
+    colors = np.concatenate([part.colors for part in parts] or [np.empty(0, np.uint32)])
+    counts = np.concatenate([part.counts for part in parts] or [np.empty(0, np.int64)])
+    keys, sums = _sum_by_key(colors, counts[:, None])
+    return ColorHistogram(keys, sums[:, 0])
+
+
+def coarse_cells(histogram: ColorHistogram, limit: int = CELL_LIMIT) -> AlphaCells:
+    """The finest cells of a histogram that are at most ``limit`` in number."""
+    sums = coordinates(histogram.colors) * histogram.counts[:, None]
+    return AlphaCells(AlphaCells.EXACT, histogram.colors, sums, histogram.counts).within(limit)
+
+
+def merge_cells(parts: Sequence[AlphaCells], limit: int = CELL_LIMIT) -> AlphaCells:
+    """``Cells.merged`` within the limit of the search."""
+    return AlphaCells.merged(parts, limit)
+
+
+def _premultiplied_keys(colors: np.ndarray) -> np.ndarray:
+    channels = unpack(colors).astype(np.uint32)
+    alpha = channels[:, 3]
+    red, green, blue = ((channels[:, i] * alpha + 127) // 255 for i in range(3))
+    return alpha << 24 | red << 16 | green << 8 | blue
+
+
+def _mask(level: int) -> int:
+    """Keep ``level`` of 32 bits: blue, red, green and alpha lose their lowest remaining bit in turn."""
+    dropped = 32 - level
+    blue, red, green, alpha = ((dropped + 3 - turn) // 4 for turn in range(4))
+    kept = [0xFF << bits & 0xFF for bits in (alpha, red, green, blue)]
+    return kept[0] << 24 | kept[1] << 16 | kept[2] << 8 | kept[3]
+
+
+def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys uint32, ascending, and the sums of their values int64 (n, m)."""
+    if len(keys) == 0:
+        return keys, values
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[starts], np.add.reduceat(values[order], starts, axis=0)

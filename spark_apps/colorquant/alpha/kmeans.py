@@ -1,0 +1,87 @@
+"""The steps of K-Means over a histogram with alpha: assign and sum (map), merge (reduce), update.
+
+Coordinates and centroids are whole numbers below 2^18, so squared distances are whole numbers below 2^53, which
+float64 holds exactly: no result depends on how the histogram was split, or on the processor.
+"""
+
+import numpy as np
+from numba import njit
+
+from colorquant.alpha.premultiplied import UNIT, coordinates, squared_norms
+from colorquant.colors import ColorHistogram
+from colorquant.kmeans import MergeableSums
+
+
+class AlphaSums(MergeableSums):
+    """Sums of ``premultiplied.coordinates``."""
+
+    def inertia(self, centroids: np.ndarray) -> float:
+        """Sum over pixels of the squared distance, in levels, to integer coordinates (k, 4) of their cluster."""
+        weights = np.array([1, 1, 1, 3])
+        # Python's integers: the sums pass 64 bits.
+        cross = sum(map(int, ((centroids * weights) * self.sums).ravel()))
+        norms = sum(int(count) * int(norm) for count, norm in zip(self.counts, squared_norms(centroids), strict=True))
+        return (self.squares - 2 * cross + norms) / UNIT**2
+
+    def means(self, centroids: np.ndarray) -> np.ndarray:
+        """The nearest integer coordinates (k, 4) of the clusters' means; an empty cluster keeps its centroid."""
+        filled = self.counts > 0
+        moved = centroids.copy()
+        counts = self.counts[filled, None]
+        moved[filled] = (2 * self.sums[filled] + counts) // (2 * counts)
+        return moved
+
+
+def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> AlphaSums:
+    """Assign the colors of a histogram, or of a part of one, to their nearest centroids and sum them up.
+
+    Parameters
+    ----------
+    histogram : ColorHistogram
+        Of packed RGBA colors.
+    centroids : int64 (k, 4)
+        Coordinates; ties go to the lower index.
+    """
+    positions = coordinates(histogram.colors)
+    labels, _ = assign(positions, centroids)
+    sums = np.zeros((len(centroids), 4), np.int64)
+    counts = np.zeros(len(centroids), np.int64)
+    np.add.at(counts, labels, histogram.counts)
+    np.add.at(sums, labels, positions * histogram.counts[:, None])
+    norms = squared_norms(positions)
+    # By halves: a norm has 35 bits, and the counts of a large image 30.
+    high, low = (norms >> 16) * histogram.counts, (norms & 0xFFFF) * histogram.counts
+    return AlphaSums(sums, counts, (int(high.sum()) << 16) + int(low.sum()))
+
+
+def assign(positions: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index uint16 (n,) of the nearest centroid, ties to the lower one, and the squared distance float64 (n,)."""
+    columns = np.ascontiguousarray(positions.T, dtype=np.float64)
+    labels, distances, _ = assign_columns(columns, np.ascontiguousarray(centroids, dtype=np.float64))
+    return labels, distances
+
+
+@njit(cache=True, nogil=True)
+def assign_columns(columns: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nearest centroid uint16 (n,), and the squared distances float64 (n,) to it and to the second nearest.
+
+    Parameters
+    ----------
+    columns : float64 (4, n)
+    centroids : float64 (k, 4)
+    """
+    n = columns.shape[1]
+    labels = np.zeros(n, np.uint16)
+    first, second = np.full(n, np.inf), np.full(n, np.inf)
+    for begin in range(0, n, 256):
+        end = min(begin + 256, n)
+        a, b, c, d = columns[0, begin:end], columns[1, begin:end], columns[2, begin:end], columns[3, begin:end]
+        nearest, runner_up, label = first[begin:end], second[begin:end], labels[begin:end]
+        for j in range(len(centroids)):
+            ca, cb, cc, cd = centroids[j, 0], centroids[j, 1], centroids[j, 2], centroids[j, 3]
+            for i in range(end - begin):
+                distance = (a[i] - ca) ** 2 + (b[i] - cb) ** 2 + (c[i] - cc) ** 2 + 3 * (d[i] - cd) ** 2
+                runner_up[i] = min(runner_up[i], max(nearest[i], distance))
+                label[i] = np.uint16(j) if distance < nearest[i] else label[i]
+                nearest[i] = min(nearest[i], distance)
+    return labels, first, second

@@ -1,0 +1,29 @@
+"""The main path: decode, count, solve, remap, encode, measure, commit.
+
+``compress_image`` follows one image, ``compress_tiled_image`` one that no process can hold, ``compress_batch`` many
+small ones.
+The modules are imported on first use: tiled TIFFs need libraries that other images do not.
+"""
+
+from typing import TYPE_CHECKING
+
+from colorquant.lazy import imported_on_first_use
+
+if TYPE_CHECKING:
+    from colorquant.compress.library import Counts, ImageJobs, compress_batch, make_batches
+    from colorquant.compress.pipeline import compress_image
+    from colorquant.compress.tile_pipeline import compress_tiled_image
+
+__all__ = ["compress_batch", "compress_image", "compress_tiled_image", "Counts", "ImageJobs", "make_batches"]
+
+__getattr__ = imported_on_first_use(
+    __name__,
+    {
+        "Counts": "library",
+        "ImageJobs": "library",
+        "compress_batch": "library",
+        "make_batches": "library",
+        "compress_image": "pipeline",
+        "compress_tiled_image": "tile_pipeline",
+    },
+)

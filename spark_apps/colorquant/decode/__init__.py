@@ -1,0 +1,41 @@
+"""Image files to pixels: upright sRGB, uint8, or a sentence that says why not.
+
+``read_image`` reads a whole file; ``tiled_image_above`` opens a TIFF too large for that, region by region.
+"""
+
+from typing import TYPE_CHECKING
+
+from colorquant.decode.color_management import ColorSpace, color_space_of
+from colorquant.decode.image_file import DecodedImage, changed, decode_output, is_tiff, read_image
+from colorquant.decode.metadata import Metadata
+from colorquant.lazy import imported_on_first_use
+
+if TYPE_CHECKING:
+    from colorquant.decode.tiled_tiff import Region, TiledImage, encode_tiles, tiled_image_above, write_tiled
+
+__all__ = [
+    "changed",
+    "color_space_of",
+    "ColorSpace",
+    "decode_output",
+    "DecodedImage",
+    "encode_tiles",
+    "is_tiff",
+    "Metadata",
+    "read_image",
+    "Region",
+    "tiled_image_above",
+    "TiledImage",
+    "write_tiled",
+]
+
+__getattr__ = imported_on_first_use(
+    __name__,
+    {
+        "Region": "tiled_tiff",
+        "TiledImage": "tiled_tiff",
+        "encode_tiles": "tiled_tiff",
+        "tiled_image_above": "tiled_tiff",
+        "write_tiled": "tiled_tiff",
+    },
+)

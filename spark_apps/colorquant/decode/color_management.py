@@ -1,0 +1,177 @@
+"""Color management: samples in the color space that a file names, to sRGB.
+
+ICC profiles are applied by LittleCMS (Pillow's ImageCms), with relative colorimetric intent and black point
+compensation. What names no color space is taken for sRGB, as browsers do (CSS Color 4, 5.1).
+"""
+
+import contextlib
+import io
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageCms
+
+from colorquant.decode.integrity import png_chunks
+from colorquant.decode.matrix_profile import ADOBE_RGB, ADOBE_RGB_EXPONENT, SRGB, matrix_profile
+from colorquant.errors import UnknownColorSpace
+
+Samples = npt.NDArray[np.uint8]
+
+_BAND_PIXELS = 1 << 20
+# sRGB profiles of different makers, applied to 8-bit levels, differ by their curves' rounding: pixels are kept then.
+_SAME = 2
+_NEUTRAL = 2
+_SRGB_GAMMA = 0.45455
+_GAMMA_TOLERANCE = 0.01
+_SAME_CHROMATICITY = 0.002
+_UNCALIBRATED = 0xFFFF
+
+# Color primaries and transfer characteristics of ITU-T H.273 that are sRGB's, or so close that all show them as sRGB.
+_SRGB_PRIMARIES = frozenset({1, 2})
+_SRGB_TRANSFERS = frozenset({1, 2, 6, 13})
+
+
+@dataclass(frozen=True)
+class ColorSpace:
+    """A color space that a file names.
+
+    Attributes
+    ----------
+    profile : bytes, optional
+        ICC profile.
+    gamma : float, optional
+        Exponent of the encoding, of a PNG that has no profile.
+    """
+
+    profile: bytes | None = None
+    gamma: float | None = None
+
+    def to_srgb(self, samples: Samples) -> Samples:
+        """Samples uint8 (H, W, 1, 3 or 4: grey, RGB or CMYK) as uint8 (H, W, 3); RGB is changed in place.
+
+        Grey stays grey. Raises UnknownColorSpace where the profile is damaged or for another kind of samples.
+        """
+        channels = samples.shape[2]
+        if channels == 1:
+            return self._grey_table[samples[..., 0]]
+        if channels == 3 and self._is_srgb:
+            return samples
+        pixels = samples if channels == 3 else np.empty((*samples.shape[:2], 3), np.uint8)
+        rows = max(1, _BAND_PIXELS // samples.shape[1])
+        for top in range(0, len(samples), rows):
+            pixels[top : top + rows] = self._converted(samples[top : top + rows])
+        return pixels
+
+    def _converted(self, samples: Samples, exact: bool = False) -> Samples:
+        """Some rows (h, w, 1, 3 or 4) to sRGB (h, w, 3)."""
+        mode = {1: "L", 3: "RGB", 4: "CMYK"}[samples.shape[2]]
+        if self.gamma is not None and mode != "CMYK":
+            return np.broadcast_to(_srgb_levels(self.gamma)[samples], (*samples.shape[:2], 3))
+        image = Image.fromarray(samples[..., 0] if mode == "L" else samples, mode)
+        if self.profile is None:
+            return np.asarray(image.convert("RGB"))
+        converted = ImageCms.applyTransform(image, self._transform(mode, exact))
+        return np.asarray(converted)
+
+    def _transform(self, mode: str, exact: bool) -> ImageCms.ImageCmsTransform:
+        try:
+            return ImageCms.buildTransform(
+                self._opened_profile,
+                ImageCms.createProfile("sRGB"),
+                mode,
+                "RGB",
+                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if exact else 0),
+            )
+        except ImageCms.PyCMSError as error:
+            raise UnknownColorSpace(f"its color profile is not one of {mode} samples") from error
+
+    @cached_property
+    def _opened_profile(self) -> ImageCms.ImageCmsProfile:
+        try:
+            return ImageCms.ImageCmsProfile(io.BytesIO(self.profile or b""))
+        except OSError as error:
+            raise UnknownColorSpace("its color profile is damaged") from error
+
+    @cached_property
+    def _grey_table(self) -> Samples:
+        """What each grey level is in sRGB, uint8 (256, 3)."""
+        levels = np.arange(256, dtype=np.uint8)
+        # Grey with a profile for RGB is what programs write that turn a color image grey and keep its profile.
+        rgb = self.profile is not None and self._opened_profile.profile.xcolor_space.strip() == "RGB"
+        grey = np.repeat(levels[:, None, None], 3 if rgb else 1, axis=2)
+        # LittleCMS' shortcut is up to 10 levels off for dark grey; for RGB and CMYK colors at most 1 and 2.
+        table = np.array(self._converted(grey, exact=True)[:, 0])
+        if _difference(table, levels[:, None]) <= _SAME:
+            table = np.repeat(levels[:, None], 3, axis=1)
+        if _difference(table, table[:, 1:2]) <= _NEUTRAL:
+            table = np.repeat(table[:, 1:2], 3, axis=1)
+        return table
+
+    @cached_property
+    def _is_srgb(self) -> bool:
+        if self.profile is None and self.gamma is None:
+            return True
+        levels = np.linspace(0, 255, 18).astype(np.uint8)
+        colors = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 1, 3)
+        return _difference(self._converted(colors), colors) <= _SAME
+
+
+def color_space_of(image: Image.Image, content: bytes) -> ColorSpace:
+    """The color space that an opened file names. Raises UnknownColorSpace for one that cannot be converted."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        return ColorSpace(profile=profile)
+    _check_code_points(image.format or "", content)
+    if image.format == "PNG" and "srgb" not in image.info and image.info.get("gamma"):
+        return _of_gamma(image.info["gamma"], image.info.get("chromaticity"))
+    if image.format in ("JPEG", "MPO") and _is_adobe_rgb(image):
+        return ColorSpace(profile=matrix_profile(ADOBE_RGB, ADOBE_RGB_EXPONENT))
+    return ColorSpace()
+
+
+def _of_gamma(gamma: float, chromaticities: tuple[float, ...] | None) -> ColorSpace:
+    """Of a PNG's chunks gAMA and cHRM; the latter means nothing alone, and is ignored where it makes no sense."""
+    if chromaticities and max(abs(x - y) for x, y in zip(chromaticities, SRGB, strict=True)) > _SAME_CHROMATICITY:
+        with contextlib.suppress(ValueError, struct.error):
+            return ColorSpace(profile=matrix_profile(chromaticities, 1 / gamma))
+    return ColorSpace(gamma=gamma) if abs(gamma - _SRGB_GAMMA) > _GAMMA_TOLERANCE else ColorSpace()
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Whether a camera says so in EXIF data: by "R03" (DCF 2.0), or by the 2 that some write in the color space tag."""
+    try:
+        exif = image.getexif()
+        space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+        index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
+    except Exception:  # What is wrong with EXIF data is no fault of the pixels.
+        return False
+    return space == 2 or (space == _UNCALIBRATED and str(index).strip("\0 ") == "R03")
+
+
+def _check_code_points(kind: str, content: bytes) -> None:
+    """Refuse what coding-independent code points (ITU-T H.273) declare to be far from sRGB: HDR, Display P3."""
+    if kind == "PNG" and (declared := next(png_chunks(content, b"cICP"), b"")):
+        primaries, transfer = declared[:2]
+    elif kind == "AVIF" and (at := content.find(b"colrnclx")) >= 0:
+        primaries, transfer = (int.from_bytes(content[at + start :][:2]) for start in (8, 10))
+    else:
+        return
+    if primaries not in _SRGB_PRIMARIES or transfer not in _SRGB_TRANSFERS:
+        raise UnknownColorSpace(
+            f"they are in ITU-T H.273 primaries {primaries} and transfer {transfer}, of HDR or a wide gamut"
+        )
+
+
+def _srgb_levels(gamma: float) -> Samples:
+    """The sRGB level uint8 (256,) of each level of an encoding by a pure power (IEC 61966-2-1)."""
+    light = (np.arange(256) / 255) ** (1 / gamma)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.rint(255 * encoded).astype(np.uint8)
+
+
+def _difference(one: Samples, other: Samples) -> int:
+    return int(np.abs(one.astype(int) - other).max())

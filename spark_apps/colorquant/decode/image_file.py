@@ -1,0 +1,159 @@
+"""Image files: their bytes, read once, to pixels and a hash, or the reasons why some cannot be compressed."""
+
+import errno
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from colorquant.decode.decoders import decode_opened, opened
+from colorquant.decode.metadata import Metadata, metadata_in, metadata_of
+from colorquant.errors import Undecodable, UnsupportedImage
+from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.storage import is_remote, location, read
+
+# Decoders count the bytes of their input in 32-bit ints.
+_MAX_FILE_BYTES = 2**31 - 1
+
+_CONVERSIONS = {
+    (1, False): cv2.COLOR_GRAY2RGB,
+    (1, True): cv2.COLOR_GRAY2RGBA,
+    (3, False): cv2.COLOR_BGR2RGB,
+    (3, True): cv2.COLOR_BGR2RGBA,
+    (4, True): cv2.COLOR_BGRA2RGBA,
+}
+
+# The file system's answers that no retry will change. All others (EIO, ENOSPC, ESTALE, ...) may go away.
+_LASTING_ERRNOS = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR}
+)
+
+
+def changed(path: str | os.PathLike[str]) -> UnsupportedImage:
+    """The error for an image that is another one than was planned, or than when its first bytes were read."""
+    return UnsupportedImage(
+        f"{_name(path)} has changed since this run was planned; a new run will compress what it is now."
+    )
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """The pixels of an image file.
+
+    Attributes
+    ----------
+    pixels : uint8 (H, W, 3), or (H, W, 4) where pixels are transparent
+        sRGB, and straight alpha; C-contiguous, the EXIF orientation applied.
+    sha256 : str
+        Hex digest of the file's bytes, the same bytes that were decoded.
+    original_bytes : int
+        Size of the file.
+    metadata : Metadata
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    sha256: str
+    original_bytes: int
+    metadata: Metadata
+
+
+def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> DecodedImage:
+    """Read and decode a still image.
+
+    Parameters
+    ----------
+    path : path of a regular file
+        What it holds is found from its content; the name does not matter.
+    max_pixels : int
+        Images with more pixels are refused before they are decoded.
+
+    Raises
+    ------
+    UnsupportedImage
+        The file is missing, not readable, not a regular file (then it is never opened), empty, no image of a
+        known format, animated or of several pages, too large, truncated, or otherwise not to be decoded.
+    OSError
+        The file system failed in a way that may go away.
+    """
+    content = _read_bytes(path)
+    try:
+        with opened(content) as image:
+            pixels = decode_opened(image, content, max_pixels)
+            # A PNG's texts may follow its pixels, which have not to be decoded again for them.
+            metadata = metadata_in(image) if image.format == "PNG" else metadata_of(content)
+    except Undecodable as error:
+        raise UnsupportedImage(f"{_name(path)} {error}") from error
+    return DecodedImage(
+        pixels=pixels,
+        sha256=hashlib.sha256(content).hexdigest(),
+        original_bytes=len(content),
+        metadata=metadata,
+    )
+
+
+def is_tiff(path: str | os.PathLike[str]) -> bool:
+    """Whether a regular file begins as a TIFF or BigTIFF does; False also where it cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as stream:
+            return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except (OSError, ValueError):
+        return False
+
+
+def decode_output(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:
+    """Decode a PNG, or a lossless WebP, that this package wrote, to measure it.
+
+    Returns
+    -------
+    uint8 (H, W, 3), RGB, or with ``alpha`` (H, W, 4), RGBA
+
+    Raises
+    ------
+    ValueError
+        Where it cannot be decoded.
+    """
+    # Asked for colors without alpha, OpenCV says nothing of transparent pixels.
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    if pixels is None:
+        raise ValueError("not an image that can be decoded")
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if channels == 4 and not alpha:
+        raise ValueError("an image with transparent pixels")
+    return np.ascontiguousarray(cv2.cvtColor(pixels, _CONVERSIONS[channels, alpha]), dtype=np.uint8)
+
+
+def _name(path: str | os.PathLike[str]) -> str:
+    # repr: a file name may hold newlines and quotes, and the message is one sentence.
+    return repr(os.fspath(path))
+
+
+def _read_bytes(path: str | os.PathLike[str]) -> bytes:
+    try:
+        place = location(path)
+        status = place.stat()
+        # Objects in a store are regular files, or not there.
+        if not is_remote(path) and not stat.S_ISREG(status.st_mode):
+            raise UnsupportedImage(f"{_name(path)} is not a regular file; give the path of an image file.")
+        if status.st_size > _MAX_FILE_BYTES:
+            raise UnsupportedImage(f"{_name(path)} is larger than 2 GiB; scale the image down or split it.")
+        content = read(path)
+    except OSError as error:
+        if error.errno not in _LASTING_ERRNOS:
+            raise
+        raise UnsupportedImage(
+            f"{_name(path)} cannot be read: {error.strerror or error}; check the path and its permissions."
+        ) from error
+    except ValueError as error:
+        if isinstance(error, UnsupportedImage):
+            raise
+        # A NUL in the path.
+        raise UnsupportedImage(f"{_name(path)} is not a path: {error}; check the name.") from error
+    if not content:
+        raise UnsupportedImage(f"{_name(path)} is empty; copy the image again.")
+    return content

@@ -1,0 +1,27 @@
+"""What a run has to do and what it has done: jobs, plans, records. Standard library only.
+
+A DAG file imports this package, so nothing here may load numpy, OpenCV or PySpark.
+"""
+
+from colorquant.jobs.folders import RunFolders, versions_of
+from colorquant.jobs.job import TILED_SUFFIX, Job
+from colorquant.jobs.plan import AUTO, Plan, parse_ks, parse_target, plan_run, run_folder
+from colorquant.jobs.records import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, CompressionResult, JobFailure
+
+__all__ = [
+    "AUTO",
+    "CompressionResult",
+    "EXIT_BAD_INPUT",
+    "EXIT_FAILED",
+    "EXIT_WRONG_ARGUMENTS",
+    "Job",
+    "JobFailure",
+    "parse_ks",
+    "parse_target",
+    "Plan",
+    "plan_run",
+    "run_folder",
+    "RunFolders",
+    "TILED_SUFFIX",
+    "versions_of",
+]

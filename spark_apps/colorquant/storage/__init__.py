@@ -1,0 +1,57 @@
+"""Files and folders, local or in an object store: paths, atomic writes, listings, names. Standard library only.
+
+Every room opens files through this one, so that a local path and an ``s3://`` URI are the same to it.
+"""
+
+from colorquant.storage.atomic import sha256_of, temporary_folder, write_atomically
+from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, is_within, list_images
+from colorquant.storage.naming import output_names
+from colorquant.storage.paths import (
+    OPTIONS,
+    StrPath,
+    access,
+    adopt,
+    asking,
+    is_file,
+    is_nameable,
+    is_refusal,
+    is_remote,
+    location,
+    open_stream,
+    put,
+    read,
+    remove,
+    resolve,
+    sizes_below,
+    using,
+    version_of,
+)
+
+__all__ = [
+    "access",
+    "adopt",
+    "asking",
+    "FORMATS",
+    "IMAGE_SUFFIXES",
+    "is_file",
+    "is_nameable",
+    "is_refusal",
+    "is_remote",
+    "is_within",
+    "list_images",
+    "location",
+    "open_stream",
+    "OPTIONS",
+    "output_names",
+    "put",
+    "read",
+    "remove",
+    "resolve",
+    "sha256_of",
+    "sizes_below",
+    "StrPath",
+    "temporary_folder",
+    "using",
+    "version_of",
+    "write_atomically",
+]

@@ -1,0 +1,223 @@
+"""``python -m colorquant``: files and folders in, a folder of outputs, and what is refused."""
+
+import contextlib
+import math
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from colorquant.cli.inputs import tasks_of
+from colorquant.cli.main import _ignored, main
+from colorquant.compress import pipeline
+from colorquant.jobs.records import CompressionResult
+from tests.conftest import photograph
+from tests.test_compress_image import compress_in_process
+
+PROJECT = Path(__file__).resolve().parents[3]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, bare_environment: dict[str, str]) -> Command:
+    """Runs the command in an empty folder."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "colorquant", *map(str, arguments)],
+            env=bare_environment | {"PYTHONPATH": str(PROJECT / "spark_apps")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "notes.txt").write_text("no image")
+    run = command(photographs, "--k", "9", "--seed", "3", "--output", "small")
+    ignored = f"Ignored, no image by name or outside the folder: {photographs / 'notes.txt'}\n"
+    assert (run.returncode, run.stderr) == (0, ignored)
+    assert _files(tmp_path / "small") == {"one.png", "sub folder/two.png"}
+    for image, output in (("one.png", "one.png"), ("sub folder/two.jpg", "sub folder/two.png")):
+        job = [f"--image={photographs / image}", "--k=9", "--seed=3", "--output=j.png", "--result=j.json"]
+        compress_in_process([part.replace("=j.", f"={tmp_path}/j.") for part in job])
+        assert (tmp_path / "small" / output).read_bytes() == (tmp_path / "j.png").read_bytes()
+        record = CompressionResult.read(tmp_path / "j.json")
+        assert f"k = {record.k}" in run.stdout and f"ratio {record.compression_ratio:.2f}" in run.stdout
+    assert "2 of 2 images compressed" in run.stdout
+
+
+def test_it_needs_neither_spark_nor_airflow(photographs: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(PROJECT / "spark_apps")!r})
+sys.modules |= dict.fromkeys(["pyspark", "airflow"])
+from colorquant.cli.main import main
+sys.exit(main([{str(photographs / "one.png")!r}, "--k=2", "--output", {str(tmp_path / "o")!r}]))"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert _files(tmp_path / "o") == {"one.png"}
+
+
+def test_an_output_that_is_there_is_replaced_by_force_only(command: Command, photographs: Path, tmp_path: Path) -> None:
+    image = photographs / "one.png"
+    there = tmp_path / "compressed" / "one.png"
+    there.parent.mkdir()
+    there.write_text("mine")
+    refused = command(image, "--k=4")
+    assert refused.returncode == 2
+    assert "compressed/one.png is there already: --force replaces it" in refused.stderr
+    assert there.read_text() == "mine"
+    assert command(image, "--k=4", "--force").returncode == 0
+    assert Image.open(there).mode == "P"
+    # A second run over the folder that now also holds the outputs takes them for no images.
+    assert command(tmp_path, "--k=4", "--output", tmp_path / "compressed" / "again").returncode == 0
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_an_image_is_never_its_own_output(
+    command: Command, photographs: Path, tmp_path: Path, force: list[str]
+) -> None:
+    before = (photographs / "one.png").read_bytes()
+    (tmp_path / "link").symlink_to(photographs)
+    run = command(photographs / "one.png", "--k=4", "--output", tmp_path / "link", *force)
+    assert run.returncode == 2
+    assert "is itself an image to compress" in run.stderr
+    assert (photographs / "one.png").read_bytes() == before
+
+
+def test_what_cannot_be_compressed_is_named_and_costs_no_other_image(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "bad.jpg").write_text("no image")
+    (photographs / "circle.png").symlink_to("circle.png")
+    run = command(photographs, "--k=4", "--output", "o")
+    assert run.returncode == 65
+    assert "bad.jpg' is not an image of a known format" in run.stderr
+    assert "circle.png' cannot be read: Too many levels of symbolic links" in run.stderr
+    assert "2 of 4 images compressed" in run.stdout
+    assert _files(tmp_path / "o") == {"one.png", "sub folder/two.png"}
+
+
+def test_an_unexpected_error_is_a_sentence_and_costs_no_other_image(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compress = pipeline.compress_image
+
+    def without_memory(image: str, *arguments: Any, **options: Any) -> CompressionResult:
+        if image.endswith("one.png"):
+            raise MemoryError
+        return compress(image, *arguments, **options)
+
+    monkeypatch.setattr(pipeline, "compress_image", without_memory)
+    monkeypatch.setattr("colorquant.cli.main.lighten", lambda: None)  # The tests' process needs its modules.
+    output = tmp_path / "o"
+    assert main([str(photographs), "--k=2", f"--output={output}"]) == 1
+    assert f"{photographs / 'one.png'}: MemoryError" in capsys.readouterr().err
+    assert _files(output) == {"sub folder/two.png"}
+
+
+def test_ignored_files_are_named_in_one_line_but_for_those_of_the_output(tmp_path: Path) -> None:
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "o").mkdir()
+    for name in [*(f"{number}.txt" for number in range(7)), "o/old.json"]:
+        (tmp_path / name).write_text("no image")
+    tasks, ignored = tasks_of([str(tmp_path)], str(tmp_path / "o"))
+    assert [task.image.name for task in tasks] == ["a.png"]
+    assert [path.name for path in ignored] == [f"{number}.txt" for number in range(7)]
+    assert _ignored(ignored).endswith("/4.txt and 2 more")
+
+
+def test_an_output_folder_that_cannot_be_written_is_a_failure_that_may_go_away(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "o").write_text("a file")
+    run = command(photographs, "--k=4", "--output", "o")
+    assert run.returncode == 1
+    assert "one.png" in run.stderr and "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--k=4"], "the following arguments are required: IMAGE"),
+        (["images"], "--k"),
+        (["images", "--k=0"], "'0' is no whole number from 1 to 256"),
+        (["images", "--k=4", "--seed=-1"], "--seed"),
+        (["images/missing.png", "--k=4"], "images/missing.png is not there"),
+        (["images/empty", "--k=4"], "There is no image in the folder images/empty"),
+        (["images", "images/sub folder", "images/sub folder/x", "--k=4"], "x is not there"),
+        (["images/one.png", "other/one.png", "--k=4"], "images/one.png and other/one.png would have the same output"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_arguments_end_with_2_and_do_nothing(
+    command: Command, photographs: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (photographs / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    Image.fromarray(photograph()).save(tmp_path / "other" / "one.png")
+    run = command(*arguments)
+    assert (run.returncode, message in run.stderr) == (2, True), run.stderr
+    assert not (tmp_path / "compressed").exists()
+
+
+def test_one_image_that_is_named_twice_is_compressed_once(command: Command, photographs: Path) -> None:
+    run = command(photographs / "one.png", photographs, "--k=4")
+    assert (run.returncode, run.stdout.count("one.png ->")) == (0, 1), run.stderr
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_terminal_gets_a_progress_bar_unless_quiet(photographs: Path, tmp_path: Path, quiet: bool) -> None:
+    master, slave = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "colorquant", str(photographs), "--k=4", "--output", str(tmp_path / "a")]
+        + ["--quiet"] * quiet,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps"), "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux ends a pseudo-terminal whose other side is closed with an error.
+        while piece := os.read(master, 4096):
+            shown += piece
+    printed = run.communicate(timeout=300)[0]
+    assert run.returncode == 0
+    assert (b"0/2" in shown, b"2 of 2 images" in printed) == (not quiet, not quiet)
+
+
+def test_a_quality_is_reached_by_the_fewest_colors(command: Command, photographs: Path, tmp_path: Path) -> None:
+    """The bytes are those of the k that trying all finds."""
+    image = photographs / "one.png"
+    records = {}
+    for k in range(2, 32):
+        compress_in_process([f"--image={image}", f"--k={k}", f"--output={tmp_path}/{k}.png", f"--result={tmp_path}/r"])
+        records[k] = CompressionResult.read(tmp_path / "r")
+    quality = math.floor(records[24].ssim * 10_000) / 10_000
+    least = min(k for k, record in records.items() if record.ssim >= quality)
+    run = command(image, "--quality", str(quality), "--output", "q")
+    assert run.returncode == 0, run.stderr
+    assert f"k = {least}," in run.stdout
+    assert (tmp_path / "q" / "one.png").read_bytes() == (tmp_path / f"{least}.png").read_bytes()
+
+
+def test_a_quality_out_of_reach_writes_nothing_and_says_so(command: Command, photographs: Path, tmp_path: Path) -> None:
+    run = command(photographs / "sub folder" / "two.jpg", "--quality", "psnr=99", "--output", "q")
+    assert run.returncode == 65
+    assert "no palette reaches PSNR 99 dB (k = 256 has PSNR" in run.stderr
+    assert not (tmp_path / "q").exists()

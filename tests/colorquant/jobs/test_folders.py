@@ -1,0 +1,147 @@
+"""What both DAGs refuse before any job starts: folders that a run cannot work with."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
+
+from colorquant.jobs.plan import run_folder
+from colorquant.storage import paths as storage
+from colorquant_airflow.dag import steps
+from colorquant_airflow.dag.params import library_params
+from colorquant_airflow.dag.xcoms import PLANNED
+from colorquant_airflow.operators.compress_corpus import CompressCorpusOperator
+from colorquant_airflow.operators.compress_image import CompressImageOperator
+
+FOLDER = Path(__file__).resolve().parents[3] / "dags"
+
+
+class _Submitted(Exception):
+    """The corpus operator would start Spark now."""
+
+
+def _context(params: dict[str, Any], told: dict[str, Any]) -> Any:
+    return {
+        "params": {name: param.value for name, param in library_params().items()} | params,
+        "run_id": "run",
+        "ti": SimpleNamespace(xcom_push=told.__setitem__),
+    }
+
+
+def _start(which: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]) -> None:
+    """The first task of a DAG, up to where Spark would start. What it tells, and Spark's arguments, go to ``told``."""
+    context = _context(params, told)
+    if which == "one by one":
+        steps.plan_jobs(context)
+        return
+
+    def submit(operator: CompressImageOperator, context: Any) -> None:
+        raise _Submitted
+
+    monkeypatch.setattr(CompressImageOperator, "execute", submit)
+    operator = CompressCorpusOperator(task_id="compress_corpus", application="compress_corpus.py")
+    with pytest.raises(_Submitted):
+        operator.execute(context)
+    told["arguments"] = operator.application_args
+
+
+@pytest.fixture(params=["one by one", "corpus"])
+def which(request: pytest.FixtureRequest) -> str:
+    """Each DAG."""
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"images": "/nowhere"}, "The image folder '/nowhere' is no folder"),
+        ({"images": "ftp://host/images"}, "images: ftp:// is no storage"),
+        ({"output": "gs://bucket/out"}, "output: gs:// is no storage"),
+        ({"output": "{folder}/file"}, "The output folder .* is no folder"),
+        ({"publish": "gs://bucket/site"}, "publish: gs:// is no storage"),
+        ({"publish": "{folder}/full"}, "full is there and was not published from here"),
+        ({"publish": "file://{folder}/full"}, "full is there and was not published from here"),
+        ({"publish": "{folder}/file"}, "file is there and was not published from here"),
+        ({"publish": "s3://results/full"}, "full is there and was not published from here"),
+        ({"storage_connection": "gone"}, "There is no Airflow connection 'gone'"),
+        ({"publish": "s3://nowhere/site"}, "Nothing can be published to s3://nowhere/site: .*bucket does not exist"),
+    ],
+)
+def test_a_folder_that_a_run_cannot_work_with_is_refused_and_the_list_of_runs_says_why(
+    which: str,
+    params: dict[str, str],
+    sentence: str,
+    photographs: Path,
+    tmp_path: Path,
+    s3: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "full").mkdir()
+    for file in ("full/precious", "file"):
+        (tmp_path / file).write_text("mine")
+    storage.put("s3://results/full/precious", b"mine")
+    told: dict[str, Any] = {}
+    good = {"images": str(photographs), "output": str(tmp_path / "out")}
+    params = {name: value.format(folder=tmp_path) for name, value in params.items()}
+    with pytest.raises(AirflowFailException, match=sentence) as caught:
+        _start(which, good | params, monkeypatch, told)
+    assert told == {PLANNED: {"refused": str(caught.value)}}
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("publish", ["{folder}/new", "{folder}/empty", "s3://results/new", None])
+def test_a_new_or_empty_folder_is_published_to(
+    which: str,
+    publish: str | None,
+    photographs: Path,
+    tmp_path: Path,
+    s3: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    publish = publish and publish.format(folder=tmp_path)
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": publish}
+    told: dict[str, Any] = {}
+    _start(which, params, monkeypatch, told)
+    assert "folder" in told[PLANNED]
+    if which == "corpus":
+        assert f"--publish={publish or ''}" in told["arguments"]
+
+
+@pytest.mark.parametrize("is_planned", [False, True])
+def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_planned(
+    is_planned: bool, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(operator: CompressImageOperator, context: Any) -> None:
+        raise AirflowFailException("There is no image")
+
+    folder = run_folder(tmp_path / "out", "run")
+    if is_planned:
+        folder.mkdir(parents=True)
+        (folder / "plan.json").touch()
+    monkeypatch.setattr(CompressImageOperator, "execute", fail)
+    told: dict[str, Any] = {}
+    operator = CompressCorpusOperator(task_id="compress_corpus", application="compress_corpus.py")
+    with pytest.raises(AirflowFailException, match="There is no image"):
+        operator.execute(_context({"images": str(photographs), "output": str(tmp_path / "out")}, told))
+    if is_planned:
+        assert told[PLANNED]["folder"] == str(folder)
+    else:
+        assert told == {PLANNED: {"refused": "There is no image"}}
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id"),
+    [("kmeans_image_compression", "plan_jobs"), ("kmeans_corpus_compression", "compress_corpus")],
+)
+@pytest.mark.parametrize("output", ["{folder}/out", "gs://bucket/out"])
+def test_who_finds_no_plan_is_sent_to_the_task_that_makes_it(
+    dag_id: str, task_id: str, output: str, tmp_path: Path
+) -> None:
+    context = _context({"output": output.format(folder=tmp_path)}, {})
+    context["dag"] = DagBag(str(FOLDER / f"{dag_id}.py")).dags[dag_id]
+    with pytest.raises(AirflowFailException, match=f"There is no plan to report on: see the log of {task_id}.$"):
+        steps.summarize(context)

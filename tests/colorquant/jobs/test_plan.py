@@ -1,0 +1,205 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from colorquant.errors import InvalidPlan
+from colorquant.jobs.plan import Plan, parse_ks, plan_run, run_folder
+from colorquant.publish.folder import Candidate, publish
+from colorquant.settings import Settings
+from colorquant.storage.listing import list_images
+
+
+def _touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode(errors="surrogateescape"))
+
+
+def test_a_job_for_each_image_and_k(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "b.JPG", "a.png", "sub/a.png", "notes.md", ".hidden.png", ".git/a.png")
+    plan = plan_run("run", str(tmp_path / "in"), ["16", 4], str(tmp_path / "out"))
+    assert [job.label for job in plan.jobs] == [
+        f"{name} k={k}" for name in ("a.png", "b.JPG", "sub/a.png") for k in (4, 16)
+    ]
+    assert plan.ignored == ("notes.md",)
+    assert plan.pending() == list(plan.jobs)
+
+
+def test_no_two_jobs_share_a_file(tmp_path: Path) -> None:
+    """Same stem, same content, other folder, other case of letters: each has its own output."""
+    _touch(tmp_path / "in", "cat.jpg", "cat.png", "x/cat.png", "Cat.png")
+    (tmp_path / "in" / "copy.png").write_bytes((tmp_path / "in" / "cat.png").read_bytes())
+    jobs = plan_run("run", str(tmp_path / "in"), [2, 3], str(tmp_path / "out")).jobs
+    paths = [path for job in jobs for path in (job.output, job.result, job.failure)]
+    assert len(set(paths)) == len(paths) == 30
+
+
+def test_changed_content_or_settings_lead_to_other_outputs_and_another_run_to_the_same(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png")
+
+    def outputs(run_id: str = "run", seed: int = 0) -> str:
+        plan = plan_run(run_id, str(tmp_path / "in"), [4], str(tmp_path / "out"), settings=Settings(seed=seed))
+        return plan.jobs[0].output
+
+    first = outputs()
+    assert outputs(run_id="another") == first
+    assert outputs(seed=1) != first
+    (tmp_path / "in" / "a.png").write_bytes(b"changed")
+    assert outputs() != first
+
+
+def test_the_plan_survives_being_written_and_read(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png", os.fsdecode(b"not utf-8 \xff.png"), "new\nline.png", "{{ ds }}.png")
+    plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"))
+    plan.write(tmp_path / "plan.json")
+    assert Plan.read(tmp_path / "plan.json") == plan
+
+
+@pytest.mark.parametrize(
+    ("ks", "message"),
+    [
+        ([], "No k is given"),
+        (None, "No k is given"),
+        (["0"], "'0' is no palette size"),
+        ([257], "257 is no palette size"),
+        (["4.5"], "'4.5' is no palette size"),
+        (["sixteen"], "'sixteen' is no palette size"),
+        ([None], "None is no palette size"),
+        (["-4"], "'-4' is no palette size"),
+        (["٤"], "is no palette size"),
+        ([True], "True is no palette size"),
+    ],
+)
+def test_a_wrong_k_is_refused_by_name(ks: list, message: str) -> None:
+    with pytest.raises(InvalidPlan, match=message):
+        parse_ks(ks)
+
+
+def test_ks_are_sorted_and_distinct() -> None:
+    assert parse_ks(["16", 4, " 16 ", "004"]) == (4, 16)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    _touch(tmp_path, "notes.md")
+    with pytest.raises(InvalidPlan, match="There is no image in"):
+        plan_run("run", str(tmp_path), [4], str(tmp_path / "out"))
+    with pytest.raises(InvalidPlan, match="is no folder"):
+        plan_run("run", str(tmp_path / "missing"), [4], str(tmp_path / "out"))
+
+
+def test_more_jobs_than_airflow_can_map_are_refused(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.png", "b.png")
+    assert len(plan_run("run", str(tmp_path), [2, 4], str(tmp_path / "out"), max_jobs=4).jobs) == 4
+    assert len(plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=None).jobs) == 6
+    sentence = "2 images x 3 k are 6 jobs.*kmeans_corpus_compression.*AIRFLOW__CORE__MAX_MAP_LENGTH=6 in the env"
+    with pytest.raises(InvalidPlan, match=sentence):
+        plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=5)
+
+
+def test_links_are_followed_inside_the_folder_only(tmp_path: Path) -> None:
+    _touch(tmp_path, "in/a.png", "outside/secret.png")
+    (tmp_path / "in" / "inside.png").symlink_to("a.png")
+    (tmp_path / "in" / "outside.png").symlink_to(tmp_path / "outside" / "secret.png")
+    (tmp_path / "in" / "folder").symlink_to(tmp_path / "outside")
+    images, ignored = list_images(tmp_path / "in")
+    assert images == ["a.png", "inside.png"]
+    assert "outside.png" in ignored
+
+
+def test_what_cannot_be_read_is_planned_without_being_opened(tmp_path: Path) -> None:
+    """A FIFO would block a reader for ever; the job says what is wrong with it."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "dangling.png").symlink_to("missing.png")
+    (tmp_path / "circle.png").symlink_to("circle.png")
+    jobs = plan_run("run", str(tmp_path), [4], str(tmp_path / "out")).jobs
+    assert {job.name: job.image_sha256 for job in jobs} == dict.fromkeys(["circle.png", "dangling.png", "pipe.png"])
+
+
+def test_runs_have_folders_of_their_own_inside_the_output_folder(tmp_path: Path) -> None:
+    ids = ["a:b", "a+b", "a_b", "../../etc", "..", "x" * 250, "x" * 251, "manual__2026-01-01T00:00:00+00:00"]
+    folders = {run_folder(tmp_path, run_id) for run_id in ids}
+    assert len(folders) == len(ids)
+    for folder in folders:
+        assert folder.resolve().parent == tmp_path / "runs"
+        folder.mkdir(parents=True)
+
+
+def test_a_forced_plan_does_again_what_is_done_and_says_so_to_the_jobs(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png")
+    for force in (False, True):
+        plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), force=force)
+        (submission,) = plan.submissions()
+        assert ("--force" in submission["application_args"]) == force
+        assert all(isinstance(argument, str) for argument in submission["application_args"])
+
+
+def test_a_search_for_k_is_one_job_for_each_image_and_target(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png", "b.png")
+    plan = plan_run("run", str(tmp_path / "in"), ["auto"], str(tmp_path / "out"), target="0.95")
+    assert (plan.ks, plan.target) == ((), "ssim=0.95")
+    assert [job.label for job in plan.jobs] == ["a.png ssim=0.95", "b.png ssim=0.95"]
+    assert all("--target=ssim=0.95" in job.arguments() for job in plan.jobs)
+    other = plan_run("run", str(tmp_path / "in"), ["auto"], str(tmp_path / "out"), target="0.9")
+    assert not {job.output for job in plan.jobs} & {job.output for job in other.jobs}
+    plan.write(tmp_path / "plan.json")
+    assert Plan.read(tmp_path / "plan.json") == plan
+
+
+@pytest.mark.parametrize(
+    ("ks", "target", "message"),
+    [
+        (["auto"], "", "give a target"),
+        (["auto", "4"], "0.9", "'auto' is no palette size"),
+        ([4], "best", "target: 'best'"),
+    ],
+)
+def test_a_search_without_a_target_and_a_wrong_target_are_refused(
+    tmp_path: Path, ks: list[str], target: str, message: str
+) -> None:
+    _touch(tmp_path, "a.png")
+    with pytest.raises(InvalidPlan, match=message):
+        plan_run("run", str(tmp_path), ks, str(tmp_path / "out"), target=target)
+
+
+def test_a_pattern_chooses_images_by_their_path(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png", "2026/a.png", "2026/b/c.jpg", "2026/notes.md", "2025/a.png")
+    plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), pattern="2026/*")
+    assert [job.name for job in plan.jobs] == ["2026/a.png", "2026/b/c.jpg"]
+    assert plan.ignored == ("2026/notes.md",)
+    with pytest.raises(InvalidPlan, match=r"no image that matches '\*.gif'"):
+        plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), pattern="*.gif")
+
+
+def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(tmp_path: Path) -> None:
+    """An output and a published folder may lie there: their images would be compressed again, more every night."""
+    images = tmp_path / "images"
+    _touch(images, "a.png", "compressed/mine.png", "site/like it.png")
+    plan = plan_run("first", str(images), [4], str(images / "output"), publish=str(images / "site.org"))
+    assert [job.name for job in plan.jobs] == ["a.png", "compressed/mine.png", "site/like it.png"]
+    _touch(images, "output/runs/first/contact_sheets/a.png.png", "output/runs/first/summary.html")
+    _touch(Path(plan.jobs[0].output).parent, "k004.png")
+    site = images / "site.org"
+    publish([Candidate(image="a.png", source=images / "a.png", sha256=None, k=None, reason="")], site, "first", "now")
+    assert (site / "a.png").exists()
+    again = plan_run("second", str(images), [4], str(images / "output"), publish=str(site))
+    assert [job.name for job in again.jobs] == [job.name for job in plan.jobs]
+    assert again.ignored == ()
+
+
+@pytest.mark.parametrize("output", ["", "images"])
+def test_an_output_folder_may_be_or_hold_the_image_folder(tmp_path: Path, output: str) -> None:
+    images = tmp_path / "images"
+    _touch(images, "a.png")
+    for run_id in ("first", "second"):
+        (job,) = plan_run(run_id, str(images), [4], str(tmp_path / output)).jobs
+        assert job.name == "a.png"
+        _touch(Path(job.output).parent, "k004.png")
+
+
+def test_images_that_lie_where_the_run_writes_are_refused(tmp_path: Path) -> None:
+    _touch(tmp_path, "compressed/a.png", "site/a.png")
+    with pytest.raises(InvalidPlan, match="compressed' lies where this run writes"):
+        plan_run("run", str(tmp_path / "compressed"), [4], str(tmp_path))
+    with pytest.raises(InvalidPlan, match="site' lies where this run writes"):
+        plan_run("run", str(tmp_path / "site"), [4], str(tmp_path / "out"), publish=str(tmp_path / "site"))

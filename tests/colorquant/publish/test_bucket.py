@@ -1,0 +1,150 @@
+"""Publishing to a folder of a bucket, against a real S3 server (moto's) in a process of its own."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colorquant.errors import PublishFailed
+from colorquant.publish import bucket as published_bucket
+from colorquant.publish.folder import main, publish, verify
+from colorquant.publish.manifest import MANIFEST, UNFINISHED, Candidate, Manifest
+from colorquant.storage import paths as storage
+from colorquant.storage.atomic import sha256_of
+
+SITE = "s3://results/site"
+WHEN = "2026-01-02T03:04:05+00:00"
+
+
+def _candidate(image: str, content: bytes, k: int | None = 4, where: str | Path = "s3://library") -> Candidate:
+    source = storage.resolve(where, f"sources/{image}{'' if k is None else '.png'}")
+    if storage.is_remote(source):
+        storage.put(source, content)
+    else:
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_bytes(content)
+    return Candidate(image=image, source=source, sha256=None if k is None else sha256_of(source), k=k, reason="because")
+
+
+def _publish(*candidates: Candidate, run_id: str = "run", folder: str | Path = SITE) -> Manifest:
+    return publish(candidates, storage.location(folder), run_id, WHEN)
+
+
+def _objects() -> dict[str, bytes]:
+    return {name: storage.read(f"{SITE}/{name}") for name in storage.sizes_below(SITE)}
+
+
+@pytest.mark.usefixtures("s3")
+def test_files_from_a_disk_and_a_bucket_get_there_and_the_next_run_replaces_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owl, cat = _candidate("birds/owl é.jpg", b"smaller", where=tmp_path), _candidate("cat.jpg", b"original", k=None)
+    manifest = _publish(owl, cat)
+    objects = _objects()
+    assert {name: objects[name] for name in objects if name != MANIFEST} == {
+        "birds/owl é.png": b"smaller",
+        "cat.jpg": b"original",
+    }
+    assert Manifest.read(storage.location(SITE)) == manifest
+    assert verify(storage.location(SITE)) == []
+    assert main([SITE]) == 0
+    assert "2 files" in capsys.readouterr().out
+
+    storage.put(f"{SITE}/of-others.txt", b"mine")
+    _publish(cat, _candidate("dog.png", b"dog"), run_id="second")
+    assert _objects().keys() == {"cat.jpg", "dog.png", "of-others.txt", MANIFEST}
+    assert verify(storage.location(SITE)) == ["of-others.txt is not in the manifest"]
+
+
+@pytest.mark.usefixtures("s3")
+def test_what_has_not_changed_is_not_written_again_and_what_is_damaged_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    same, damaged = _candidate("same.png", b"same"), _candidate("damaged.png", b"whole")
+    _publish(same, damaged)
+    storage.put(f"{SITE}/damaged.png", b"other")
+    written: list[str] = []
+    real = published_bucket.put
+    monkeypatch.setattr(published_bucket, "put", lambda path, content: (written.append(path.name), real(path, content)))
+    _publish(same, damaged)
+    assert written == ["damaged.png"]
+    assert verify(storage.location(SITE)) == []
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_source_that_is_not_what_was_measured_publishes_nothing(damage: str) -> None:
+    _publish(_candidate("a.png", b"old"))
+    before = _objects()
+    bad = _candidate("b.png", b"b")
+    storage.remove(bad.source) if damage == "gone" else storage.put(bad.source, b"other")
+    with pytest.raises(PublishFailed, match=damage):
+        _publish(_candidate("a.png", b"new"), bad)
+    assert _objects() == before
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_folder_of_others_is_refused() -> None:
+    storage.put(f"{SITE}/precious", b"mine")
+    with pytest.raises(PublishFailed, match="was not published from here"):
+        _publish(_candidate("a.png", b"a"))
+    assert _objects() == {"precious": b"mine"}
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("first", [True, False])
+def test_a_run_that_dies_is_finished_by_the_next_one_which_leaves_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    if not first:
+        _publish(_candidate("old.png", b"old"))
+
+    def die(path: Any, content: bytes) -> None:
+        if path.name == "c.png":
+            raise KeyboardInterrupt
+        storage.put(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(published_bucket, "put", die)
+        with pytest.raises(KeyboardInterrupt):
+            _publish(_candidate("b.png", b"b"), _candidate("c.png", b"c"))
+    assert {"b.png", UNFINISHED} <= _objects().keys()
+    assert verify(storage.location(SITE)) != []
+    _publish(_candidate("d.png", b"d"), run_id="next")
+    assert _objects().keys() == {"d.png", MANIFEST}
+    assert verify(storage.location(SITE)) == []
+
+
+@pytest.mark.usefixtures("s3")
+def test_two_runs_at_the_same_time_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def meanwhile(path: Any, content: bytes) -> None:
+        storage.put(path, content)
+        other = Manifest.read(storage.location(SITE), UNFINISHED)
+        dataclasses.replace(other, run_id="another").write(storage.location(SITE), UNFINISHED)
+
+    monkeypatch.setattr(published_bucket, "put", meanwhile)
+    with pytest.raises(PublishFailed, match="at the same time"):
+        _publish(_candidate("a.png", b"a"))
+    assert MANIFEST not in _objects()
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("image", ["../a.png", "x/../../a.png", "/a.png", "a//b.png", "./a.png"])
+def test_a_path_that_leads_out_of_the_folder_is_refused(image: str, tmp_path: Path) -> None:
+    escaping = dataclasses.replace(_candidate("a.png", b"a", where=tmp_path), image=image)
+    for folder in (SITE, tmp_path / "site"):
+        with pytest.raises(PublishFailed, match="cannot be published"):
+            _publish(escaping, folder=folder)
+    assert list(storage.sizes_below("s3://results")) == []
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_name_that_looks_like_an_objects_version_is_refused_in_a_bucket() -> None:
+    with pytest.raises(PublishFailed, match="cannot be published to a bucket"):
+        _publish(dataclasses.replace(_candidate("a.png", b"a"), image="a?versionId=1/b.png"))
+
+
+@pytest.mark.usefixtures("s3")
+def test_outputs_of_a_bucket_are_published_to_a_disk(tmp_path: Path) -> None:
+    _publish(_candidate("a.jpg", b"a"), folder=tmp_path / "site")
+    assert (tmp_path / "site" / "a.png").read_bytes() == b"a"
+    assert verify(tmp_path / "site") == []

@@ -1,0 +1,78 @@
+import multiprocessing
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from colorquant.storage.atomic import sha256_of, write_atomically
+
+
+def test_writes_into_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a" / "b" / "c.bin", b"content")
+    assert (tmp_path / "a" / "b" / "c.bin").read_bytes() == b"content"
+
+
+def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path: Path) -> None:
+    write_atomically(tmp_path / ("n" * 255), b"content")
+    assert (tmp_path / ("n" * 255)).read_bytes() == b"content"
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_atomically(tmp_path / "file", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(tmp_path / "file", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def _write_beyond_a_limit(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    try:
+        write_atomically(path, bytes(2000))
+    except OSError as error:
+        os._exit(42 if error.filename == str(path) and "cannot be written" in str(error) else 1)
+
+
+def test_what_is_too_large_for_the_disk_is_an_error_that_names_the_file_and_leaves_none(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", b"old")
+    process = multiprocessing.get_context("fork").Process(target=_write_beyond_a_limit, args=(tmp_path / "file",))
+    process.start()
+    process.join()
+    assert process.exitcode == 42
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_bytes() == b"old"
+
+
+def _write_and_die(path: Path) -> None:
+    os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    write_atomically(path, b"new")
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one_and_nothing_else_is(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_write_and_die, args=(tmp_path / "file",))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "file").exists()
+    (left,) = tmp_path.iterdir()
+    # Of a process that lives, on this host and on another: not ours to remove.
+    alive = tmp_path / left.name.replace(f"-{process.pid}-", f"-{os.getppid()}-")
+    elsewhere = tmp_path / f".tmp-anotherhost-{process.pid}-0"
+    for path in (alive, elsewhere):
+        path.write_bytes(b"")
+    write_atomically(tmp_path / "file", b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", alive.name, elsewhere.name}
+
+
+def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1.
+    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,215 @@
+"""Object storage, against a real S3 server (moto's) in a process of its own."""
+
+import json
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from colorquant.errors import InvalidPlan
+from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.records import JobFailure
+from colorquant.report import read_summary, summarize_run
+from colorquant.storage import paths as storage
+from tests.object_store import SECRET
+from tests.test_compress_image import compress_in_process
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def _upload(folder: Path, uri: str) -> None:
+    for path in folder.rglob("*.*"):
+        storage.put(f"{uri}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+
+def _objects(bucket: str) -> dict[str, bytes]:
+    return {name: storage.read(f"s3://{bucket}/{name}") for name in storage.sizes_below(f"s3://{bucket}")}
+
+
+@pytest.mark.parametrize("name", ["a.png", "sub folder/b c.png", "we#ird?x=1&y {{ ds }}%20é+.png"])
+def test_an_object_of_any_name_is_written_found_and_read(s3: dict[str, str], name: str) -> None:
+    uri = f"s3://library/in/{name}"
+    storage.put(uri, b"content")
+    assert str(storage.location(uri)) == uri
+    assert str(storage.location("s3://library/in") / name) == uri
+    assert storage.read(uri) == b"content"
+    assert storage.sizes_below("s3://library/in") == {name: 7}
+    assert storage.location(uri).is_file()
+    assert storage.location("s3://library/in").is_dir()
+    storage.remove(uri)
+    storage.remove(uri)
+    assert not storage.location(uri).exists()
+    with pytest.raises(FileNotFoundError):
+        storage.read(uri)
+
+
+def test_paths_and_uris_are_told_apart(tmp_path: Path) -> None:
+    assert storage.location((tmp_path / "a b").as_uri()) == tmp_path / "a b"
+    assert storage.location("here/a:b.png") == Path.cwd() / "here" / "a:b.png"
+    assert str(storage.resolve("s3://b/out/runs/r", "../../compressed/a.png")) == "s3://b/out/compressed/a.png"
+    assert storage.resolve(tmp_path, "../x").resolve() == tmp_path.parent / "x"
+    for uri, message in {
+        "gs://bucket/a": "gs:// is no storage",
+        "s3:///a": "names no bucket",
+        "s3://bucket/a.png?versionId=1": "names a version",
+        f"s3://user:{SECRET}@bucket/a": "belong to an Airflow connection",
+    }.items():
+        with pytest.raises(storage.InvalidLocation, match=message) as caught:
+            storage.location(uri)
+        assert SECRET not in str(caught.value)
+        with pytest.raises(InvalidPlan, match=message):
+            plan_run("run", uri, [4], "out")
+
+
+def test_objects_that_no_path_names_are_listed_as_ignored(s3: dict[str, str]) -> None:
+    import boto3
+
+    for key in ("in/a.png", "in/a//b.png", "in/folder.png/", "in/b.png?versionId=1", "in/.hidden/c.png", "in2/d.png"):
+        boto3.client("s3").put_object(Bucket="library", Key=key, Body=b"x")
+    plan = plan_run("run", "s3://library/in/", [4], "s3://results/out/")
+    assert [(job.name, job.image) for job in plan.jobs] == [("a.png", "s3://library/in/a.png")]
+    assert plan.jobs[0].output.startswith("s3://results/out/compressed/a.png/")
+    assert "a//b.png" in plan.ignored
+    assert len(plan.ignored) >= 2
+
+
+def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(s3: dict[str, str]) -> None:
+    for key in ("in/a.png", "in/out/compressed/a.png/1/k004.png", "in/out/runs/r/a.png.png", "in/site/a.png"):
+        storage.put(f"s3://library/{key}", b"x")
+    storage.put("s3://library/in/site2/a.png", b"x")
+    plan = plan_run("run", "s3://library/in/", [4], "s3://library/in/out/", publish="s3://library/in/site/")
+    assert [job.name for job in plan.jobs] == ["a.png", "site2/a.png"]
+    with pytest.raises(InvalidPlan, match="lies where this run writes"):
+        plan_run("run", "s3://library/in/site", [4], "s3://library/out", publish="s3://library/in/site")
+
+
+def test_what_travels_to_workers_and_into_messages_holds_no_credentials(s3: dict[str, str]) -> None:
+    place = storage.location("s3://library/in")
+    assert SECRET.encode() not in pickle.dumps(place)
+    assert SECRET not in repr(place)
+    assert storage.access() == s3
+
+
+def test_wrong_credentials_and_a_missing_bucket_are_a_sentence(
+    s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidPlan, match="'s3://nowhere/in' is no folder"):
+        plan_run("run", "s3://nowhere/in", [4], "s3://results/out")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv(storage.OPTIONS, json.dumps({"skip_instance_cache": True}))
+    with pytest.raises(InvalidPlan, match="cannot be read: .*credentials"):
+        plan_run("run", "s3://library/other", [4], "s3://results/out")
+
+
+def test_a_library_on_s3_is_compressed_reported_on_and_reused(
+    s3: dict[str, str], photographs: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    (photographs / "broken.png").write_text("no image")
+    _upload(photographs, "s3://library/in")
+    command = [
+        *("spark-submit", "--master", "local[2]", "--conf", "spark.ui.enabled=false"),
+        *("--conf", f"spark.pyspark.python={sys.executable}", str(PROJECT / "spark_apps" / "compress_corpus.py")),
+        *("--images=s3://library/in", "--ks=3 9", "--output=s3://results/out", "--run=run"),
+    ]
+    printed, command_lines = _run_and_look(command, bare_environment | s3)
+    assert "3/3 images" in printed and "2 jobs failed" in printed
+    assert SECRET not in printed and SECRET not in command_lines
+    folder = run_folder("s3://results/out", "run")
+    plan = Plan.read(folder / "plan.json")
+    for job in plan.jobs:
+        if job.name == "broken.png":
+            assert "is not an image" in JobFailure.read(job.failure).reason
+            continue
+        assert job.is_done()
+        local = [f"--image={photographs / job.name}", f"--output={tmp_path}/o.png", f"--result={tmp_path}/r.json"]
+        compress_in_process([*job.arguments(), *local])
+        assert storage.read(job.output) == (tmp_path / "o.png").read_bytes()
+    summarize_run(plan, folder)
+    summary = read_summary(folder / "summary.json")
+    assert (summary.totals.done, summary.totals.failed) == (4, 2)
+    names = {name.rsplit("/", 1)[-1] for name in storage.sizes_below(str(folder))}
+    assert {"summary.html", "summary.csv", "one.png.png", "two.jpg.png"} <= names
+    # The page shows the outputs, not places for missing ones.
+    assert storage.read(folder / "summary.html").count(b"data:image/") >= 6
+    before = _objects("results")
+    assert not [name for name, content in before.items() if SECRET.encode() in content]
+
+    again, _ = _run_and_look(command, bare_environment | s3)
+    assert "6 jobs, 4 of them done already" in again
+    assert {name: _objects("results")[name] for name in before if "/compressed/" in name} == {
+        name: content for name, content in before.items() if "/compressed/" in name
+    }
+
+
+def test_the_dag_of_single_jobs_takes_the_credentials_from_an_airflow_connection(
+    s3: dict[str, str], photographs: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    _upload(photographs, "s3://library/in")
+    connection = {
+        "conn_type": "aws",
+        "login": "user",
+        "password": SECRET,
+        "extra": {"endpoint_url": s3["AWS_ENDPOINT_URL"], "region_name": "us-east-1"},
+    }
+    conf = {
+        **{"images": "s3://library/in", "output": "s3://results/out", "ks": ["5"]},
+        "storage_connection": "object_store",
+    }
+    environment = bare_environment | {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_CONN_SPARK_DEFAULT": '{"conn_type": "spark", "host": "local[2]"}',
+        "AIRFLOW_CONN_OBJECT_STORE": json.dumps(connection),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for preparation in (["db", "migrate"], ["pools", "set", "spark", "2", "test"]):
+        subprocess.run(["airflow", *preparation], env=environment, check=True, capture_output=True, timeout=300)
+    file = str(PROJECT / "dags" / "kmeans_image_compression.py")
+    command = ["airflow", "dags", "test", "kmeans_image_compression", "-f", file, "--conf", json.dumps(conf)]
+    printed, command_lines = _run_and_look(command, environment)
+    assert "2 done, 0 reused, 0 failed" in printed
+    assert "s3://library/in/one.png" in command_lines
+    assert SECRET not in printed and SECRET not in command_lines
+    objects = _objects("results")
+    assert sorted(name.rsplit("/", 1)[-1] for name in objects if "/compressed/" in f"/{name}") == [
+        *("k005.json", "k005.json", "k005.png", "k005.png")
+    ]
+    assert [name for name in objects if name.endswith("summary.html")]
+    assert not [name for name, content in objects.items() if SECRET.encode() in content]
+
+
+def _run_and_look(command: list[str], environment: dict[str, str]) -> tuple[str, str]:
+    """What a command prints, and the command lines of all its descendants, as every user of the machine sees them."""
+    seen: set[str] = set()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    reader: Any = _reading(process)
+    while process.poll() is None:
+        for child in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+            try:
+                seen.add(" ".join(child.cmdline()))
+            except psutil.Error:
+                continue
+        time.sleep(0.1)
+    printed = reader()
+    assert process.returncode == 0, printed
+    return printed, "\n".join(seen)
+
+
+def _reading(process: subprocess.Popen[str]) -> Any:
+    """Read a process's output beside what else is done; the result is asked for by a call."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(1)
+    assert process.stdout is not None
+    future = pool.submit(process.stdout.read)
+    pool.shutdown(wait=False)
+    return future.result

@@ -1,0 +1,111 @@
+"""What `make run` tells the DAG, and what it changes and says where it joins the Airflow of a running `make ui`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colorquant_airflow.checkout import run
+from colorquant_airflow.checkout.services import Services
+from colorquant_airflow.dag.params import library_params
+
+
+class _Api:
+    """An Airflow that notes what is changed in it, and in which the user presses Ctrl-C while a run goes on."""
+
+    address = "http://127.0.0.1:8080"
+
+    def __init__(self, paused: bool) -> None:
+        self.paused = paused
+        self.changes: list[str] = []
+
+    def is_paused(self, dag_id: str) -> bool:
+        return self.paused
+
+    def unpause(self, dag_id: str) -> None:
+        self.changes.append("unpause")
+
+    def set_pool(self, name: str, slots: int, description: str) -> None:
+        self.changes.append("pool")
+
+    def unfinished_runs(self, dag_id: str) -> list[str]:
+        return ["old"]
+
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        self.changes.append(f"fail {run_id}")
+
+    def trigger(self, dag_id: str, params: dict[str, Any]) -> str:
+        self.changes.append("trigger")
+        return "new"
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        raise KeyboardInterrupt
+
+
+def _make_run(api: _Api, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    @contextmanager
+    def services(home: Any, purpose: str) -> Iterator[Services]:
+        yield Services(api, own)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "airflow_services", services)
+    monkeypatch.setattr(run, "interrupt_on_signals", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["run", f"--images={tmp_path}", f"--output={tmp_path / 'out'}"])
+    return run.main()
+
+
+def test_a_run_in_the_airflow_of_make_ui_goes_on_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = _Api(paused=False)
+    assert _make_run(api, False, tmp_path, monkeypatch) == 1
+    assert api.changes == ["trigger"]
+    told = capsys.readouterr().err
+    assert "run new goes on in the Airflow of `make ui`, http://127.0.0.1:8080" in told
+    assert "Stopped" not in told
+
+
+def test_a_pause_made_in_the_ui_is_not_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = _Api(paused=True)
+    assert _make_run(api, False, tmp_path, monkeypatch) == 1
+    assert api.changes == []
+    assert "is paused in the Airflow of `make ui`" in capsys.readouterr().err
+
+
+def test_an_airflow_of_its_own_is_made_ready_and_stops_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = _Api(paused=True)
+    assert _make_run(api, True, tmp_path, monkeypatch) == 1
+    assert api.changes == ["pool", "fail old", "unpause", "trigger"]
+    assert "Stopped. `make run` goes on from here" in capsys.readouterr().err
+
+
+def _params(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
+    monkeypatch.setattr("sys.argv", ["run", *arguments])
+    return run._params(run._parse())
+
+
+def test_it_tells_what_was_asked_for(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _params(
+        monkeypatch,
+        f"--images={photographs}",
+        f"--output={tmp_path / 'out'}",
+        "--ks=8 2",
+        "--pattern=sub */*.jpg",
+        "--settings=rate=0.1 format=webp",
+    )
+    asked = {"images": str(photographs), "output": str(tmp_path / "out"), "pattern": "sub */*.jpg"}
+    assert told.items() >= (asked | {"ks": ["2", "8"], "rate": 0.1, "format": "webp"}).items()
+
+
+def test_without_arguments_it_tells_the_defaults_of_the_dag(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _params(monkeypatch)
+    defaults = {name: param.value for name, param in library_params().items()}
+    # make run leaves the credentials of an object store to the environment.
+    assert told.keys() == defaults.keys() - {"storage_connection"}
+    assert told == {name: defaults[name] for name in told}

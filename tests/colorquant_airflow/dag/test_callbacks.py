@@ -1,0 +1,164 @@
+"""The notice of a failed run: what it says, and that it reaches the mail server of a deployment that names one."""
+
+import email
+import email.policy
+import json
+import logging
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+from s3fs import S3FileSystem
+
+from colorquant.jobs.plan import plan_run, run_folder
+from colorquant.jobs.records import JobFailure
+from colorquant.report.summary import Summary
+from colorquant.storage import paths as storage
+from colorquant_airflow.checkout.home import free_port
+from colorquant_airflow.dag.callbacks import tell_of_failure
+from tests.object_store import SECRET
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> dict[str, Any]:
+    """What Airflow tells of a run that failed, and the summary that the run left."""
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "{{ ds }}.png").write_text("no image")
+    plan = plan_run("manual/1", str(images), [4, 16], str(tmp_path / "out"))
+    for job in plan.jobs:
+        reason = "{{ ds }}.png is not an image"
+        JobFailure(image=job.image, k=job.k, reason=reason, exit_code=65, retryable=False).write(job.failure)
+    folder = run_folder(tmp_path / "out", "manual/1")
+    (folder / "summary.json").write_text(Summary.of(plan, folder).as_json())
+    params = {"output": str(tmp_path / "out")}
+    with DAG("a_dag", schedule=None) as dag:
+        EmptyOperator(task_id="compress_corpus") >> EmptyOperator(task_id="summarize")
+    return {"dag": dag, "run_id": "manual/1", "reason": "task_failure", "params": params}
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[int, list[EmailMessage]]]:
+    """The port of a mail server, and what it received."""
+    received: list[EmailMessage] = []
+
+    class Keep:
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+            received.append(email.message_from_bytes(envelope.content, policy=email.policy.default))  # type: ignore
+            return "250 OK"
+
+    port = free_port()
+    server = Controller(Keep(), hostname="127.0.0.1", port=port)
+    server.start()
+    yield port, received
+    server.stop()
+
+
+def test_the_log_says_what_failed_and_why(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        tell_of_failure(context)
+    assert "run manual/1 of a_dag failed" in caplog.text
+    assert "2 of 2 jobs failed" in caplog.text
+    assert "- '{{ ds }}.png', k = 4, 16: {{ ds }}.png is not an image" in caplog.text
+
+
+def test_without_a_report_the_log_says_where_to_look(
+    context: dict[str, Any], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        tell_of_failure(context | {"params": {"output": str(tmp_path / "elsewhere")}})
+        tell_of_failure({name: context[name] for name in ("dag", "run_id")})
+    assert "There is no report: see the logs of the tasks, that of compress_corpus first." in caplog.text
+
+
+def test_the_notifier_that_the_deployment_names_sends_it(
+    context: dict[str, Any], mailbox: tuple[int, list[EmailMessage]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, received = mailbox
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_MAIL",
+        f'{{"conn_type": "smtp", "host": "127.0.0.1", "port": {port}, "extra": '
+        '{"disable_ssl": true, "disable_tls": true, "from_email": "airflow@example.org"}}',
+    )
+    monkeypatch.setenv("COMPRESSION_NOTIFIER", "airflow.providers.smtp.notifications.smtp.SmtpNotifier")
+    monkeypatch.setenv(
+        "COMPRESSION_NOTIFIER_ARGUMENTS",
+        '{"smtp_conn_id": "mail", "to": "team@example.org", "subject": "{{ failure.subject }}", '
+        '"html_content": "<pre>{{ failure.message | e }}</pre>"}',
+    )
+    tell_of_failure(context)
+    (mail,) = received
+    assert mail["Subject"] == "Image compression: run manual/1 of a_dag failed"
+    body = mail.get_body(("html",))
+    assert body is not None
+    assert "2 of 2 jobs failed" in body.get_content()
+    assert "{{ ds }}.png is not an image" in body.get_content(), "a file's name was evaluated by the template engine"
+
+
+class Kept:
+    """A notifier that keeps what it is told."""
+
+    told: list[str] = []
+
+    def __call__(self, context: dict[str, Any]) -> None:
+        self.told.append(context["failure"]["message"])
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the notifier of the deployment is told."""
+    monkeypatch.setenv("COMPRESSION_NOTIFIER", f"{Kept.__module__}.Kept")
+    monkeypatch.setattr(Kept, "told", [])
+    return Kept.told
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"output": "gs://bucket/out"}, "gs:// is no storage that this project knows"),
+        ({"output": "s3://results/out", "storage_connection": "gone"}, "no Airflow connection 'gone'"),
+        ({"output": "s3://nowhere/out"}, "There is no report"),
+        ({"output": None}, "The report cannot be read"),
+    ],
+)
+@pytest.mark.usefixtures("s3")
+def test_whatever_is_wrong_with_the_report_the_notice_goes_out_and_says_it(
+    context: dict[str, Any], told: list[str], params: dict[str, Any], why: str
+) -> None:
+    tell_of_failure(context | {"params": params})
+    (message,) = told
+    assert why in message
+    assert "see the logs of the tasks" in message
+
+
+def test_a_report_in_a_bucket_is_read_with_the_runs_own_credentials(
+    context: dict[str, Any], told: list[str], s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that runs the callbacks of DAGs has none of its own."""
+    content = (run_folder(tmp_path / "out", "manual/1") / "summary.json").read_bytes()
+    storage.put(run_folder("s3://results/out", "manual/1") / "summary.json", content)
+    extra = {"endpoint_url": s3["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "user", "password": SECRET, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    monkeypatch.setenv(storage.OPTIONS, "{}")  # So that the test's end puts back what the call sets.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in s3:
+        monkeypatch.delenv(name)
+    S3FileSystem.clear_instance_cache()  # They have the credentials that the test wrote by.
+    tell_of_failure(context | {"params": {"output": "s3://results/out", "storage_connection": "store"}})
+    (message,) = told
+    assert "2 of 2 jobs failed" in message
+    assert SECRET not in message
+
+
+def test_arguments_that_are_no_json_are_named(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESSION_NOTIFIER", "airflow.providers.smtp.notifications.smtp.SmtpNotifier")
+    monkeypatch.setenv("COMPRESSION_NOTIFIER_ARGUMENTS", "to=team@example.org")
+    with pytest.raises(ValueError, match="COMPRESSION_NOTIFIER_ARGUMENTS is no JSON object: to="):
+        tell_of_failure(context)

@@ -1,0 +1,178 @@
+"""The operator's own rules, with a spark-submit of a few lines; Spark's own is in test_end_to_end."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from colorquant.jobs.records import JobFailure
+from colorquant_airflow.operators import compress_image as operators
+from colorquant_airflow.operators.compress_image import CompressImageOperator
+
+_POPEN = subprocess.Popen
+
+
+@pytest.fixture
+def submit_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A spark-submit of our own, first in PATH; the test writes what it does."""
+    script = tmp_path / "bin" / "spark-submit"
+    script.parent.mkdir()
+    script.touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[1]"}')
+    return script
+
+
+def _operator(tmp_path: Path, **kwargs: Any) -> CompressImageOperator:
+    return CompressImageOperator(
+        task_id="compress_image",
+        application="compress_image.py",
+        failure=str(tmp_path / "failure.json"),
+        name="{{ ds }}.png k=4",
+        application_args=["--image={{ ds }}.png", "--k=4"],
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize(("exit_code", "is_final"), [(65, True), (2, True), (1, False), (137, False)])
+def test_only_what_a_retry_can_mend_is_retried(
+    tmp_path: Path, submit_script: Path, exit_code: int, is_final: bool
+) -> None:
+    submit_script.write_text(f"#!/bin/sh\nexit {exit_code}\n")
+    with pytest.raises(AirflowException) as caught:
+        _operator(tmp_path).execute({})
+    assert isinstance(caught.value, AirflowFailException) == is_final
+    failure = JobFailure.read(tmp_path / "failure.json")
+    assert failure.exit_code == exit_code
+    assert str(exit_code) in failure.reason
+
+
+def test_the_reason_that_the_job_wrote_is_the_tasks_error(tmp_path: Path, submit_script: Path) -> None:
+    failure = JobFailure(image="a.png", k=4, reason="a.png is empty", exit_code=65, retryable=False)
+    failure.write(tmp_path / "written.json")
+    submit_script.write_text(f"#!/bin/sh\ncp {tmp_path}/written.json {tmp_path}/failure.json\nexit 65\n")
+    with pytest.raises(AirflowFailException, match="^a.png is empty$"):
+        _operator(tmp_path).execute({})
+
+
+def test_the_reason_of_an_earlier_try_is_not_taken_for_this_ones(tmp_path: Path, submit_script: Path) -> None:
+    old = JobFailure(image="a.png", k=4, reason="an old reason", exit_code=65, retryable=False)
+    old.write(tmp_path / "failure.json")
+    submit_script.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(AirflowException) as caught:
+        _operator(tmp_path).execute({})
+    assert "an old reason" not in str(caught.value)
+
+
+def test_names_reach_spark_as_they_are(tmp_path: Path, submit_script: Path) -> None:
+    submit_script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\n')
+    operator = _operator(tmp_path)
+    operator.render_template_fields({"ds": "2026-01-01"})
+    operator.execute({})
+    assert (tmp_path / "arguments").read_text().splitlines()[-2:] == ["--image={{ ds }}.png", "--k=4"]
+
+
+def test_a_missing_connection_is_an_error_and_not_a_yarn_cluster(
+    tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SPARK_DEFAULT")
+    submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-called\n")
+    with pytest.raises(AirflowFailException, match="no Airflow connection 'spark_default'"):
+        _operator(tmp_path).execute({})
+    assert not (tmp_path / "was-called").exists()
+
+
+def test_a_missing_spark_submit_is_named(tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing-here"))
+    with pytest.raises(AirflowFailException, match="spark-submit is not on the PATH"):
+        _operator(tmp_path).execute({})
+
+
+def test_stopping_the_task_ends_every_process_also_those_with_a_group_of_their_own(
+    tmp_path: Path, submit_script: Path
+) -> None:
+    """As Spark does: the JVM starts a Python driver, and PySpark's daemon puts itself into its own process group."""
+    submit_script.write_text(
+        f"#!/bin/sh\nsetsid sh -c 'sleep 1000 & wait' &\nsleep 1000 &\necho $$ > {tmp_path}/pid\nwait\n"
+    )
+    operator = _operator(tmp_path)
+    operator._hook = operator._get_hook()
+    operator._hook._submit_sp = subprocess.Popen(["spark-submit"], stdout=subprocess.PIPE)
+    root = psutil.Process(operator._hook._submit_sp.pid)
+    deadline = time.monotonic() + 20
+    while len(root.children(recursive=True)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    family = [root, *root.children(recursive=True)]
+    assert len(family) >= 4
+    operator.on_kill()
+    operator._hook._submit_sp.wait(timeout=10)
+    assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_task_that_was_stopped_has_not_succeeded(tmp_path: Path, submit_script: Path) -> None:
+    """Airflow calls on_kill at SIGTERM in the middle of execute, and takes what execute then does for the outcome."""
+    submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 1000\n")
+    operator = _operator(tmp_path)
+
+    def stop_when_started() -> None:
+        while not (tmp_path / "started").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    before = signal.signal(signal.SIGALRM, lambda *_: operator.on_kill())
+    threading.Thread(target=stop_when_started, daemon=True).start()
+    try:
+        with pytest.raises(AirflowException, match="stopped") as caught:
+            operator.execute({})
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not isinstance(caught.value, AirflowFailException), "it is to be tried again"
+    assert JobFailure.read(tmp_path / "failure.json").retryable
+
+
+@pytest.mark.parametrize("step", ["BaseHook.get_connection", "class_archive", "shutil.which"])
+def test_a_task_that_is_stopped_before_its_job_starts_none(
+    step: str, tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-called\n")
+    operator = _operator(tmp_path)
+    real = attrgetter(step)(operators)
+
+    def stopped_there(*arguments: Any) -> Any:
+        operator.on_kill()
+        return real(*arguments)
+
+    monkeypatch.setattr(f"colorquant_airflow.operators.compress_image.{step}", staticmethod(stopped_there))
+    with pytest.raises(AirflowException, match="stopped before its job began") as caught:
+        operator.execute({})
+    assert not isinstance(caught.value, AirflowFailException), "it is to be tried again"
+    assert not (tmp_path / "was-called").exists()
+    assert JobFailure.read(tmp_path / "failure.json").retryable
+
+
+def test_a_task_that_is_stopped_while_its_job_starts_ends_it(
+    tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is there, and the provider does not know it yet."""
+    submit_script.write_text(f"#!/bin/sh\nsleep 10\ntouch {tmp_path}/done\n")
+    operator = _operator(tmp_path)
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: Any, **options: Any) -> "subprocess.Popen[str]":
+        started.append(_POPEN(*arguments, **options))
+        operator.on_kill()
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(AirflowException, match="stopped"):
+        operator.execute({})
+    assert started[0].poll() is not None
+    assert not (tmp_path / "done").exists(), "the job went on"
