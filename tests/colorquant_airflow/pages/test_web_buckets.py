@@ -27,8 +27,8 @@ from sqlalchemy.pool import StaticPool
 from colorquant.jobs.plan import Plan, plan_run, run_folder
 from colorquant.report import summarize_run
 from colorquant.storage import paths as storage
-from colorquant_airflow import app as web
 from colorquant_airflow.dag.xcoms import PLANNED
+from colorquant_airflow.pages import app as web
 from tests.conftest import photograph
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process

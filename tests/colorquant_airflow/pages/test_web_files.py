@@ -15,7 +15,7 @@ from PIL import Image
 from colorquant.jobs.plan import plan_run, run_folder
 from colorquant.report.page import page_html
 from colorquant.report.summary import Summary
-from colorquant_airflow import files
+from colorquant_airflow.pages import files
 from colorquant_airflow.pages.runs import NoSuchPage, Run
 from tests.conftest import photograph
 
