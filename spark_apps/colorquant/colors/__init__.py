@@ -1,9 +1,18 @@
 """Color histograms of images, and their coarse cells.
 
-Both are exact integer sums, so that merging them in any order gives the same result.
+Both are exact integer sums, so merging them in any order gives the same result.
 """
 
-from colorquant.colors.cells import Cells
-from colorquant.colors.histogram import ColorHistogram, count_colors, kernel_input, unpack_colors
+from colorquant.colors.cells import Cells, coarse_cells, merge_cells
+from colorquant.colors.histogram import ColorHistogram, count_colors, kernel_input, merge_histograms, unpack_colors
 
-__all__ = ["Cells", "ColorHistogram", "count_colors", "kernel_input", "unpack_colors"]
+__all__ = [
+    "Cells",
+    "coarse_cells",
+    "ColorHistogram",
+    "count_colors",
+    "kernel_input",
+    "merge_cells",
+    "merge_histograms",
+    "unpack_colors",
+]

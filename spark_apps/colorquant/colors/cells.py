@@ -1,8 +1,8 @@
-"""Cells: a bounded summary of a color histogram for the global search.
+"""Cells: a summary of a color histogram, of limited size, for the centroid search.
 
-A cell is a box of the color cube with the exact integer sums of its pixels. Its level is how many of the 24
-color bits it keeps (24: the cell is one color; each level below drops the lowest remaining bit of blue, red,
-green in turn), so cells of parts can be coarsened and merged to exactly the cells of the whole.
+A cell is a box of the color cube with the exact integer sums of its pixels. Its level is the number of the 24 color
+bits that it keeps. At level 24 a cell is one color; each lower level drops the lowest remaining bit of blue, red, and
+green in turn. So cells of parts can be coarsened and merged to exactly the cells of the whole.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import numpy as np
 
 from colorquant.colors.histogram import ColorHistogram, count_distinct, sum_by_key, unpack_colors
 
+#: The largest number of cells, by default.
 CELL_LIMIT = 1 << 16
 
 
@@ -23,9 +24,9 @@ class Cells:
     Attributes
     ----------
     level : int
-        Color bits kept, 0 to ``EXACT``, where the cells are the exact colors.
+        Color bits kept, 0 to ``EXACT``; at ``EXACT`` every cell is one color.
     keys : uint32 (m,)
-        Packed color with the dropped bits zero, ascending and distinct.
+        Packed colors with the dropped bits zero, ascending and distinct.
     sums : int64 (m, d)
         Sums over the pixels of each cell, of each of the d coordinates of a color.
     counts : int64 (m,)
@@ -53,11 +54,18 @@ class Cells:
         return self.sums / self.counts[:, None]
 
     @classmethod
-    def merged(cls, parts: Sequence[Self], limit: int) -> Self:
-        """The cells of the whole, of those of its parts (at least one), each bounded by the same limit.
+    def merged(cls, parts: "Sequence[Cells]", limit: int) -> Self:
+        """Merge the cells of the parts of a histogram.
 
         A part has at most as many cells at a level as the whole, so it is never coarser than the whole will be:
-        the result equals the cells of the merged histogram, whatever the parts and their order.
+        the result equals the cells of the merged histogram, for any parts in any order.
+
+        Parameters
+        ----------
+        parts : sequence of cells of this class
+            At least one, each made with the same limit.
+        limit : int
+            The largest number of cells.
         """
         level = min((part.level for part in parts if len(part)), default=cls.EXACT)
         parts = [part.coarsened(level) for part in parts if len(part)] or list(parts[:1])
@@ -70,7 +78,7 @@ class Cells:
         return merged.within(limit)
 
     def within(self, limit: int) -> Self:
-        """The finest cells, of this level or a coarser one, that are at most ``limit`` in number."""
+        """These cells, coarsened by as few levels as it takes to have at most ``limit``."""
         level = self.level
         if len(self) > limit:
             while level > 0 and count_distinct(self.keys, _mask(level)) > limit:
@@ -78,7 +86,7 @@ class Cells:
         return self.coarsened(level)
 
     def coarsened(self, level: int) -> Self:
-        """The cells of a level that is not finer."""
+        """These cells at a lower level; the same cells where ``level`` is not lower."""
         if level >= self.level:
             return self
         return self._summed(level, self._keys_at(level), self.sums, self.counts)
@@ -97,17 +105,18 @@ class Cells:
 
 
 def coarse_cells(histogram: ColorHistogram, limit: int = CELL_LIMIT) -> Cells:
-    """The finest cells of a histogram that are at most ``limit`` in number."""
+    """The cells of a histogram at the finest level that has at most ``limit`` of them."""
     sums = unpack_colors(histogram.colors).astype(np.int64) * histogram.counts[:, None]
     return Cells(Cells.EXACT, histogram.colors, sums, histogram.counts).within(limit)
 
 
 def merge_cells(parts: Sequence[Cells], limit: int = CELL_LIMIT) -> Cells:
-    """``Cells.merged`` within the limit of the search."""
+    """See ``Cells.merged``."""
     return Cells.merged(parts, limit)
 
 
 def _mask(level: int) -> int:
+    """The bits of a packed color that are kept at a level."""
     dropped = Cells.EXACT - level
     blue, red, green = (dropped + 2) // 3, (dropped + 1) // 3, dropped // 3
     return (0xFF << red & 0xFF) << 16 | (0xFF << green & 0xFF) << 8 | (0xFF << blue & 0xFF)

@@ -1,7 +1,7 @@
 """The color histogram: the distinct colors of an image and how often each occurs.
 
-K-Means on the weighted distinct colors is exactly K-Means on the pixels, and a histogram is never larger
-than 2^24 rows, so nothing after this module sees a pixel again until the remap.
+K-Means on the weighted distinct colors is exactly K-Means on the pixels, and a histogram has at most 2^24 rows. So the
+steps after this one work on the histogram, and only the remap reads the pixels again.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+
+from colorquant.pixels import Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,20 +37,20 @@ class ColorHistogram:
         return int(self.counts.sum())
 
 
-def count_colors(pixels: np.ndarray) -> ColorHistogram:
-    """Count the colors of some pixels in one pass.
+def count_colors(pixels: Pixels) -> ColorHistogram:
+    """Count the colors of pixels, without sorting.
 
     Parameters
     ----------
     pixels : uint8 (..., 3)
-        Any block of pixels: an image, a band of rows; empty blocks are fine.
+        An image or a part of it, which may be empty.
     """
     colors, counts = _count(kernel_input(pixels).reshape(-1, 3))
     return ColorHistogram(colors, counts)
 
 
 def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
-    """Add histograms of parts of an image: exact, and the same in any order."""
+    """Add histograms of parts of an image; the result is exact, and the same for any order of the parts."""
     if not parts:
         return ColorHistogram(np.empty(0, np.uint32), np.empty(0, np.int64))
     if len(parts) == 1:
@@ -59,13 +61,13 @@ def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
     return ColorHistogram(colors, counts[:, 0])
 
 
-def unpack_colors(colors: np.ndarray) -> np.ndarray:
-    """Packed uint32 0xRRGGBB (n,) to uint8 (n, 3)."""
+def unpack_colors(colors: np.ndarray) -> Pixels:
+    """Colors uint8 (n, 3) of packed colors uint32 (n,), 0xRRGGBB."""
     return np.stack([colors >> 16, colors >> 8, colors], axis=1).astype(np.uint8)
 
 
 def sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys, ascending, and the sums of their values.
+    """Add the values of equal keys.
 
     Parameters
     ----------
@@ -76,24 +78,25 @@ def sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
     Returns
     -------
     keys : uint32 (d,)
+        Distinct, ascending.
     sums : int64 (d, m)
     """
     return _sum_by_key(kernel_input(keys), kernel_input(values))
 
 
 def kernel_input(array: np.ndarray) -> np.ndarray:
-    """The array, copied only if it is not contiguous and writable: a kernel is compiled anew for each such kind."""
+    """The array, copied if it is not contiguous and writable: for every other layout a kernel would be recompiled."""
     return np.require(array, requirements=["C", "W"])
 
 
 def count_distinct(keys: np.ndarray, mask: int) -> int:
-    """How many distinct values ``keys & mask`` has; keys uint32 below 2^24."""
+    """The number of distinct values of ``keys & mask``, for keys uint32 (n,) below 2^24."""
     return int(_mark(kernel_input(keys), np.uint32(mask), np.zeros(1 << 19, np.uint32)))
 
 
 @njit(cache=True, nogil=True)
 def _mark(keys: np.ndarray, mask: np.uint32, marks: np.ndarray) -> int:
-    """Set the bit of every masked key; returns how many are set."""
+    """Set the bits of all ``keys & mask`` in marks uint32 (2^19,), one bit a color; returns how many were not set."""
     distinct = 0
     for key in keys:
         key &= mask
@@ -107,7 +110,7 @@ def _mark(keys: np.ndarray, mask: np.uint32, marks: np.ndarray) -> int:
 
 @njit(cache=True, nogil=True)
 def _rank(marks: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:
-    """The marked keys, ascending, and how many are marked before each word."""
+    """The marked keys uint32 (distinct,), ascending, and the number of marks before each word, int32 (2^19,)."""
     ranks, keys = np.empty(len(marks), np.int32), np.empty(distinct, np.uint32)
     rank = 0
     for word in range(len(marks)):
@@ -125,7 +128,7 @@ def _rank(marks: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True)
 def _row(key: np.uint32, marks: np.ndarray, ranks: np.ndarray) -> np.int64:
-    """The row of a marked key: the marks before its word, and those below its bit (a population count)."""
+    """The row of a marked key: the number of marks before its word and below its bit (a population count)."""
     word = key >> np.uint32(5)
     below = np.int64(marks[word]) & ((1 << np.int64(key & np.uint32(31))) - 1)
     below = below - ((below >> 1) & 0x55555555)
@@ -136,6 +139,7 @@ def _row(key: np.uint32, marks: np.ndarray, ranks: np.ndarray) -> np.int64:
 
 @njit(cache=True, nogil=True)
 def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """See ``sum_by_key``."""
     marks = np.zeros(1 << 19, np.uint32)
     distinct = _mark(keys, np.uint32(0xFFFFFFFF), marks)
     sorted_keys, ranks = _rank(marks, distinct)
@@ -149,8 +153,9 @@ def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @njit(cache=True, nogil=True)
 def _count(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # A bit for each of 2^24 colors (2 MB, it stays in cache) and the rank of each word of bits give every color
-    # its row: no sorting, and no table of counts as large as the color cube.
+    """Distinct colors uint32 (n,) and counts int64 (n,) of pixels uint8 (m, 3)."""
+    # A bit for each of 2^24 colors (2 MB, which stays in cache) and the rank of each word of bits give every color its
+    # row. This needs neither sorting nor a table of counts as large as the color cube.
     marks = np.zeros(1 << 19, np.uint32)
     distinct = 0
     for i in range(len(pixels)):
