@@ -1,6 +1,6 @@
-"""Clusters: the points of an assignment, cluster by cluster, and how to split each in two."""
+"""Clusters: the points of an assignment, sorted by cluster, and how to split each cluster in two."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -9,12 +9,17 @@ from colorquant.kmeans.assignment import Assignment
 from colorquant.kmeans.points import BLOCK, Points
 
 
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """The points of an assignment, cluster by cluster.
+class Clusters(NamedTuple):
+    """The points of an assignment, sorted by cluster.
 
-    ``coordinates`` float32 (3, n + BLOCK) and ``moments`` int64 (n + BLOCK, 4) hold those of cluster c from
-    ``starts[c]`` to ``starts[c + 1]``; the padding lets blocks run over the end.
+    Attributes
+    ----------
+    coordinates : float32 (3, n + BLOCK)
+        Those of cluster c are from ``starts[c]`` to ``starts[c + 1]``; the last BLOCK are zero, so that a block which
+        begins in a cluster always has its full length.
+    moments : int64 (n + BLOCK, 4)
+        Of the same points.
+    starts : int64 (k + 1,)
     """
 
     coordinates: np.ndarray
@@ -23,22 +28,27 @@ class Clusters:
 
 
 def clusters_of(points: Points, labels: np.ndarray, k: int) -> Clusters:
-    """Sort the points by their label."""
+    """Sort the points by their labels, uint8 (n,), of k clusters."""
     n = len(labels)
     clusters = Clusters(np.zeros((3, n + BLOCK), np.float32), np.zeros((n + BLOCK, 4), np.int64), np.zeros(k + 1, int))
-    _sort_by_label(points.coordinates, points.moments, labels, clusters.coordinates, clusters.moments, clusters.starts)
+    _sort_by_label(points.coordinates, points.moments, labels, *clusters)
     return clusters
 
 
 def split_offsets(assignment: Assignment) -> tuple[np.ndarray, np.ndarray]:
     """How to split each cluster in two across its longest principal axis.
 
+    Parameters
+    ----------
+    assignment : Assignment
+        A detailed one.
+
     Returns
     -------
     gains : float64 (k,)
         Estimated decrease of the inertia, that of a normal distribution cut at its mean.
     offsets : float64 (k, 3)
-        From the centroid to the two halves' means, plus and minus.
+        From the centroid to the mean of one half, in grid units; the other half's is opposite.
     """
     gains, offsets = np.zeros(len(assignment.sums)), np.zeros((len(assignment.sums), 3))
     _split_offsets(np.ascontiguousarray(assignment.spreads), np.ascontiguousarray(assignment.sums), gains, offsets)
@@ -49,6 +59,7 @@ def split_offsets(assignment: Assignment) -> tuple[np.ndarray, np.ndarray]:
 def _sort_by_label(  # type: ignore[no-untyped-def]
     coordinates, moments, labels, sorted_coordinates, sorted_moments, starts
 ):
+    """Write what ``Clusters`` says, by a counting sort; points of one cluster stay in their order."""
     for label in labels:
         starts[label + 1] += 1
     for c in range(1, len(starts)):
@@ -66,6 +77,7 @@ def _sort_by_label(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _split_offsets(spreads, sums, gains, offsets):  # type: ignore[no-untyped-def]
+    """Write gains and offsets, by power iteration on the second moments from the axis of the largest variance."""
     for i in range(len(sums)):
         rr, rg, rb = float(spreads[i, 0]), float(spreads[i, 1]), float(spreads[i, 2])
         gg, gb, bb = float(spreads[i, 3]), float(spreads[i, 4]), float(spreads[i, 5])

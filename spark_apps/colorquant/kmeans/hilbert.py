@@ -1,6 +1,6 @@
 """The Hilbert curve through the color cube (Hilbert 1891): neighbors on the curve are neighbors in the cube.
 
-Points in this order, cut in runs, give compact blocks nearly as tight as those of a k-d tree, in a fraction of the
+Points in this order, cut in blocks, give bounding boxes nearly as tight as those of a k-d tree, in a fraction of the
 time: two passes of counting instead of a recursion.
 """
 
@@ -13,24 +13,25 @@ _DIGIT_BITS = 12
 
 
 def hilbert_order(positions: np.ndarray, shift: int) -> np.ndarray:
-    """The order of positions along the curve; where several share a cell, they stay in the order given.
+    """The order of positions along the curve; those in one cell stay in the order given.
 
     Parameters
     ----------
     positions : int64 (n, 3)
         Below ``2 ** (BITS + shift)``.
     shift : int
-        Low bits of the positions that are left out of account.
+        Low bits of the positions that are ignored.
 
     Returns
     -------
     int64 (n,)
+        Row of the first position on the curve, of the second, and so on.
     """
-    return _sorted_order(_places(np.ascontiguousarray(positions), shift, _DIGITS, _NEXT_STATES))
+    return _sorted_order(_ranks(np.ascontiguousarray(positions), shift, _DIGITS, _NEXT_STATES))
 
 
 def _curve_tables() -> tuple[np.ndarray, np.ndarray]:
-    """For each state of the curve and octant of a cube: the octant's place on the curve, and the state within it.
+    """For each state of the curve and octant of a cube: the octant's rank on the curve, and the state within it.
 
     A state is where the curve enters the cube and along which axis it leaves it: 8 corners times 3 axes. After
     Hamilton (2006), "Compact Hilbert Indices", with its names.
@@ -40,17 +41,17 @@ def _curve_tables() -> tuple[np.ndarray, np.ndarray]:
         by %= 3
         return (bits << by | bits >> (3 - by)) & 7
 
-    gray = [place ^ place >> 1 for place in range(8)]
-    place_of = {code: place for place, code in enumerate(gray)}
-    turns = [(0, 1, 0, 2, 0, 1, 0, 0)[place] for place in range(8)]
+    gray = [rank ^ rank >> 1 for rank in range(8)]
+    rank_of = {code: rank for rank, code in enumerate(gray)}
+    turns = (0, 1, 0, 2, 0, 1, 0, 0)
     digits, states = np.empty((24, 8), np.uint32), np.empty((24, 8), np.uint8)
     for entry in range(8):
         for axis in range(3):
             for octant in range(8):
-                place = place_of[rotate(octant ^ entry, -(axis + 1))]
-                enters = gray[2 * ((place - 1) // 2)] if place else 0
-                turn = 0 if place == 0 else turns[place - 1] if place % 2 == 0 else turns[place]
-                digits[entry * 3 + axis, octant] = place
+                rank = rank_of[rotate(octant ^ entry, -(axis + 1))]
+                enters = gray[2 * ((rank - 1) // 2)] if rank else 0
+                turn = 0 if rank == 0 else turns[rank - 1] if rank % 2 == 0 else turns[rank]
+                digits[entry * 3 + axis, octant] = rank
                 within = entry ^ rotate(enters, axis + 1)
                 states[entry * 3 + axis, octant] = within * 3 + (axis + turn + 1) % 3
     return digits, states
@@ -60,23 +61,23 @@ _DIGITS, _NEXT_STATES = _curve_tables()
 
 
 @njit(cache=True, nogil=True)
-def _places(positions, shift, digits, next_states):  # type: ignore[no-untyped-def]
-    """How far along the curve each position lies, uint32 (n,)."""
-    places = np.empty(len(positions), np.uint32)
+def _ranks(positions, shift, digits, next_states):  # type: ignore[no-untyped-def]
+    """The rank on the curve, uint32 (n,), of the cell of each position int64 (n, 3); tables of ``_curve_tables``."""
+    ranks = np.empty(len(positions), np.uint32)
     for i in range(len(positions)):
         x, y, z = positions[i, 0] >> shift, positions[i, 1] >> shift, positions[i, 2] >> shift
-        place, state = np.uint32(0), 0
+        rank, state = np.uint32(0), 0
         for level in range(BITS - 1, -1, -1):
             octant = (x >> level & 1) << 2 | (y >> level & 1) << 1 | (z >> level & 1)
-            place = place << np.uint32(3) | digits[state, octant]
+            rank = rank << np.uint32(3) | digits[state, octant]
             state = next_states[state, octant]
-        places[i] = place
-    return places
+        ranks[i] = rank
+    return ranks
 
 
 @njit(cache=True, nogil=True)
 def _sorted_order(keys):  # type: ignore[no-untyped-def]
-    """Positions of the keys in ascending order, equal keys as they come: a radix sort, two digits of 12 bits."""
+    """Rows int64 (n,) of keys uint32 (n,), ascending and stable: a radix sort by two digits of 12 bits."""
     order = np.arange(len(keys))
     other = np.empty_like(order)
     for shift in range(0, 3 * BITS, _DIGIT_BITS):

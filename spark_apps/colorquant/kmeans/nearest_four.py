@@ -1,24 +1,26 @@
-"""The four nearest centroids of every point, and which points each centroid may win or lose by small moves."""
+"""The four nearest centroids of every point."""
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from colorquant.kmeans.assignment import select
+from colorquant.kmeans.blocks import all_candidates, corner, find_nearest_four, no_candidates, select
 from colorquant.kmeans.points import BLOCK, SUPER, Points
+from colorquant.kmeans.threads import over_ranges
 
 FOUR = 4
 
 
-@dataclass(frozen=True, eq=False)
-class Neighbors:
-    """The nearest centroids of every point, nearest first.
+class Neighbors(NamedTuple):
+    """The nearest centroids of every point, nearest first; of equally near ones the lower index first.
 
     Attributes
     ----------
     names : uint8 (n, 4)
+        Indexes of the centroids.
     distances : int32 (n, 4)
         Squared, in grid units; ``2 ** 24 - 1`` where there are fewer than four centroids.
     """
@@ -28,83 +30,38 @@ class Neighbors:
 
 
 def nearest_four(points: Points, centroids: np.ndarray, pool: Executor | None = None) -> Neighbors:
-    """Find them as `assignment.assign` does.
+    """Find them with the filter of ``assignment``.
 
     Parameters
     ----------
     points : Points
     centroids : float32 (3, k), k <= 256
-        Grid units.
+        Whole numbers, in grid units.
     pool : Executor, optional
         Threads; the result does not depend on them.
     """
     n, runs = points.coordinates.shape[1], points.super_lows.shape[1]
     neighbors = Neighbors(np.empty((n, FOUR), np.uint8), np.empty((n, FOUR), np.int32))
-
-    def find(first: int, last: int) -> None:
-        _find(
-            points.coordinates,
-            points.lows,
-            points.highs,
-            points.super_lows,
-            points.super_highs,
-            centroids,
-            first,
-            last,
-            neighbors.names,
-            neighbors.distances,
-        )
-
-    other = pool.submit(find, runs // 2, runs) if pool else None
-    find(0, runs // 2)
-    if other:
-        other.result()
-    else:
-        find(runs // 2, runs)
+    over_ranges(pool, partial(_find, tuple(points), centroids, tuple(neighbors)), runs)
     return neighbors
 
 
 @njit(cache=True, nogil=True)
-def _find(  # type: ignore[no-untyped-def]
-    coordinates, lows, highs, super_lows, super_highs, centroids, first, last, all_names, distances
-):
+def _find(points, centroids, neighbors, first, last):  # type: ignore[no-untyped-def]
+    """Write the ``neighbors`` of the points of the runs from ``first`` to ``last``."""
+    coordinates, _, lows, highs, super_lows, super_highs, _, _, _ = points
+    names, distances = neighbors
     k = centroids.shape[1]
-    names = np.arange(k).astype(np.uint8)
-    least, most = np.empty(k, np.int32), np.empty(k, np.int32)
-    ids1, ids2 = np.empty(k + 1, np.uint8), np.zeros(256, np.uint8)
-    x1, y1, z1 = np.empty(k + 1, np.float32), np.empty(k + 1, np.float32), np.empty(k + 1, np.float32)
-    x2, y2, z2 = np.empty(k + 1, np.float32), np.empty(k + 1, np.float32), np.empty(k + 1, np.float32)
+    everything, bounds = all_candidates(centroids), np.empty((2, k), np.int32)
+    of_run, of_block = no_candidates(k), no_candidates(k)
     words = np.empty((FOUR, BLOCK), np.uint32)
-    one, two, three, four = words[0], words[1], words[2], words[3]
-    for s in range(first, last):
-        low = (super_lows[0, s], super_lows[1, s], super_lows[2, s])
-        high = (super_highs[0, s], super_highs[1, s], super_highs[2, s])
-        near = select(
-            low, high, centroids[0], centroids[1], centroids[2], k, FOUR, names, least, most, ids1, x1, y1, z1
-        )
-        for b in range(s * SUPER, min(lows.shape[1], (s + 1) * SUPER)):
-            low = (lows[0, b], lows[1, b], lows[2, b])
-            high = (highs[0, b], highs[1, b], highs[2, b])
-            count = select(low, high, x1, y1, z1, near, FOUR, ids1, least, most, ids2, x2, y2, z2)
+    for run in range(first, last):
+        near = select(corner(super_lows, run), corner(super_highs, run), everything, k, FOUR, bounds, of_run)
+        for b in range(run * SUPER, min(lows.shape[1], (run + 1) * SUPER)):
+            count = select(corner(lows, b), corner(highs, b), of_run, near, FOUR, bounds, of_block)
             begin = b * BLOCK
-            x = coordinates[0, begin : begin + BLOCK]
-            y = coordinates[1, begin : begin + BLOCK]
-            z = coordinates[2, begin : begin + BLOCK]
-            words[:] = np.uint32(0xFFFFFFFF)
-            for t in range(count):
-                cx, cy, cz = x2[t], y2[t], z2[t]
-                for j in range(BLOCK):
-                    dx, dy, dz = x[j] - cx, y[j] - cy, z[j] - cz
-                    # Distance (24 bits) and candidate (8 bits), put into its place among the four least.
-                    word = np.uint32((np.uint32(np.int32(dx * dx + dy * dy + dz * dz)) << np.uint32(8)) | np.uint32(t))
-                    after = max(one[j], word)
-                    one[j] = min(one[j], word)
-                    beyond = max(two[j], after)
-                    two[j] = min(two[j], after)
-                    after = max(three[j], beyond)
-                    three[j] = min(three[j], beyond)
-                    four[j] = min(four[j], after)
+            find_nearest_four(coordinates, begin, of_block, count, words)
             for j in range(BLOCK):
                 for a in range(FOUR):
-                    all_names[begin + j, a] = ids2[words[a, j] & np.uint32(255)]
+                    names[begin + j, a] = np.uint8(of_block[3, words[a, j] & np.uint32(255)])
                     distances[begin + j, a] = np.int32(words[a, j] >> np.uint32(8))

@@ -1,4 +1,4 @@
-"""Oklab (Ottosson 2020): a color space in which Euclidean distance is closer to what people see."""
+"""Oklab (Ottosson 2020, "A perceptual color space for image processing"): distances closer to what people see."""
 
 import numpy as np
 
@@ -41,10 +41,10 @@ def rgb_from_oklab(lab: np.ndarray) -> np.ndarray:
 
 
 def grid_from_rgb(colors: np.ndarray) -> np.ndarray:
-    """Oklab of sRGB colors as whole steps of the search's grid, int64 (n, 3)."""
+    """Oklab positions on the grid of ``points``, int64 (n, 3), of sRGB colors (n, 3) from 0 to 255."""
     return np.floor((oklab_from_rgb(colors) * AXES + _OFFSET) * (255 * GRID / _SPAN) + 0.5).astype(np.int64)
 
 
-def rgb_from_grid(places: np.ndarray) -> np.ndarray:
-    """sRGB float64 (n, 3) of places on the search's grid (n, 3)."""
-    return rgb_from_oklab((np.asarray(places, np.float64) * (_SPAN / (255 * GRID)) - _OFFSET) / AXES)
+def rgb_from_grid(positions: np.ndarray) -> np.ndarray:
+    """sRGB float64 (n, 3), clipped to 0 to 255, of Oklab positions on the grid (n, 3)."""
+    return rgb_from_oklab((np.asarray(positions, np.float64) * (_SPAN / (255 * GRID)) - _OFFSET) / AXES)

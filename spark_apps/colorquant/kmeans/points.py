@@ -1,29 +1,32 @@
-"""Weighted points along a Hilbert curve, cut in blocks with bounding boxes: what the search works on.
+"""Weighted points along a Hilbert curve, cut in blocks with bounding boxes: what the centroid search works on.
 
 Coordinates are color channels in steps of 1/8 (``GRID``), as whole numbers in float32: squared distances stay
 below 2^24, so they are exact, and sums are integers. Nothing here depends on the order of summation.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from colorquant.arithmetic import ceil_div
 from colorquant.colors import Cells
 from colorquant.kmeans.hilbert import hilbert_order
 
 GRID_BITS = 3
 GRID = 1 << GRID_BITS
-# 64 points a block fill four vector registers and keep the list of centroids near a block short; 8 blocks share
-# a first, coarser selection of centroids.
+# 64 points fill four vector registers, and few centroids come near a block of that size; 8 blocks, a run, share a
+# first, coarser selection of centroids.
 BLOCK = 64
 SUPER = 8
 MOST_COARSE = 8
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
-    """Weighted points, padded with weightless copies of the last to whole blocks.
+class Points(NamedTuple):
+    """Weighted points, padded to whole blocks with copies of the last point that have no weight.
+
+    A named tuple, because compiled functions take it as one argument. They are given a plain ``tuple`` of it, for
+    which Numba finds the compiled function in a microsecond instead of five.
 
     Attributes
     ----------
@@ -39,8 +42,8 @@ class Points:
         Sums of ``moments`` over the blocks.
     squares : int
         Sum of weight times squared norm of the coordinates.
-    count : int
-        Points before padding.
+    size : int
+        Number of points before padding.
     """
 
     coordinates: np.ndarray
@@ -51,7 +54,7 @@ class Points:
     super_highs: np.ndarray
     block_moments: np.ndarray
     squares: int
-    count: int
+    size: int
 
     @property
     def weight(self) -> int:
@@ -59,7 +62,13 @@ class Points:
         return int(self.block_moments[:, 3].sum())
 
     def coarsened(self, group: int) -> "Points":
-        """Every ``group`` (a power of two up to ``MOST_COARSE``) neighbors on the curve as one point, their mean."""
+        """Fewer points: each is the weighted mean, on the grid, of ``group`` neighbors on the curve.
+
+        Parameters
+        ----------
+        group : int
+            A power of two, at most ``MOST_COARSE``.
+        """
         moments = self.moments.reshape(-1, group, 4).sum(axis=1)
         moments = moments[moments[:, 3] > 0]
         weights = moments[:, 3:]
@@ -68,33 +77,42 @@ class Points:
 
 
 def points_of(cells: Cells) -> Points:
-    """The cells' means, rounded to the grid, with their numbers of pixels as weights."""
+    """The cells' mean colors, rounded to the grid, with their numbers of pixels as weights."""
     weights = cells.counts[:, None]
     return points_at((2 * GRID * cells.sums + weights) // (2 * weights), cells.counts)
 
 
 def points_at(positions: np.ndarray, weights: np.ndarray) -> Points:
-    """Points at grid positions int64 (n, 3), from 0 to 255 times ``GRID``, with weights int64 (n,)."""
+    """Points at given positions.
+
+    Parameters
+    ----------
+    positions : int64 (n, 3), n >= 1
+        In steps of the grid, from 0 to ``255 * GRID``.
+    weights : int64 (n,)
+        Positive.
+    """
     return _blocked(positions, weights, hilbert_order(positions, GRID_BITS))
 
 
 def _blocked(positions: np.ndarray, weights: np.ndarray, order: np.ndarray) -> Points:
-    count = len(order)
-    blocks = -(-count // BLOCK)
+    """Points in the given order, int64 (n,), padded and cut in blocks."""
+    size = len(order)
+    blocks = ceil_div(size, BLOCK)
     coordinates, moments = np.empty((3, blocks * BLOCK), np.float32), np.empty((blocks * BLOCK, 4), np.int64)
     lows, highs = np.empty((3, blocks), np.float32), np.empty((3, blocks), np.float32)
     block_moments = np.zeros((blocks, 4), np.int64)
     squares = _fill_blocks(positions, weights, order, coordinates, moments, lows, highs, block_moments)
     runs = np.arange(0, blocks, SUPER)
     super_lows, super_highs = np.minimum.reduceat(lows, runs, axis=1), np.maximum.reduceat(highs, runs, axis=1)
-    return Points(coordinates, moments, lows, highs, super_lows, super_highs, block_moments, int(squares), count)
+    return Points(coordinates, moments, lows, highs, super_lows, super_highs, block_moments, int(squares), size)
 
 
 @njit(cache=True, nogil=True)
 def _fill_blocks(  # type: ignore[no-untyped-def]
     positions, weights, order, coordinates, moments, lows, highs, block_moments
 ):
-    """Everything that ``Points`` says of each point and block, in one pass; returns the weighted squares."""
+    """Write what the fields of ``Points`` with these names say, in one pass; returns ``squares``."""
     squares, last = np.int64(0), len(order) - 1
     for i in range(len(moments)):
         block, at = i // BLOCK, order[min(i, last)]

@@ -1,8 +1,8 @@
-"""Stochastic relaxation: rounds of Lloyd with noise that fades, which leave poor local optima behind.
+"""Stochastic relaxation: rounds of Lloyd with noise that fades, which escape from poor local optima.
 
 Zeger, Vaisey & Gersho (1992), "Globally optimal vector quantizer design by stochastic relaxation". A round costs no
 more than one of Lloyd, and moves all centroids at once. Every step goes beyond the mean of its cluster
-(over-relaxation), because boundaries give way and the mean moves on.
+(over-relaxation), because the cluster's boundary follows and its mean moves on.
 """
 
 from concurrent.futures import Executor
@@ -23,7 +23,7 @@ def relax(
     random: np.random.Generator,
     pool: Executor | None = None,
 ) -> np.ndarray:
-    """Centroids near another, mostly lower minimum of the inertia than the one they come from.
+    """Centroids near another local minimum of the inertia, mostly a lower one.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def relax(
         Grid units.
     rounds : int
     temperature : float
-        Energy of a centroid's noise at first, as part of the mean inertia of a cluster. At 0.07 centroids move by
-        some fifth of their cluster's radius; at 1 little is left of where they were.
+        Energy of a centroid's noise in the first round, as part of the mean inertia of a cluster. At 0.07 centroids
+        move by about a fifth of their cluster's radius; at 1 they end far from where they began.
     random : Generator
     pool : Executor, optional
         Threads; the result does not depend on them.

@@ -1,4 +1,4 @@
-"""The global search for centroids: split up to k, swap by a summary of the points, and relax by all of them."""
+"""The centroid search: split clusters up to k, swap on a summary of the points, then relax on all of them."""
 
 from concurrent.futures import Executor
 
@@ -9,18 +9,19 @@ from colorquant.kmeans.clusters import split_offsets
 from colorquant.kmeans.points import GRID, MOST_COARSE, Points
 from colorquant.kmeans.relaxation import relax
 from colorquant.kmeans.swaps import improve_by_swaps
+from colorquant.kmeans.threads import both
 
-# Neighboring points are merged as long as this many points a cluster remain, and this many in all.
+# Neighboring points are merged while at least this many points for each cluster remain, and this many in all.
 POINTS_PER_CLUSTER = 90
-LEAST_POINTS = 3000
+MIN_POINTS = 3000
 SWAP_PASSES = 5
 RELAXATION_ROUNDS = 30
 RELAXATION_TEMPERATURE = 0.07
 SPLIT_ROUNDS = 2
 SETTLING_ROUNDS = 2
-# Up to so many centroids there are two ways, each in a thread: one image in 24 is stuck at k = 16 otherwise. With more,
-# the second way finds little in its time.
-MOST_SHAKEN = 128
+# Up to this many centroids a second search runs in another thread, from strongly shaken centroids; without it, one
+# image in 24 stays in a poor optimum at k = 16. With more centroids it finds little in the same time.
+MAX_SHAKEN = 128
 SHAKING_TEMPERATURE = 1.0
 SHAKING_ROUNDS = 20
 
@@ -43,36 +44,55 @@ def search_centroids(points: Points, k: int, random: np.random.Generator, pool: 
         In grid units.
     """
     group = MOST_COARSE
-    while group > 1 and points.count < group * max(LEAST_POINTS, POINTS_PER_CLUSTER * k):
+    while group > 1 and points.size < group * max(MIN_POINTS, POINTS_PER_CLUSTER * k):
         group //= 2
     summary = points.coarsened(group) if group > 1 else points
     start = improve_by_swaps(summary, split_up(summary, k, pool=pool), SWAP_PASSES, pool=pool)
-    if k > MOST_SHAKEN:
+    if k > MAX_SHAKEN:
         return _relaxed(points, start, random, pool)
+
+    def search_from(shaken: bool, random: np.random.Generator) -> np.ndarray:
+        return _relaxed(points, _shaken(summary, start, random) if shaken else start, random)
+
     one, other = random.spawn(2)
+    found = both(pool, search_from, (False, one), (True, other))
+    return min(found, key=lambda centroids: assign(points, centroids).inertia)
 
-    def shaken() -> np.ndarray:
-        loose = relax(summary, start, SHAKING_ROUNDS, SHAKING_TEMPERATURE, other)
-        return _relaxed(points, improve_by_swaps(summary, loose, SWAP_PASSES), other)
 
-    ways = (lambda: _relaxed(points, start, one), shaken)
-    found = (pool.map if pool else map)(lambda way: way(), ways)
-    return min(found, key=lambda places: assign(points, places).inertia)
+def _shaken(points: Points, centroids: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Another local minimum, far from the one that centroids are in."""
+    loose = relax(points, centroids, SHAKING_ROUNDS, SHAKING_TEMPERATURE, random)
+    return improve_by_swaps(points, loose, SWAP_PASSES)
 
 
 def _relaxed(
     points: Points, centroids: np.ndarray, random: np.random.Generator, pool: Executor | None = None
 ) -> np.ndarray:
-    """Relaxed by all points and settled; never worse than where it started."""
+    """Centroids relaxed on all points and settled; never worse than settling those that were given."""
     relaxed = relax(points, centroids, RELAXATION_ROUNDS, RELAXATION_TEMPERATURE, random, pool)
-    settled = [lloyd(points, places, SETTLING_ROUNDS, pool=pool) for places in (relaxed, centroids)]
-    return min(settled, key=lambda places: assign(points, places, pool=pool).inertia)
+    settled = [lloyd(points, start, SETTLING_ROUNDS, pool=pool) for start in (relaxed, centroids)]
+    return min(settled, key=lambda found: assign(points, found, pool=pool).inertia)
 
 
 def split_up(points: Points, k: int, rounds: int = SPLIT_ROUNDS, pool: Executor | None = None) -> np.ndarray:
-    """Centroids float32 (3, k), by splitting the worst third of the clusters again and again.
+    """Centroids, by splitting clusters until there are k.
 
-    After Linde, Buzo & Gray (1980), but clusters of large variance only, across their principal axis.
+    After Linde, Buzo & Gray (1980, DOI 10.1109/TCOM.1980.1094577), but each time only the half of the clusters whose
+    split gains most, across their longest principal axis.
+
+    Parameters
+    ----------
+    points : Points
+    k : int
+    rounds : int
+        Of Lloyd, after each time.
+    pool : Executor, optional
+        Threads; the result does not depend on them.
+
+    Returns
+    -------
+    float32 (3, k)
+        In grid units.
     """
     total = points.block_moments.sum(axis=0)
     centroids = ((2 * total[:3] + total[3]) // (2 * total[3])).astype(np.float32)[:, None]
@@ -82,7 +102,7 @@ def split_up(points: Points, k: int, rounds: int = SPLIT_ROUNDS, pool: Executor 
         shifts = offsets[split].T
         grown = np.concatenate([centroids, centroids[:, split] - shifts], axis=1)
         grown[:, split] += shifts
-        # Half of a lopsided cluster may come to lie out of the cube, where distances need not fit in 24 bits.
+        # Half of a lopsided cluster may lie outside of the cube, where distances may need more than 24 bits.
         centroids = np.clip(np.floor(grown + 0.5), 0, 255 * GRID).astype(np.float32)
         centroids = lloyd(points, centroids, rounds, pool=pool)
     return centroids

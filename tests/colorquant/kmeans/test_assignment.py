@@ -56,7 +56,7 @@ def test_points_keep_every_pixel():
     for group in (2, MOST_COARSE):
         coarse = points.coarsened(group)
         assert coarse.weight == 999
-        assert coarse.count < points.count
+        assert coarse.size < points.size
         shift = coarse.moments.sum(axis=0)[:3] - points.moments.sum(axis=0)[:3]
         assert np.abs(shift).max() <= 999
 

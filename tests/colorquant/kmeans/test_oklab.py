@@ -14,10 +14,10 @@ def test_published_values():
 def test_there_and_back():
     cube = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 3), axis=-1).reshape(-1, 3)
     assert np.abs(rgb_from_oklab(oklab_from_rgb(cube)) - cube).max() < 1e-3
-    places = grid_from_rgb(cube)
-    assert places.min() >= 0 and places.max() <= 255 * GRID
+    positions = grid_from_rgb(cube)
+    assert positions.min() >= 0 and positions.max() <= 255 * GRID
     # A step of the grid is up to two levels of RGB where a channel is dark beside a bright one; rarely more than one.
-    differences = np.abs(rgb_from_grid(places) - cube).max(axis=1)
+    differences = np.abs(rgb_from_grid(positions) - cube).max(axis=1)
     assert differences.max() < 2.5
     assert (differences > 1).mean() < 0.02
 

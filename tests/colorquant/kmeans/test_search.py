@@ -70,8 +70,8 @@ def test_relaxation_finds_better_minima_than_it_started_from(photo_like, k):
     """The best of five; all end in rounds of Lloyd, and the start is a local minimum already, of mere splitting."""
     start = lloyd(photo_like, split_up(photo_like, k), 100)
     relaxed = [relax(photo_like, start, 30, 0.07, np.random.default_rng(seed)) for seed in range(5)]
-    assert all(np.array_equal(places, np.floor(places)) for places in relaxed)
-    least = min(assign(photo_like, lloyd(photo_like, places, 100)).inertia for places in relaxed)
+    assert all(np.array_equal(centroids, np.floor(centroids)) for centroids in relaxed)
+    least = min(assign(photo_like, lloyd(photo_like, centroids, 100)).inertia for centroids in relaxed)
     assert least < assign(photo_like, start).inertia
 
 
