@@ -1,9 +1,30 @@
-"""The same steps for images with alpha, in premultiplied color and four dimensions."""
+"""Images with alpha: the steps of ``colors``, ``kmeans`` and ``remap`` in premultiplied color, in four dimensions.
 
-from colorquant.alpha.histogram import AlphaCells
-from colorquant.alpha.kmeans import AlphaSums
-from colorquant.alpha.premultiplied import pack, unpack
+Functions have the names of those for RGB.
+"""
+
+from colorquant.alpha.histogram import AlphaCells, coarse_cells, count_colors, merge_cells, merge_histograms
+from colorquant.alpha.kmeans import AlphaSums, partial_sums, rounded_means
+from colorquant.alpha.metrics import mean_squared_error, on_both_backgrounds
+from colorquant.alpha.premultiplied import coordinates, nearest_colors, pack, unpack
 from colorquant.alpha.remap import remap_alpha
-from colorquant.alpha.solver import solve_alpha
+from colorquant.alpha.search import search_centroids
 
-__all__ = ["AlphaCells", "AlphaSums", "pack", "remap_alpha", "solve_alpha", "unpack"]
+__all__ = [
+    "AlphaCells",
+    "AlphaSums",
+    "coarse_cells",
+    "coordinates",
+    "count_colors",
+    "mean_squared_error",
+    "merge_cells",
+    "merge_histograms",
+    "nearest_colors",
+    "on_both_backgrounds",
+    "pack",
+    "partial_sums",
+    "remap_alpha",
+    "rounded_means",
+    "search_centroids",
+    "unpack",
+]

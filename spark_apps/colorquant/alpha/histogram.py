@@ -1,6 +1,6 @@
-"""The histogram of an image with alpha, and its bounded summary: ``histogram`` and ``cells`` for RGBA.
+"""The histogram of an image with alpha, and its cells: ``colors`` for RGBA.
 
-A color is packed as 0xAARRGGBB, and all that is fully transparent is one color, 0.
+A color is packed as 0xAARRGGBB, and all fully transparent colors are one color, 0.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,24 @@ import numpy as np
 
 from colorquant.alpha.premultiplied import coordinates, pack, unpack
 from colorquant.colors import Cells, ColorHistogram
+from colorquant.pixels import Pixels
 
+#: The largest number of cells, by default.
 CELL_LIMIT = 1 << 14
 
 _BAND_PIXELS = 1 << 21
 
 
 class AlphaCells(Cells):
-    """Occupied cells of one level, of ``premultiplied.coordinates``, int64 (m, 4).
+    """Occupied cells of one level; their sums are of ``premultiplied.coordinates``, int64 (m, 4).
 
-    At level 33 cells are one color each; at 32 and below they keep so many bits of the premultiplied color.
+    At level 33 every cell is one color; lower levels are the number of bits kept of the premultiplied color.
     """
 
     EXACT: ClassVar[int] = 33
 
     def within(self, limit: int) -> Self:
-        """The finest cells, of this level or a coarser one, that are at most ``limit`` in number."""
+        """As of the base class."""
         cells = self
         while len(cells) > limit and cells.level > 0:
             cells = cells.coarsened(cells.level - 1)
@@ -39,7 +41,7 @@ class AlphaCells(Cells):
         return _sum_by_key(keys, values)
 
 
-def count_colors(pixels: np.ndarray) -> ColorHistogram:
+def count_colors(pixels: Pixels) -> ColorHistogram:
     """Count the colors of RGBA pixels uint8 (h, w, 4)."""
     flat = pixels.reshape(-1, 4)
     parts = []
@@ -50,7 +52,7 @@ def count_colors(pixels: np.ndarray) -> ColorHistogram:
 
 
 def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
-    """Add histograms of parts of an image: exact, and the same in any order."""
+    """Add histograms of parts of an image; the result is exact, and the same for any order of the parts."""
     if len(parts) == 1:
         return parts[0]
     colors = np.concatenate([part.colors for part in parts] or [np.empty(0, np.uint32)])
@@ -60,17 +62,18 @@ def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
 
 
 def coarse_cells(histogram: ColorHistogram, limit: int = CELL_LIMIT) -> AlphaCells:
-    """The finest cells of a histogram that are at most ``limit`` in number."""
+    """The cells of a histogram at the finest level that has at most ``limit`` of them."""
     sums = coordinates(histogram.colors) * histogram.counts[:, None]
     return AlphaCells(AlphaCells.EXACT, histogram.colors, sums, histogram.counts).within(limit)
 
 
-def merge_cells(parts: Sequence[AlphaCells], limit: int = CELL_LIMIT) -> AlphaCells:
-    """``Cells.merged`` within the limit of the search."""
+def merge_cells(parts: Sequence[Cells], limit: int = CELL_LIMIT) -> AlphaCells:
+    """See ``Cells.merged``; the parts are of ``coarse_cells``."""
     return AlphaCells.merged(parts, limit)
 
 
 def _premultiplied_keys(colors: np.ndarray) -> np.ndarray:
+    """Packed premultiplied colors uint32 (n,) of packed colors uint32 (n,)."""
     channels = unpack(colors).astype(np.uint32)
     alpha = channels[:, 3]
     red, green, blue = ((channels[:, i] * alpha + 127) // 255 for i in range(3))

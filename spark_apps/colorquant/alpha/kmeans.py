@@ -7,7 +7,7 @@ float64 holds exactly: no result depends on how the histogram was split, or on t
 import numpy as np
 from numba import njit
 
-from colorquant.alpha.premultiplied import UNIT, coordinates, squared_norms
+from colorquant.alpha.premultiplied import UNIT, WEIGHTS, coordinates, squared_norms
 from colorquant.colors import ColorHistogram
 from colorquant.kmeans import MergeableSums
 
@@ -16,20 +16,20 @@ class AlphaSums(MergeableSums):
     """Sums of ``premultiplied.coordinates``."""
 
     def inertia(self, centroids: np.ndarray) -> float:
-        """Sum over pixels of the squared distance, in levels, to integer coordinates (k, 4) of their cluster."""
-        weights = np.array([1, 1, 1, 3])
-        # Python's integers: the sums pass 64 bits.
-        cross = sum(map(int, ((centroids * weights) * self.sums).ravel()))
+        """As of the base class, in squared levels, for coordinates int64 (k, 4)."""
+        # Python's integers: the sums need more than 64 bits.
+        cross = sum(map(int, ((centroids * np.array(WEIGHTS)) * self.sums).ravel()))
         norms = sum(int(count) * int(norm) for count, norm in zip(self.counts, squared_norms(centroids), strict=True))
         return (self.squares - 2 * cross + norms) / UNIT**2
 
-    def means(self, centroids: np.ndarray) -> np.ndarray:
-        """The nearest integer coordinates (k, 4) of the clusters' means; an empty cluster keeps its centroid."""
-        filled = self.counts > 0
-        moved = centroids.copy()
-        counts = self.counts[filled, None]
-        moved[filled] = (2 * self.sums[filled] + counts) // (2 * counts)
-        return moved
+
+def rounded_means(sums: MergeableSums, centroids: np.ndarray) -> np.ndarray:
+    """The update step: the clusters' means, rounded, int64 (k, 4); an empty cluster keeps its centroid int64 (4,)."""
+    filled = sums.counts > 0
+    moved = centroids.copy()
+    counts = sums.counts[filled, None]
+    moved[filled] = (2 * sums.sums[filled] + counts) // (2 * counts)
+    return moved
 
 
 def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> AlphaSums:
@@ -41,6 +41,10 @@ def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> AlphaSums:
         Of packed RGBA colors.
     centroids : int64 (k, 4)
         Coordinates; ties go to the lower index.
+
+    Returns
+    -------
+    AlphaSums
     """
     positions = coordinates(histogram.colors)
     labels, _ = assign(positions, centroids)
@@ -49,13 +53,21 @@ def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> AlphaSums:
     np.add.at(counts, labels, histogram.counts)
     np.add.at(sums, labels, positions * histogram.counts[:, None])
     norms = squared_norms(positions)
-    # By halves: a norm has 35 bits, and the counts of a large image 30.
+    # In two parts, which fit in 64 bits: a norm has 35 bits, and the counts of a large image have 30.
     high, low = (norms >> 16) * histogram.counts, (norms & 0xFFFF) * histogram.counts
     return AlphaSums(sums, counts, (int(high.sum()) << 16) + int(low.sum()))
 
 
 def assign(positions: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index uint16 (n,) of the nearest centroid, ties to the lower one, and the squared distance float64 (n,)."""
+    """Assign positions int64 (n, 4) to centroids int64 (k, 4).
+
+    Returns
+    -------
+    labels : uint16 (n,)
+        Index of the nearest centroid; ties go to the lower index.
+    distances : float64 (n,)
+        Squared.
+    """
     columns = np.ascontiguousarray(positions.T, dtype=np.float64)
     labels, distances, _ = assign_columns(columns, np.ascontiguousarray(centroids, dtype=np.float64))
     return labels, distances
@@ -63,7 +75,7 @@ def assign(positions: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np
 
 @njit(cache=True, nogil=True)
 def assign_columns(columns: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nearest centroid uint16 (n,), and the squared distances float64 (n,) to it and to the second nearest.
+    """Labels uint16 (n,), and the squared distances float64 (n,) to the nearest centroid and to the second nearest.
 
     Parameters
     ----------

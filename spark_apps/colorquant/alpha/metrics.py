@@ -1,21 +1,16 @@
-"""How far pixels with alpha are from the original: as they look on black and on white, the mean of the two."""
+"""Error measures of pixels with alpha: the mean of those on a black and on a white background."""
 
 from collections.abc import Callable
 
-import numpy as np
-import numpy.typing as npt
-
-from colorquant.alpha import histogram as alpha_histogram
 from colorquant.alpha.premultiplied import UNIT, coordinates, on_background, pack, squared_norms
-
-Pixels = npt.NDArray[np.uint8]
+from colorquant.pixels import Pixels
 
 _BAND_PIXELS = 1 << 18
 BLACK, WHITE = 0, 255
 
 
 def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
-    """Mean over pixels of the squared distance of ``premultiplied``: of the RGB distances on black and on white.
+    """Mean over pixels of the squared distance of ``premultiplied``.
 
     Parameters
     ----------
@@ -31,11 +26,6 @@ def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
 
 
 def on_both_backgrounds(measure: Callable[[Pixels, Pixels], float], reference: Pixels, decoded: Pixels) -> float:
-    """The mean of a measure of RGB pixels on black and on white."""
+    """The mean of a measure of RGB pixels on black and on white, of pixels uint8 (H, W, 4)."""
     values = [measure(on_background(reference, level), on_background(decoded, level)) for level in (BLACK, WHITE)]
     return sum(values) / len(values)
-
-
-def count_colors(pixels: Pixels) -> int:
-    """Number of distinct colors; all that is fully transparent is one."""
-    return len(alpha_histogram.count_colors(pixels))

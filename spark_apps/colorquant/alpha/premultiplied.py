@@ -10,36 +10,38 @@ channel, and ``255 a``, which counts three times.
 
 import numpy as np
 
+from colorquant.pixels import Pixels
+
 UNIT = 510
 WEIGHTS = (1, 1, 1, 3)
 
 
-def pack(pixels: np.ndarray) -> np.ndarray:
-    """RGBA uint8 (..., 4) as uint32 0xAARRGGBB (n,); whatever is fully transparent is 0."""
+def pack(pixels: Pixels) -> np.ndarray:
+    """RGBA uint8 (..., 4) as uint32 0xAARRGGBB (n,); fully transparent pixels are 0."""
     channels = pixels.reshape(-1, 4).astype(np.uint32)
     packed = channels[:, 3] << 24 | channels[:, 0] << 16 | channels[:, 1] << 8 | channels[:, 2]
     return np.where(channels[:, 3] == 0, np.uint32(0), packed)
 
 
-def unpack(colors: np.ndarray) -> np.ndarray:
+def unpack(colors: np.ndarray) -> Pixels:
     """Packed colors uint32 (n,) as RGBA uint8 (n, 4)."""
     return np.stack([colors >> 16, colors >> 8, colors, colors >> 24], axis=1).astype(np.uint8)
 
 
 def coordinates(colors: np.ndarray) -> np.ndarray:
-    """int64 (n, 4) of packed colors uint32 (n,)."""
+    """Coordinates int64 (n, 4) of packed colors uint32 (n,)."""
     channels = unpack(colors).astype(np.int64)
     alpha = channels[:, 3:]
     return np.concatenate([(2 * channels[:, :3] - 255) * alpha, 255 * alpha], axis=1)
 
 
 def squared_norms(positions: np.ndarray) -> np.ndarray:
-    """Squared lengths int64 (n,) of coordinates int64 (n, 4), in ``UNIT`` squared to a squared level."""
+    """Squared lengths int64 (n,) of coordinates int64 (n, 4); a squared level is ``UNIT ** 2``."""
     squares: np.ndarray = (positions * positions) @ np.array(WEIGHTS)
     return squares
 
 
-def nearest_colors(positions: np.ndarray) -> np.ndarray:
+def nearest_colors(positions: np.ndarray) -> Pixels:
     """The 8-bit RGBA colors uint8 (n, 4) at coordinates (n, 4): alpha rounded first, then the channels with it."""
     alpha = np.clip(np.floor(positions[:, 3] / 255 + 0.5), 0, 255)
     premultiplied = (positions[:, :3] + positions[:, 3:]) / 2
@@ -49,8 +51,8 @@ def nearest_colors(positions: np.ndarray) -> np.ndarray:
     return colors
 
 
-def on_background(pixels: np.ndarray, level: int) -> np.ndarray:
-    """RGBA uint8 (H, W, 4) as it looks on a grey level: uint8 (H, W, 3), rounded as viewers do."""
+def on_background(pixels: Pixels, level: int) -> Pixels:
+    """RGBA uint8 (H, W, 4) on a gray background, as uint8 (H, W, 3), rounded as viewers do."""
     alpha = pixels[..., 3:].astype(np.uint32)
     mixed = pixels[..., :3] * alpha + np.uint32(level) * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)

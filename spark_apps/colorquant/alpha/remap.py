@@ -1,14 +1,15 @@
-"""Remap of pixels with alpha, decided once for each distinct color."""
+"""Remap of pixels with alpha; each distinct color is assigned once."""
 
 import numpy as np
 
 from colorquant.alpha.kmeans import assign
 from colorquant.alpha.premultiplied import UNIT, WEIGHTS, coordinates, pack
+from colorquant.pixels import Pixels
 from colorquant.remap import Dither, RateModel, dithered, mixtures
 
 
-def remap_alpha(pixels: np.ndarray, palette: np.ndarray, remapping: RateModel | Dither | None = None) -> np.ndarray:
-    """Index of the nearest palette entry of every pixel, or dithered.
+def remap_alpha(pixels: Pixels, palette: Pixels, remapping: RateModel | Dither | None = None) -> Pixels:
+    """Remap pixels to their nearest palette entries, or dither them.
 
     Parameters
     ----------
@@ -16,16 +17,16 @@ def remap_alpha(pixels: np.ndarray, palette: np.ndarray, remapping: RateModel | 
     palette : uint8 (k, 4), 1 <= k <= 256
         Ties go to the entry with the lower index.
     remapping : RateModel or Dither, optional
-        A rate model is of no effect: the rate-aware remap is for opaque images.
+        A rate model has no effect: the rate-aware remap is for opaque images.
 
     Returns
     -------
     uint8 (h, w)
     """
-    colors, places = np.unique(pack(pixels), return_inverse=True)
+    colors, colors_of_pixels = np.unique(pack(pixels), return_inverse=True)
     if isinstance(remapping, Dither):
         scale = np.sqrt(WEIGHTS) / UNIT
         mixed = mixtures(coordinates(colors) * scale, coordinates(pack(palette)) * scale)
-        return dithered(pixels.shape, remapping, places, *mixed)
+        return dithered(pixels.shape, remapping, colors_of_pixels, *mixed)
     labels, _ = assign(coordinates(colors), coordinates(pack(palette)))
-    return labels.astype(np.uint8)[places].reshape(pixels.shape[:2])
+    return labels.astype(np.uint8)[colors_of_pixels].reshape(pixels.shape[:2])

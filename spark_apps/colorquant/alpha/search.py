@@ -1,8 +1,8 @@
-"""The global search for centroids with alpha: k-means++ seeds, then breathing k-means (Fritzke 2020).
+"""The centroid search for images with alpha: k-means++ seeds, then breathing k-means (Fritzke 2020, arXiv 2006.15666).
 
 A breath adds centroids where the error is greatest and removes those that matter least; when a breath no longer helps,
-the next one is smaller. A centroid at full transparency, where the image has such pixels, stays: what is empty must
-not get a tint.
+the next one is smaller. Where the image has fully transparent pixels, one centroid stays at full transparency, so that
+empty areas do not get a tint.
 """
 
 import numpy as np
@@ -10,15 +10,15 @@ from numba import njit
 
 from colorquant.alpha.kmeans import assign_columns
 
-_LEAST_BREATH = 1
+_MIN_BREATH = 1
 _BREATH_PART = 0.12
 _ROUNDS = 6
 _LAST_ROUNDS = 20
 _TOLERANCE = 1e-4
 
 
-def search(positions: np.ndarray, weights: np.ndarray, k: int, seed: int, pinned: bool) -> np.ndarray:
-    """Centroids int64 (k, 4) with a low inertia over weighted points.
+def search_centroids(positions: np.ndarray, weights: np.ndarray, k: int, seed: int, pinned: bool) -> np.ndarray:
+    """Centroids with a low inertia over weighted points.
 
     Parameters
     ----------
@@ -26,13 +26,17 @@ def search(positions: np.ndarray, weights: np.ndarray, k: int, seed: int, pinned
     weights : int64 (n,)
     seed : int
     pinned : bool
-        Full transparency is the first centroid, and stays it.
+        Whether the first point is full transparency, and the first centroid stays there.
+
+    Returns
+    -------
+    int64 (at most k, 4)
     """
     random = np.random.default_rng(seed)
     columns, mass = np.ascontiguousarray(positions.T, dtype=np.float64), weights.astype(np.float64)
     centroids, least = _lloyd(columns, mass, _seeds(columns, mass, k, random, pinned), pinned, _ROUNDS)
-    breath = max(_LEAST_BREATH, int(k * _BREATH_PART))
-    while breath >= _LEAST_BREATH and k > 1 + pinned:
+    breath = max(_MIN_BREATH, int(k * _BREATH_PART))
+    while breath >= _MIN_BREATH and k > 1 + pinned:
         larger, _ = _lloyd(columns, mass, _grown(columns, mass, centroids, breath, random), pinned, _ROUNDS)
         smaller, inertia = _lloyd(columns, mass, _shrunk(columns, mass, larger, k, pinned), pinned, _ROUNDS)
         if inertia < least * (1 - _TOLERANCE):
@@ -61,17 +65,18 @@ def _seeds(columns: np.ndarray, mass: np.ndarray, k: int, random: np.random.Gene
 
 
 def _drawn(chances: np.ndarray, random: np.random.Generator, size: int) -> np.ndarray:
-    """Indexes drawn with these chances."""
+    """Indexes int64 (size,), drawn with probabilities proportional to chances (n,)."""
     sums = np.cumsum(chances)
     return np.minimum(np.searchsorted(sums, random.random(size) * sums[-1]), len(chances) - 1)
 
 
 def _total(values: np.ndarray) -> float:
-    """The sum in order: numpy's own, and a dot product, depend on the processor."""
+    """The sum in order: the rounding of numpy's own sum, and of a dot product, depends on the processor."""
     return float(np.cumsum(values)[-1])
 
 
 def _distances(columns: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Squared distances float64 (n,) of points float64 (4, n) from one, float64 (4,)."""
     squares = (columns - point[:, None]) ** 2
     return squares[0] + squares[1] + squares[2] + 3 * squares[3]
 
@@ -98,6 +103,7 @@ def _lloyd(
 def _grown(
     columns: np.ndarray, mass: np.ndarray, centroids: np.ndarray, breath: int, random: np.random.Generator
 ) -> np.ndarray:
+    """Add a point of each of the ``breath`` clusters of the largest errors as a centroid."""
     labels, distances, _ = assign_columns(columns, centroids)
     errors = np.bincount(labels, distances * mass, minlength=len(centroids))
     added = []
@@ -110,7 +116,7 @@ def _grown(
 
 
 def _shrunk(columns: np.ndarray, mass: np.ndarray, centroids: np.ndarray, k: int, pinned: bool) -> np.ndarray:
-    """Remove what is over k, each time the centroid whose points have the nearest other home."""
+    """Remove centroids until k are left, first those whose points lie nearest to another, but no two neighbors."""
     surplus = len(centroids) - k
     removed: set[int] = set()
     frozen = {0} if pinned else set()
@@ -131,7 +137,8 @@ def _shrunk(columns: np.ndarray, mass: np.ndarray, centroids: np.ndarray, k: int
 
 @njit(cache=True, nogil=True)
 def _means(columns: np.ndarray, mass: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    # Sums of whole numbers below 2^53: exact in any order.
+    """The clusters' means, rounded, float64 (k, 4); an empty cluster keeps its centroid."""
+    # Sums of whole numbers below 2^53 are exact in any order.
     k = len(centroids)
     sums, counts = np.zeros((k, 4)), np.zeros(k)
     for i in range(columns.shape[1]):

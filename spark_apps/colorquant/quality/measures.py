@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from colorquant.alpha import metrics as alpha_metrics
-from colorquant.colors import histogram
+from colorquant import alpha, colors
 from colorquant.quality.gaussian import RADIUS, WINDOW
 from colorquant.quality.ssim import similarity_sum
 from colorquant.quality.ssimulacra2 import ssimulacra2
@@ -32,7 +31,7 @@ HALO = RADIUS
 def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
     """Mean over pixels of the squared Euclidean RGB distance, the sum of three channels.
 
-    With alpha: the mean of the distances on black and on white (``alpha_metrics``).
+    With alpha: the mean of the distances on black and on white (``alpha``).
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
     """
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
-        return alpha_metrics.mean_squared_error(reference, decoded)
+        return alpha.mean_squared_error(reference, decoded)
     height, width = reference.shape[:2]
     occurrences = np.zeros(_PEAK + 1, dtype=np.int64)
     for band in _bands(height, width):
@@ -91,7 +90,7 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     """
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
-        return alpha_metrics.on_both_backgrounds(structural_similarity, reference, decoded)
+        return alpha.on_both_backgrounds(structural_similarity, reference, decoded)
     reference, decoded = _pad_to_window(reference), _pad_to_window(decoded)
     rows, columns = (side - 2 * HALO for side in reference.shape[:2])
     return similarity_sum(reference, decoded) / (rows * columns * _CHANNELS)
@@ -101,7 +100,7 @@ def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
     """SSIMULACRA2, at most 100 (``ssimulacra2``). With alpha: the mean of the values on black and on white."""
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
-        return alpha_metrics.on_both_backgrounds(ssimulacra2, reference, decoded)
+        return alpha.on_both_backgrounds(ssimulacra2, reference, decoded)
     return ssimulacra2(reference, decoded)
 
 
@@ -118,8 +117,8 @@ def quality(measure: str, reference: Pixels, decoded: Pixels) -> float:
 def count_colors(pixels: Pixels) -> int:
     """Number of distinct colors in ``pixels``, uint8 (H, W, 3 or 4)."""
     if pixels.shape[2] == _WITH_ALPHA:
-        return alpha_metrics.count_colors(pixels)
-    return len(histogram.count_colors(pixels))
+        return len(alpha.count_colors(pixels))
+    return len(colors.count_colors(pixels))
 
 
 def compression_ratio(original_bytes: int, compressed_bytes: int) -> float:

@@ -1,69 +1,91 @@
-"""The color model of an image: RGB, or RGBA where pixels are transparent; one set of the same functions for each."""
+"""The color model of an image, RGB or RGBA: the same functions for each kind of pixels."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from colorquant.alpha import histogram as alpha_histogram
-from colorquant.alpha import kmeans as alpha_kmeans
-from colorquant.alpha import remap_alpha
-from colorquant.colors import ColorHistogram, cells, histogram
-from colorquant.kmeans import histogram_round as kmeans
-from colorquant.remap import Dither, RateModel, dithered, mixtures, rate_aware
-
-#: How pixels go to palette entries: dithered, by a rate model, or to the nearest.
-Remapping = RateModel | Dither | None
+from colorquant import alpha, colors
+from colorquant.colors import Cells, ColorHistogram
+from colorquant.kmeans import MergeableSums, nearest, partial_sums
+from colorquant.pixels import Pixels
+from colorquant.quantizer.alpha_solver import solve_rgba
+from colorquant.quantizer.solution import Remapping, Solution
+from colorquant.quantizer.solver import ColorSource, solve_rgb
+from colorquant.remap import Dither, dithered, index_table, mixtures, remap_with
 
 
 @dataclass(frozen=True)
 class ColorModel:
-    """What is done to pixels and histograms of one kind: see the functions of these names."""
+    """What is done to pixels and histograms of one kind; each field is a function.
 
-    count_colors: Callable[[np.ndarray], ColorHistogram]
+    Attributes
+    ----------
+    count_colors : pixels uint8 (h, w, 3 or 4) to their histogram.
+    merge_histograms : histograms of parts to that of the whole.
+    coarse_cells : a histogram to cells of a limited number.
+    merge_cells : cells of parts, made by ``coarse_cells``, to those of the whole.
+    partial_sums : a histogram, or a part of one, and centroids (k, d) to the sums of the clusters.
+    solve : a source of colors to a palette; parameters as of ``solver.solve``.
+    remap : pixels, palette, and remapping to the index map uint8 (h, w).
+    index_table : packed colors uint32 (n,) and palette to a table from packed color to the index of the nearest entry,
+        for ``remap.look_up``; None where there are too many colors for a table.
+    """
+
+    count_colors: Callable[[Pixels], ColorHistogram]
     merge_histograms: Callable[[Sequence[ColorHistogram]], ColorHistogram]
-    coarse_cells: Callable[[ColorHistogram], Any]
-    merge_cells: Callable[[Sequence[Any]], Any]
-    partial_sums: Callable[[ColorHistogram, np.ndarray], Any]
-    remap: Callable[[np.ndarray, np.ndarray, Remapping], np.ndarray]
+    coarse_cells: Callable[[ColorHistogram], Cells]
+    merge_cells: Callable[[Sequence[Cells]], Cells]
+    partial_sums: Callable[[ColorHistogram, np.ndarray], MergeableSums]
+    solve: Callable[[ColorSource, int, int, str, Executor | None], Solution]
+    remap: Callable[[Pixels, Pixels, Remapping], Pixels]
+    index_table: Callable[[np.ndarray, Pixels], np.ndarray] | None
 
 
-def _remap_rgb(pixels: np.ndarray, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
+def _remap_rgb(pixels: Pixels, palette: Pixels, remapping: Remapping = None) -> Pixels:
     """Index map uint8 (h, w) of pixels uint8 (h, w, 3); for a rate model, rows of an image from a multiple of 64 on."""
     if not isinstance(remapping, Dither):
-        return rate_aware.remap_with(pixels, palette, remapping)
-    colors = histogram.count_colors(pixels).colors
-    mixed = mixtures(histogram.unpack_colors(colors).astype(np.float64), palette.astype(np.float64))
+        return remap_with(pixels, palette, remapping)
+    distinct = colors.count_colors(pixels).colors
+    mixed = mixtures(colors.unpack_colors(distinct).astype(np.float64), palette.astype(np.float64))
     packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    return dithered(pixels.shape, remapping, np.searchsorted(colors, packed), *mixed)
+    return dithered(pixels.shape, remapping, np.searchsorted(distinct, packed), *mixed)
+
+
+def _index_table(distinct: np.ndarray, palette: Pixels) -> np.ndarray:
+    return index_table(distinct, nearest(distinct, palette))
 
 
 RGB = ColorModel(
-    histogram.count_colors,
-    histogram.merge_histograms,
-    cells.coarse_cells,
-    cells.merge_cells,
-    kmeans.partial_sums,
-    _remap_rgb,
+    count_colors=colors.count_colors,
+    merge_histograms=colors.merge_histograms,
+    coarse_cells=colors.coarse_cells,
+    merge_cells=colors.merge_cells,
+    partial_sums=partial_sums,
+    solve=solve_rgb,
+    remap=_remap_rgb,
+    index_table=_index_table,
 )
 RGBA = ColorModel(
-    alpha_histogram.count_colors,
-    alpha_histogram.merge_histograms,
-    alpha_histogram.coarse_cells,
-    alpha_histogram.merge_cells,
-    alpha_kmeans.partial_sums,
-    remap_alpha,
+    count_colors=alpha.count_colors,
+    merge_histograms=alpha.merge_histograms,
+    coarse_cells=alpha.coarse_cells,
+    merge_cells=alpha.merge_cells,
+    partial_sums=alpha.partial_sums,
+    solve=solve_rgba,
+    remap=alpha.remap_alpha,
+    index_table=None,
 )
 
 
-def color_model(pixels: np.ndarray) -> ColorModel:
+def color_model(pixels: Pixels) -> ColorModel:
     """The model of pixels uint8 (H, W, 3 or 4)."""
     return RGBA if pixels.shape[2] == 4 else RGB
 
 
 def load_kernels() -> None:
-    """Load the compiled kernels that every image needs, a tenth of a second: on one of a pixel."""
+    """Load the compiled kernels that every image needs, by running them on one pixel; it takes a tenth of a second."""
     pixels = np.zeros((1, 1, 3), np.uint8)
     RGB.merge_cells([RGB.coarse_cells(RGB.count_colors(pixels))])
     RGB.remap(pixels, pixels[0], None)

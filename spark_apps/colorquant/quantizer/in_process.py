@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from colorquant.alpha import AlphaSums
 from colorquant.colors import Cells, ColorHistogram
-from colorquant.kmeans import ClusterSums, nearest
+from colorquant.kmeans import MergeableSums
 from colorquant.limits import MAX_COLORS
-from colorquant.quantizer.color_models import RGBA, Remapping, color_model
+from colorquant.pixels import Pixels
+from colorquant.quantizer.color_models import color_model
+from colorquant.quantizer.solution import Remapping
 from colorquant.quantizer.solver import solve
-from colorquant.remap import MASK_SIDE, Dither, bands_of, index_table, look_up, remap_band
+from colorquant.remap import BAND_ROWS, Dither, bands_of, look_up, remap_band
 from colorquant.settings import Settings
 
 THREADS = 2
@@ -25,13 +26,21 @@ REMAP_PIXELS = 1 << 21
 
 @dataclass(frozen=True, eq=False)
 class QuantizedImage:
-    """An indexed image: the palette and what is known of it as in ``Solution``, and the index map uint8 (H, W).
+    """An indexed image.
 
-    ``inertia`` is that of the nearest entries, also where a rate-aware remap took others.
+    Attributes
+    ----------
+    palette : uint8 (k', 3), or (k', 4) with alpha
+    indexes : uint8 (H, W)
+        The index map.
+    inertia, iterations, converged : as of ``Solution``
+        The inertia is that of the nearest entries, also where dithering or a rate chose others.
+    unique_colors : int
+        Number of distinct colors of the original.
     """
 
-    palette: np.ndarray
-    indexes: np.ndarray
+    palette: Pixels
+    indexes: Pixels
     inertia: int
     iterations: int
     converged: bool
@@ -46,19 +55,25 @@ class PixelSource:
     pixels : uint8 (H, W, 3), or (H, W, 4) with alpha
     pool : Executor, optional
         Threads that large images are split over; the result does not depend on them.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not a non-empty array of that type and shape.
     """
 
-    def __init__(self, pixels: np.ndarray, pool: Executor | None = None) -> None:
-        _check_pixels(pixels)  # The compiled kernels trust their input: a wrong shape would read beyond it.
+    def __init__(self, pixels: Pixels, pool: Executor | None = None) -> None:
+        # Compiled kernels do not check their input: with a wrong shape they would read beyond its end.
+        _check_pixels(pixels)
         self.pixels = pixels
-        self._model = color_model(pixels)
+        self.model = color_model(pixels)
         self._map = map if pool is None or pixels.size < PARALLEL_PIXELS * 3 else pool.map
         self._bands = np.array_split(pixels, BANDS if self._map is not map else 1)
 
     @cached_property
     def histogram(self) -> ColorHistogram:
         """The histogram of the whole image."""
-        return self._model.merge_histograms(list(self._map(self._model.count_colors, self._bands)))
+        return self.model.merge_histograms(list(self._map(self.model.count_colors, self._bands)))
 
     @property
     def unique_colors(self) -> int:
@@ -67,26 +82,23 @@ class PixelSource:
 
     @cached_property
     def _cells(self) -> Cells:
-        cells: Cells = self._model.coarse_cells(self.histogram)
-        return cells
+        return self.model.coarse_cells(self.histogram)
 
     def cells(self) -> Cells:
         """The finest cells within the limit, made once for all k."""
         return self._cells
 
-    def partial_sums(self, centroids: np.ndarray) -> ClusterSums | AlphaSums:
-        """Assign the whole histogram and sum."""
-        sums: ClusterSums | AlphaSums = self._model.partial_sums(self.histogram, centroids)
-        return sums
+    def partial_sums(self, centroids: np.ndarray) -> MergeableSums:
+        """One round of K-Means over the whole histogram, with centroids (k, d): assign and sum."""
+        return self.model.partial_sums(self.histogram, centroids)
 
-    def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
-        """Index map uint8 (H, W): the nearest entries, those that a rate model prefers, or dithered."""
-        if self._model is RGBA or isinstance(remapping, Dither):
-            rows = max(1, REMAP_PIXELS // (self.pixels.shape[1] * MASK_SIDE)) * MASK_SIDE
+    def remap(self, palette: Pixels, remapping: Remapping = None) -> Pixels:
+        """Index map uint8 (H, W): the nearest entries of a palette (k, 3 or 4), those of a rate model, or dithered."""
+        if self.model.index_table is None or isinstance(remapping, Dither):
+            rows = max(1, REMAP_PIXELS // (self.pixels.shape[1] * BAND_ROWS)) * BAND_ROWS
             parts = [self.pixels[top : top + rows] for top in range(0, len(self.pixels), rows)]
-            return np.concatenate([self._model.remap(part, palette, remapping) for part in parts])
-        colors = self.histogram.colors
-        table = index_table(colors, nearest(colors, palette))
+            return np.concatenate([self.model.remap(part, palette, remapping) for part in parts])
+        table = self.model.index_table(self.histogram.colors, palette)
         indexes = np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
         if remapping is None:
             return indexes
@@ -94,12 +106,12 @@ class PixelSource:
         return np.concatenate(list(self._map(choose, bands_of(self.pixels), bands_of(indexes))))
 
     def describe(self) -> dict[str, Any]:
-        """What a result record says of Spark: there is none."""
+        """Spark's part of a result record: none, since Spark does nothing here."""
         return {}
 
 
 def quantize(
-    pixels: np.ndarray,
+    pixels: Pixels,
     k: int,
     seed: int = 0,
     color_space: str = "rgb",
@@ -114,14 +126,18 @@ def quantize(
     k : int
         Palette size, 1 to 256. An image with at most ``k`` distinct colors is kept exactly.
     seed : int
-        The same arguments give the same bytes.
+        Of the random numbers. The same arguments always give the same result.
     color_space : {"rgb", "oklab"}
         Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one.
     rate : float
-        What a bit of the file may cost in error, from 0 to 100: above 0, neighbors share an entry where it is nearly
-        as near (see `rate_aware`). 0.1 is a good value.
+        How much error a saved bit of the file may cost, from 0 to 100: above 0, neighbors share an entry where that is
+        nearly as near as the nearest (see ``rate_aware``). 0.1 is a good value.
     dither : {"none", "blue-noise"}
-        Whether to mix neighboring pixels by ordered dithering (see `dither`); the rate has no effect then.
+        Whether neighboring pixels mix two entries by ordered dithering (see ``dither``); the rate has no effect then.
+
+    Returns
+    -------
+    QuantizedImage
 
     Raises
     ------
@@ -144,7 +160,7 @@ def quantize(
     )
 
 
-def _check_pixels(pixels: np.ndarray) -> None:
+def _check_pixels(pixels: Pixels) -> None:
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         raise ValueError(f"pixels must be a uint8 array, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):

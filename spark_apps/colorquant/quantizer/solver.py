@@ -1,18 +1,16 @@
-"""The solver: from what is known of an image's colors, wherever they are, to a palette of a low error."""
+"""The solver: from the colors of an image, wherever they are counted, to a palette with a low error."""
 
-from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from colorquant.alpha import AlphaCells, solve_alpha
 from colorquant.colors import Cells, unpack_colors
 from colorquant.kmeans import (
     GRID,
     ClusterSums,
+    MergeableSums,
     Points,
     anneal,
     assign,
@@ -24,66 +22,34 @@ from colorquant.kmeans import (
     search_centroids,
     update,
 )
-from colorquant.quantizer.color_models import Remapping
-from colorquant.remap import Dither, RateModel, rate_model
-from colorquant.settings import Settings
+from colorquant.pixels import Pixels
+from colorquant.quantizer.descent import EXACT_ROUNDS, descend
+from colorquant.quantizer.solution import Solution
 
-MAX_ROUNDS = 6
-# Rounds with real-valued centroids that take the search on cells to the exact histogram.
-EXACT_ROUNDS = 2
+if TYPE_CHECKING:
+    from colorquant.quantizer.color_models import ColorModel
+
+# Of annealing.
 SWEEPS = 12
+# The largest number of rounds in Oklab.
 LLOYD_ROUNDS = 20
 
 
 class ColorSource(Protocol):
-    """What the solver needs of an image, which may be in this process or distributed."""
+    """The colors of an image as the solver uses them; the image may be in this process or distributed.
 
-    def cells(self) -> Cells:
-        """The finest cells within ``cells.CELL_LIMIT``; exact colors where these are few enough."""
-
-    def partial_sums(self, centroids: np.ndarray) -> Any:
-        """``partial_sums`` of the color model over the histogram of the whole image: ``ClusterSums``, ``AlphaSums``."""
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """A palette and its cost.
-
-    Attributes
-    ----------
-    palette : uint8 (k', 3), or (k', 4) where pixels are transparent
-        1 <= k' <= k, distinct, every entry the nearest of some pixel.
-    counts : int64 (k',)
-        Pixels that each entry is the nearest of.
-    inertia : int
-        Sum over pixels of the squared distance to the nearest entry; exact. The mean squared error is this
-        divided by the number of pixels.
-    iterations : int
-        Rounds over the exact histogram.
-    converged : bool
-        Whether the last round changed nothing.
+    Each method does for the histogram of the whole image what the color model's function of that name does.
     """
 
-    palette: np.ndarray
-    counts: np.ndarray
-    inertia: int
-    iterations: int
-    converged: bool
+    @property
+    def model(self) -> "ColorModel":
+        """The color model of the image."""
 
-    def rate_model(self, rate: float, width: int) -> RateModel | None:
-        """What `rate_aware` needs to know of an image ``width`` pixels wide; None where the rate does not count."""
-        if rate == 0:
-            return None
-        return rate_model(self.counts, self.inertia / int(self.counts.sum()), rate, width)
+    def cells(self) -> Cells:
+        """The finest cells within the model's limit; exact colors where these are few enough."""
 
-    def remapping(self, settings: Settings, width: int, origin: tuple[int, int] = (0, 0)) -> Remapping:
-        """How pixels of an image ``width`` pixels wide go to the palette's entries, or of its part from a place on.
-
-        Parameters
-        ----------
-        origin : row and column of the first pixel
-        """
-        return self.rate_model(settings.rate, width) if settings.dither == "none" else Dither(*origin)
+    def partial_sums(self, centroids: np.ndarray) -> MergeableSums:
+        """One round of K-Means: sums over the clusters of centroids (k, d)."""
 
 
 def solve(
@@ -103,13 +69,18 @@ def solve(
     seed : int
     color_space : {"rgb", "oklab"}
         Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one. Images
-        with alpha have a space of their own (``premultiplied``).
+        with alpha have a space of their own (``alpha.premultiplied``).
     pool : Executor, optional
-        Threads for the search; the result does not depend on them.
+        Threads; the result does not depend on them.
     """
+    return source.model.solve(source, k, seed, color_space, pool)
+
+
+def solve_rgb(
+    source: ColorSource, k: int, seed: int = 0, color_space: str = "rgb", pool: Executor | None = None
+) -> Solution:
+    """``solve`` for images without alpha."""
     cells = source.cells()
-    if isinstance(cells, AlphaCells):
-        return Solution(*solve_alpha(cells, source.partial_sums, k, seed))
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
     if color_space == "oklab":
@@ -123,51 +94,35 @@ def solve(
             centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
     palette = anneal(points, centroids, SWEEPS, random, pool)
     if cells.exact:
-        # The points are the histogram: nothing to ask the source any more.
-        return _descend(palette, partial(_sums_of_colors, points), 1)
-    return _descend(palette, source.partial_sums, EXACT_ROUNDS + 1)
+        # The points are the histogram: the source has nothing to add.
+        return descend(palette, partial(_sums_of_colors, points), _moved, _identity, 1)
+    return descend(palette, source.partial_sums, _moved, _identity, EXACT_ROUNDS + 1)
 
 
 def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: Executor | None) -> Solution:
-    """Centroids in Oklab, as whole sRGB colors; pixels still go to the nearest entry in RGB."""
+    """Centroids in Oklab, rounded to 8-bit sRGB colors; pixels are still assigned to the nearest entry in RGB."""
     points = points_at(grid_from_rgb(cells.means), cells.counts)
-    centroids = lloyd(
-        points, search_centroids(points, k, np.random.default_rng(seed), pool), LLOYD_ROUNDS, 1e-4, pool=pool
-    )
+    start = search_centroids(points, k, np.random.default_rng(seed), pool)
+    centroids = lloyd(points, start, LLOYD_ROUNDS, 1e-4, pool=pool)
     palette = np.unique(_rounded(rgb_from_grid(centroids.T)), axis=0)
     sums = _sums_of_colors(points_of(cells), palette) if cells.exact else source.partial_sums(palette)
-    # The rounds were those in Oklab: whether the error in RGB could fall further is not asked.
-    return _solution(palette, sums, 1, False)
+    # The rounds were those in Oklab; whether more in RGB would lower the error there does not matter.
+    return Solution.of(palette, sums, sums.inertia(palette), 1, False)
 
 
-def _sums_of_colors(colors: Points, palette: np.ndarray) -> ClusterSums:
-    """``kmeans.partial_sums`` of points that are whole colors, several times faster."""
+def _sums_of_colors(colors: Points, palette: Pixels) -> ClusterSums:
+    """``kmeans.partial_sums`` of points that are 8-bit colors, several times faster."""
     found = assign(colors, GRID * np.ascontiguousarray(palette.T, np.float32))
     return ClusterSums(found.sums[:, :3] // GRID, found.sums[:, 3], colors.squares // GRID**2)
 
 
-def _solution(palette: np.ndarray, sums: ClusterSums, iterations: int, converged: bool) -> Solution:
-    used = sums.counts > 0
-    return Solution(palette[used], sums.counts[used], sums.inertia(palette), iterations, converged)
+def _moved(sums: MergeableSums, palette: Pixels) -> Pixels:
+    return _rounded(update(sums, palette))
 
 
-def _descend(palette: np.ndarray, sums_of: Callable[[np.ndarray], ClusterSums], iterations: int) -> Solution:
-    """K-Means in whole colors until the inertia does not fall or the rounds are used up."""
-    sums = sums_of(palette)
-    inertia, converged = sums.inertia(palette), False
-    while not converged and iterations < MAX_ROUNDS:
-        moved = _rounded(update(sums, palette))
-        if np.array_equal(moved, palette):
-            converged = True
-            break
-        moved_sums = sums_of(moved)
-        iterations += 1
-        moved_inertia = moved_sums.inertia(moved)
-        converged = moved_inertia >= inertia
-        if not converged:
-            palette, sums, inertia = moved, moved_sums, moved_inertia
-    return _solution(palette, sums, iterations, converged)
-
-
-def _rounded(centroids: np.ndarray) -> np.ndarray:
+def _rounded(centroids: np.ndarray) -> Pixels:
     return np.clip(np.floor(centroids + 0.5), 0, 255).astype(np.uint8)
+
+
+def _identity(palette: Pixels) -> Pixels:
+    return palette

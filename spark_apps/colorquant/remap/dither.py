@@ -1,8 +1,8 @@
 """Ordered dithering: a pixel takes one of two palette entries whose mixture comes close to its color.
 
-Which of the two is decided by a mask of blue noise, laid over the image like tiles: no error is passed on from pixel to
-pixel, so that bands of the image can be done by themselves, in any order. The mask is made by the void-and-cluster
-method (Ulichney 1993), in whole numbers, so that it is the same on every machine.
+A mask of blue noise, repeated over the image like tiles, decides which of the two: no error passes from pixel to
+pixel, so bands of the image can be remapped in any order. The mask is made by the void-and-cluster method (Ulichney
+1993, DOI 10.1117/12.152707), in whole numbers, so it is the same on every machine.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,26 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-MASK_SIDE = 64
-"""As many rows as the bands of ``rate_aware``: a band of an image begins at a multiple of this."""
+from colorquant.arithmetic import ceil_div
+from colorquant.pixels import Pixels
+from colorquant.remap.bands import BAND_ROWS
 
+_MASK_SIDE = BAND_ROWS
 _SIGMA = 1.5
 _ENERGY_UNIT = 1 << 20
-# What the noise of a mixture counts beside its mean's error: 0 would mix black and white for grey.
+# The weight of a mixture's noise, compared with the error of its mean: with 0, black and white would be mixed to gray.
 _NOISE_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
 class Dither:
-    """In the place of a ``rate_aware.RateModel``: that pixels are dithered.
+    """A remapping by dithering, as ``rate_aware.RateModel`` is one by rate.
 
-    ``top`` and ``left`` are where the first pixel lies in its image, so that a part of it is dithered as the whole is;
-    what begins at multiples of ``MASK_SIDE`` need not say so.
+    Attributes
+    ----------
+    top, left : int
+        Row and column of the first pixel in its image, so that a part is dithered as in the whole. Multiples of
+        ``BAND_ROWS`` are the same as 0.
     """
 
     top: int = 0
@@ -35,49 +40,50 @@ class Dither:
 def dithered(
     pixels_shape: tuple[int, ...],
     dither: Dither,
-    places: np.ndarray,
+    colors: np.ndarray,
     first: np.ndarray,
     second: np.ndarray,
     share: np.ndarray,
-) -> np.ndarray:
-    """Index map of pixels by the mixtures of their colors.
+) -> Pixels:
+    """Index map of pixels, from the mixtures of their colors.
 
     Parameters
     ----------
     pixels_shape : (h, w, ...)
         Of an image or a part of it.
     dither : Dither
-        Where that part lies.
-    places : integers (h * w,)
-        The color of each pixel.
-    first, second, share
-        Of each color, as ``mixtures`` gives them.
+        Where that part begins.
+    colors : integers (h * w,) or (h, w)
+        Index into the following of the color of each pixel.
+    first, second, share : (n,)
+        Of each distinct color, as ``mixtures`` gives them.
 
     Returns
     -------
     uint8 (h, w)
     """
     height, width = pixels_shape[:2]
-    across, down = -(-width // MASK_SIDE), -(-height // MASK_SIDE)
+    across, down = ceil_div(width, _MASK_SIDE), ceil_div(height, _MASK_SIDE)
     mask = np.roll(blue_noise(), (-dither.top, -dither.left), axis=(0, 1))
     thresholds = np.tile(mask, (down, across))[:height, :width]
-    places = places.reshape(height, width)
-    return np.where(share[places] > thresholds, second[places], first[places])
+    colors = colors.reshape(height, width)
+    return np.where(share[colors] > thresholds, second[colors], first[colors])
 
 
 @njit(cache=True, nogil=True)
 def mixtures(positions: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two entries for each color, and the share of the second in their mixture.
+    """The two palette entries whose mixture is best for each color, and the share of the second in it.
 
     Parameters
     ----------
     positions : float64 (n, d)
+        Of the colors, in a space whose Euclidean distance is the error.
     entries : float64 (k, d)
 
     Returns
     -------
     first, second : uint8 (n,)
-        The nearest entry, and the one with which its mixture is best: nearest to the color and with little noise.
+        The nearest entry, and the one whose mixture with it is near the color with little noise.
     share : uint16 (n,)
         Of 4096, up to one half; 0 where the nearest entry alone is best.
     """
@@ -105,25 +111,26 @@ def mixtures(positions: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, np
             cost = least - 2 * part * along + part * part * length + _NOISE_WEIGHT * part * (1 - part) * length
             if cost < best_cost:
                 best, best_share, best_cost = j, part, cost
-        first[i], second[i], share[i] = nearest, best, np.uint16(best_share * MASK_SIDE * MASK_SIDE)
+        first[i], second[i], share[i] = nearest, best, np.uint16(best_share * _MASK_SIDE * _MASK_SIDE)
     return first, second, share
 
 
 @lru_cache(maxsize=1)
 def blue_noise() -> np.ndarray:
-    """The mask, uint16 (64, 64): each number below 4096 once; those below any number are spread evenly."""
-    reach = np.minimum(np.arange(MASK_SIDE), MASK_SIDE - np.arange(MASK_SIDE))
+    """The mask, uint16 (64, 64): each threshold below 4096 once; the cells below any threshold are spread evenly."""
+    reach = np.minimum(np.arange(_MASK_SIDE), _MASK_SIDE - np.arange(_MASK_SIDE))
     squares = reach[:, None] ** 2 + reach[None, :] ** 2
     kernel = np.rint(_ENERGY_UNIT * np.exp(-squares / (2 * _SIGMA**2))).astype(np.int64)
-    start = np.zeros((MASK_SIDE, MASK_SIDE), np.bool_)
-    start.ravel()[np.random.default_rng(1).permutation(MASK_SIDE**2)[: MASK_SIDE**2 // 10]] = True
+    start = np.zeros((_MASK_SIDE, _MASK_SIDE), np.bool_)
+    start.ravel()[np.random.default_rng(1).permutation(_MASK_SIDE**2)[: _MASK_SIDE**2 // 10]] = True
     return _void_and_cluster(start, kernel)
 
 
 @njit(cache=True)
-def _add(energy: np.ndarray, kernel: np.ndarray, place: int, sign: int) -> None:
+def _add(energy: np.ndarray, kernel: np.ndarray, cell: int, sign: int) -> None:
+    """Add the kernel int64 (side, side), centered on a cell of the mask, to the energy of all cells, or subtract it."""
     side = len(energy)
-    row, column = place // side, place % side
+    row, column = cell // side, cell % side
     for y in range(side):
         for x in range(side):
             energy[y, x] += sign * kernel[y - row, x - column]
@@ -131,25 +138,26 @@ def _add(energy: np.ndarray, kernel: np.ndarray, place: int, sign: int) -> None:
 
 @njit(cache=True)
 def _extreme(energy: np.ndarray, ones: np.ndarray, value: bool) -> int:
-    """The tightest cluster among the ones (``value``), or the largest void among the zeros; the first such place."""
+    """The tightest cluster among the ones (``value``), or the largest void among the zeros; of equal ones the first."""
     side, found, best = len(energy), -1, np.int64(0)
-    for place in range(side * side):
-        y, x = place // side, place % side
+    for cell in range(side * side):
+        y, x = cell // side, cell % side
         if ones[y, x] == value:
             at = energy[y, x] if value else -energy[y, x]
             if found < 0 or at > best:
-                found, best = place, at
+                found, best = cell, at
     return found
 
 
 @njit(cache=True)
 def _void_and_cluster(start: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Ranks uint16 (side, side), from a pattern of ones bool (side, side) and a kernel int64 (side, side)."""
     side = len(start)
     ones, energy = start.copy(), np.zeros((side, side), np.int64)
-    for place in range(side * side):
-        if ones[place // side, place % side]:
-            _add(energy, kernel, place, 1)
-    while True:  # Until the tightest cluster is also what fills the largest void.
+    for cell in range(side * side):
+        if ones[cell // side, cell % side]:
+            _add(energy, kernel, cell, 1)
+    while True:  # Until the one that leaves the tightest cluster fills the largest void.
         cluster = _extreme(energy, ones, True)
         ones[cluster // side, cluster % side] = False
         _add(energy, kernel, cluster, -1)

@@ -1,14 +1,15 @@
-"""Remap: pixels to indexes of their nearest palette entries, decided once for each distinct color."""
+"""Remap: pixels to the indexes of their nearest palette entries, which are found once for each distinct color."""
 
 import numpy as np
 from numba import njit
 
 from colorquant.colors import count_colors, kernel_input
 from colorquant.kmeans import nearest
+from colorquant.pixels import Pixels
 
 
-def remap(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Index of the nearest palette entry of every pixel.
+def remap(pixels: Pixels, palette: Pixels) -> Pixels:
+    """Remap pixels to their nearest palette entries.
 
     Parameters
     ----------
@@ -26,14 +27,14 @@ def remap(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def index_table(colors: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A table uint8 (2^24,) from packed color to index; undefined for colors that are not given."""
+    """A table uint8 (2^24,) from packed color to index, of colors uint32 (n,) and labels uint8 (n,); else undefined."""
     table = np.empty(1 << 24, np.uint8)
     table[colors] = labels
     return table
 
 
-def look_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Index map uint8 (h, w) of pixels uint8 (h, w, 3) by a table of ``index_table``."""
+def look_up(pixels: Pixels, table: np.ndarray) -> Pixels:
+    """Index map uint8 (h, w) of pixels uint8 (h, w, 3), from a table of ``index_table`` that has all their colors."""
     indexes = np.empty(pixels.shape[:2], np.uint8)
     _look_up(kernel_input(pixels).reshape(-1, 3), table, indexes.reshape(-1))
     return indexes
@@ -41,6 +42,7 @@ def look_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _look_up(pixels: np.ndarray, table: np.ndarray, indexes: np.ndarray) -> None:
+    """Write the indexes uint8 (n,) of pixels uint8 (n, 3)."""
     for i in range(len(pixels)):
         red, green, blue = np.uint32(pixels[i, 0]), np.uint32(pixels[i, 1]), np.uint32(pixels[i, 2])
         indexes[i] = table[(red << np.uint32(16)) | (green << np.uint32(8)) | blue]

@@ -1,11 +1,11 @@
-"""Rate-aware remap: among palette entries nearly as near, the one that compresses better.
+"""Rate-aware remap: among palette entries that are nearly as near as the nearest, the one that compresses better.
 
-The nearest entry is not the best one for a file of a given size: where the index before it, or the one above it, is
-almost as near, repeating it costs the compressor a fraction of a bit instead of several. Choosing by
-``squared distance + lambda x bits`` is entropy-constrained quantization (Chou, Lookabaugh and Gray, 1989); finding
-the cheapest choice for a whole row at once by dynamic programming over a model of the coder is trellis quantization,
-known from video coders (Ramchandran and Vetterli, 1994). The coder modelled here is DEFLATE: an index is a literal,
-or goes on with a run of the index before it, or goes on with a copy of what stands nearby in the rows above.
+The nearest entry is not the best one for a file of a given size: where the pixel's left or upper neighbor has an entry
+that is almost as near, repeating its index costs a fraction of a bit instead of several. Choosing by
+``squared distance + lambda x bits`` is entropy-constrained quantization (Chou, Lookabaugh and Gray, 1989); finding the
+cheapest choice for a whole row by dynamic programming over a model of the coder is trellis quantization, known from
+video coders (Ramchandran and Vetterli, 1994). The coder modeled here is DEFLATE: an index is a literal, or continues a
+run of its left neighbor, or continues a copy of indexes nearby in the rows above.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from colorquant.arithmetic import ceil_div
+from colorquant.pixels import Pixels
+from colorquant.remap.bands import bands_of
 from colorquant.remap.nearest import remap
-
-BAND_ROWS = 64
-"""Rows that depend on each other. Bands that begin at its multiples give the same indexes wherever they are made."""
 
 # A literal may be any of the entries nearest to the nearest one.
 _LITERAL_CANDIDATES = 8
@@ -43,9 +43,9 @@ class RateModel:
     Attributes
     ----------
     literal : int64 (k,)
-        Price of each palette entry on its own.
+        Price of each palette entry as a literal.
     run, copies : int, int64 (m,)
-        Price of beginning a run, or a copy from each of ``offsets``; going on with one is free.
+        Price of beginning a run, or a copy from each of ``offsets``; to continue one is free.
     offsets : int64 (m, 2)
         Rows above and columns to the left.
     """
@@ -56,15 +56,8 @@ class RateModel:
     offsets: npt.NDArray[np.int64]
 
 
-def bands_of(rows: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
-    """Rows of an image, or of a part of it that begins at a multiple of `BAND_ROWS`, as bands."""
-    return [rows[top : top + BAND_ROWS] for top in range(0, len(rows), BAND_ROWS)]
-
-
-def remap_with(
-    pixels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8], model: RateModel | None
-) -> npt.NDArray[np.uint8]:
-    """Index of every pixel: of the nearest entry, or of the one that a rate model prefers.
+def remap_with(pixels: Pixels, palette: Pixels, model: RateModel | None) -> Pixels:
+    """Remap pixels to their nearest entries, or to those that a rate model chooses.
 
     Parameters
     ----------
@@ -85,16 +78,16 @@ def remap_with(
 
 
 def rate_model(occurrences: npt.NDArray[np.int64], mean_squared_error: float, strength: float, width: int) -> RateModel:
-    """Prices for an image from sums over it, which may have been made anywhere.
+    """Prices for an image, from sums over its pixels.
 
     Parameters
     ----------
     occurrences : int64 (k,)
-        Pixels whose nearest entry each one is.
+        Number of pixels that each entry is the nearest of.
     mean_squared_error : float
         Of the nearest entries: mean over pixels of the squared RGB distance.
     strength : float
-        A bit may cost this part of the mean squared error; what that brings is measured in ``docs/encoding.md``.
+        A bit may cost this part of the mean squared error; ``docs/encoding.md`` has measurements.
     width : int
         Of the image, in pixels.
     """
@@ -106,7 +99,7 @@ def rate_model(occurrences: npt.NDArray[np.int64], mean_squared_error: float, st
     literal_bits = _LITERAL_EXTRA_BITS - np.log2(share)
     # Whole bytes only: DEFLATE copies bytes, and a byte may hold several pixels.
     offsets = np.array(sorted({(rows, columns * pixels_per_byte) for rows, columns in _COPY_OFFSETS}))
-    row_bytes = 1 - -width // pixels_per_byte
+    row_bytes = 1 + ceil_div(width, pixels_per_byte)
     distances = offsets[:, 0] * row_bytes + offsets[:, 1] // pixels_per_byte
     # DEFLATE writes a distance as a code and floor(log2(distance)) - 1 plain bits.
     copy_bits = _COPY_BITS + np.maximum(0, np.floor(np.log2(np.maximum(distances, 1))) - 1)
@@ -119,20 +112,25 @@ def rate_model(occurrences: npt.NDArray[np.int64], mean_squared_error: float, st
 
 
 def remap_band(
-    pixels: npt.NDArray[np.uint8],
-    nearest: npt.NDArray[np.uint8],
-    palette: npt.NDArray[np.uint8],
+    pixels: Pixels,
+    nearest: Pixels,
+    palette: Pixels,
     model: RateModel,
-) -> npt.NDArray[np.uint8]:
-    """Indexes of one band of at most `BAND_ROWS` rows, whose first row is a multiple of that.
+) -> Pixels:
+    """Remap one band by a rate model.
 
     Parameters
     ----------
     pixels : uint8 (h, W, 3)
+        At most ``BAND_ROWS`` rows, from a multiple of that on.
     nearest : uint8 (h, W)
         Indexes of the nearest entries.
     palette : uint8 (k, 3)
     model : RateModel
+
+    Returns
+    -------
+    uint8 (h, W)
     """
     colors = palette.astype(np.int64)
     distances = ((colors[:, None] - colors[None]) ** 2).sum(axis=2)
@@ -143,17 +141,15 @@ def remap_band(
         np.ascontiguousarray(nearest),
         colors,
         np.ascontiguousarray(alternatives),
-        model.literal,
-        model.run,
-        model.copies,
-        model.offsets,
+        (model.literal, model.run, model.copies, model.offsets),
         indexes,
     )
     return indexes
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _distance(pixel: npt.NDArray[np.uint8], color: npt.NDArray[np.int64]) -> int:
+def _distance(pixel: Pixels, color: npt.NDArray[np.int64]) -> int:
+    """Squared RGB distance times ``_COST_SCALE``."""
     red = np.int64(pixel[0]) - color[0]
     green = np.int64(pixel[1]) - color[1]
     blue = np.int64(pixel[2]) - color[2]
@@ -162,6 +158,7 @@ def _distance(pixel: npt.NDArray[np.uint8], color: npt.NDArray[np.int64]) -> int
 
 @numba.njit(cache=True, nogil=True)
 def _cheapest(costs: npt.NDArray[np.int64]) -> int:
+    """Index of the least cost, int64 (states,); of equal ones the first."""
     best = 0
     for state in range(1, len(costs)):
         if costs[state] < costs[best]:
@@ -170,8 +167,21 @@ def _cheapest(costs: npt.NDArray[np.int64]) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _choose_rows(pixels, nearest, colors, alternatives, literal, run, copies, offsets, indexes):  # type: ignore[no-untyped-def]
-    """Cheapest path through each row; a state is how the pixel is coded: 0 literal, 1 run, 2 and on a copy."""
+def _choose_rows(pixels, nearest, colors, alternatives, model, indexes):  # type: ignore[no-untyped-def]
+    """The cheapest path through each row; a state is how the pixel is coded: 0 a literal, 1 a run, 2 and on a copy.
+
+    Parameters
+    ----------
+    pixels : uint8 (h, w, 3)
+    nearest : uint8 (h, w)
+    colors : int64 (k, 3)
+    alternatives : uint8 (k, m)
+        The literals that are tried for each nearest entry.
+    model : fields of ``RateModel``
+    indexes : uint8 (h, w)
+        Receives the entries that are chosen.
+    """
+    literal, run, copies, offsets = model
     height, width = nearest.shape
     states = 2 + len(offsets)
     came_from = np.zeros((width, states), dtype=np.uint8)

@@ -45,7 +45,7 @@ class SparkColors:
         self.partitions = bands.getNumPartitions()
         self._bands = bands
         self._wanted_shares = shares
-        self._model = model
+        self.model = model
 
     @cached_property
     def _whole(self) -> ColorHistogram | None:
@@ -53,13 +53,13 @@ class SparkColors:
         if self._wanted_shares is not None:
             return None
         self.jobs += 1
-        count = self._model.count_colors
+        count = self.model.count_colors
         (share,) = self._bands.map(lambda band: _as_share(count(band.pixels()))).collect()
         return _histogram(share)
 
     @cached_property
     def _shares(self) -> "RDD[Share]":
-        shares, bands, model = self._wanted_shares, self._bands, self._model
+        shares, bands, model = self._wanted_shares, self._bands, self.model
         assert shares is not None, "one band: see _whole"
         dealt = bands.flatMap(lambda band: _count_shares(model, band, shares))
         return dealt.reduceByKey(lambda a, b: _merge_shares(model, a, b), shares).values().persist(KEPT)
@@ -67,7 +67,7 @@ class SparkColors:
     @cached_property
     def _summary(self) -> tuple[int, Any]:
         """The number of distinct colors, and the cells."""
-        model = self._model
+        model = self.model
         if self._whole is not None:
             return len(self._whole), model.coarse_cells(self._whole)
         self.jobs += 1
@@ -85,7 +85,7 @@ class SparkColors:
 
     def partial_sums(self, centroids: np.ndarray) -> Any:
         """One round of K-Means over the whole histogram: workers assign and sum, reduce adds."""
-        sums_of = self._model.partial_sums
+        sums_of = self.model.partial_sums
         if self._whole is not None:
             return sums_of(self._whole, centroids)
         self.jobs += 1
@@ -128,7 +128,7 @@ class SparkSource(SparkColors):
     def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
         """Index map uint8 (H, W), band by band: the nearest entries, those that a rate model prefers, or dithered."""
         self.jobs += 1
-        remap = self._model.remap
+        remap = self.model.remap
         return self._image.remap(lambda pixels: remap(pixels, palette, remapping))
 
 

@@ -11,8 +11,9 @@ from colorquant.kmeans import nearest_four as neighbors
 from colorquant.kmeans.histogram_round import partial_sums
 from colorquant.kmeans.points import BLOCK, SUPER
 from colorquant.quantizer.color_models import RGB
+from colorquant.quantizer.descent import MAX_ROUNDS
 from colorquant.quantizer.in_process import PixelSource
-from colorquant.quantizer.solver import MAX_ROUNDS, solve
+from colorquant.quantizer.solver import solve
 
 
 def gradient(height=60, width=80):
@@ -32,6 +33,7 @@ class ShareSource:
         owner = (whole.colors * np.uint32(2654435761) >> np.uint32(7)) % shares
         self.shares = [ColorHistogram(whole.colors[owner == i], whole.counts[owner == i]) for i in range(shares)]
         self.limit = limit
+        self.model = RGB
 
     def cells(self):
         return merge_cells([coarse_cells(share, self.limit) for share in self.shares][::-1], self.limit)
@@ -223,7 +225,7 @@ def test_work_is_bounded_whatever_the_image_and_k(name, monkeypatch):
     passes, examined = [], []
     assign_runs, examine, find = assignment._assign_runs, swaps._examine, neighbors._find
     monkeypatch.setattr(assignment, "_assign_runs", lambda *a: (passes.append(a[5] - a[4]), assign_runs(*a))[1])
-    monkeypatch.setattr(neighbors, "_find", lambda *a: (passes.append(a[7] - a[6]), find(*a))[1])
+    monkeypatch.setattr(neighbors, "_find", lambda *a: (passes.append(a[4] - a[3]), find(*a))[1])
     monkeypatch.setattr(swaps, "_examine", lambda *a: (examined.append(len(a[0])), examine(*a))[1])
     runs = -(-len(np.unique(pixels.reshape(-1, 3), axis=0)) // (BLOCK * SUPER))
     for k in (2, 3, 17, 64, 255, 256):

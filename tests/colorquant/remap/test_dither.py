@@ -6,7 +6,8 @@ from colorquant import quantize
 from colorquant.quality import measures
 from colorquant.quantizer.color_models import RGB, RGBA
 from colorquant.quantizer.in_process import PixelSource
-from colorquant.remap.dither import MASK_SIDE, Dither, blue_noise, mixtures
+from colorquant.remap.bands import BAND_ROWS as MASK_SIDE
+from colorquant.remap.dither import Dither, blue_noise, mixtures
 from tests.conftest import photograph
 
 

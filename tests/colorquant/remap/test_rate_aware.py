@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from colorquant.encode.indexed_png import encode_indexed_png
 from colorquant.remap import rate_aware
+from colorquant.remap.bands import BAND_ROWS
 from colorquant.remap.nearest import remap
-from colorquant.remap.rate_aware import BAND_ROWS, RateModel, rate_model, remap_band, remap_with
+from colorquant.remap.rate_aware import RateModel, rate_model, remap_band, remap_with
 
 
 def picture(height: int, width: int, colors: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

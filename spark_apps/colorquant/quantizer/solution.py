@@ -1,0 +1,65 @@
+"""A solution of the quantizer: a palette, what it costs, and how pixels are remapped to it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from colorquant.kmeans import MergeableSums
+from colorquant.pixels import Pixels
+from colorquant.remap import Dither, RateModel, rate_model
+from colorquant.settings import Settings
+
+#: How pixels are assigned to palette entries: dithered, by a rate model, or each to its nearest entry.
+Remapping = RateModel | Dither | None
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A palette and its cost.
+
+    Attributes
+    ----------
+    palette : uint8 (k', 3), or (k', 4) where pixels are transparent
+        1 <= k' <= k, distinct, every entry the nearest of some pixel.
+    counts : int64 (k',)
+        Pixels that each entry is the nearest of.
+    inertia : int
+        Sum over pixels of the squared distance to the nearest entry: exact for RGB; for RGBA that of
+        ``alpha.premultiplied``, rounded. The mean squared error is this divided by the number of pixels.
+    iterations : int
+        Rounds over the exact histogram.
+    converged : bool
+        Whether the last round changed nothing.
+    """
+
+    palette: Pixels
+    counts: np.ndarray
+    inertia: int
+    iterations: int
+    converged: bool
+
+    @classmethod
+    def of(cls, palette: Pixels, sums: MergeableSums, inertia: float, iterations: int, converged: bool) -> Self:
+        """The solution of a palette (k, 3 or 4), without entries that are the nearest of no pixel by its sums."""
+        used = sums.counts > 0
+        return cls(palette[used], sums.counts[used], round(inertia), iterations, converged)
+
+    def rate_model(self, rate: float, width: int) -> RateModel | None:
+        """The prices for ``rate_aware`` of an image ``width`` pixels wide; None where the rate is 0."""
+        if rate == 0:
+            return None
+        return rate_model(self.counts, self.inertia / int(self.counts.sum()), rate, width)
+
+    def remapping(self, settings: Settings, width: int, origin: tuple[int, int] = (0, 0)) -> Remapping:
+        """How pixels of an image, or of a part of it, are assigned to the palette's entries.
+
+        Parameters
+        ----------
+        settings : Settings
+            Of which ``rate`` and ``dither`` count.
+        width : int
+            Of the image, in pixels.
+        origin : row and column of the part's first pixel.
+        """
+        return self.rate_model(settings.rate, width) if settings.dither == "none" else Dither(*origin)
