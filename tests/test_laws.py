@@ -61,9 +61,36 @@ def _imports(path: Path) -> list[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "colorquant":
+            found += [f"colorquant.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             found.append(node.module or "")
     return found
+
+
+def _names_used(path: Path) -> set[tuple[str, str]]:
+    """Room and name for each name of a room that a file imports, or uses as ``room.name``."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    used = {
+        ((node.module or "").removeprefix("colorquant."), alias.name)
+        for node in froms
+        for alias in node.names
+        if (node.module or "").startswith("colorquant.")
+    }
+    rooms = {alias.asname or alias.name: alias.name for n in froms if n.module == "colorquant" for alias in n.names}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms:
+            used.add((rooms[node.value.id], node.attr))
+    return {(room, name) for room, name in used if room in RANK}
+
+
+def _exported(room: str) -> set[str]:
+    """The names in ``__all__`` of a room, which is not imported for that."""
+    for node in ast.parse((PACKAGE / room / "__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
 
 
 def _of_package(imported: list[str]) -> list[list[str]]:
@@ -105,6 +132,8 @@ def test_modules_of_a_room_are_private_to_it(path: Path) -> None:
         return
     for names in _of_package(_imports(path)):
         assert names[0] == room or len(names) == 1, ".".join(names)
+    for other, name in _names_used(path):
+        assert other == room or name in _exported(other), f"{other} does not export {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
