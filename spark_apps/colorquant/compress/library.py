@@ -3,7 +3,6 @@
 Spark deals the batches out (``spark_corpus``); nothing here knows it.
 """
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ _MOST_IMAGES = 100
 # Threads of a worker that write results, and how many results may wait for them.
 _WRITERS = 2
 _MOST_UNWRITTEN = 8
+_DIED = "The worker process died while it compressed this image: give it more memory."
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def compress_batch(
                 jobs, ended = _not_ended(jobs, force)
                 known += ended
                 for job in jobs:
-                    _leave(job, "the worker process died while it compressed this image; is memory enough for it?")
+                    JobFailure.of(EXIT_FAILED, _DIED, job.image, job.k).leave(job.failure)
             counts += known
             written += _compress_image(jobs, spark, writers, max_pixels) if jobs else []
             # After a process has died, an image's failure goes when it is done: before the next one is begun.
@@ -171,21 +171,9 @@ def _may_go_away(job: Job) -> bool:
 
 
 def _failed(job: Job, error: Exception) -> Counts:
-    retryable = not isinstance(error, UnsupportedImage)
-    _leave(job, f"{type(error).__name__}: {error}" if retryable else str(error), retryable)
-    return Counts(failed=1, retryable=int(retryable))
-
-
-def _leave(job: Job, reason: str, retryable: bool = True) -> None:
-    failure = JobFailure(
-        image=job.image,
-        k=job.k,
-        reason=reason,
-        exit_code=EXIT_FAILED if retryable else EXIT_BAD_INPUT,
-        retryable=retryable,
-    )
-    try:
-        failure.write(job.failure)
-    except OSError as error:
-        # The report will say that there is no result.
-        print(f"{job.title}: {reason}; nor could that be written: {error}", file=sys.stderr)
+    if isinstance(error, UnsupportedImage):
+        failure = JobFailure.of(EXIT_BAD_INPUT, str(error), job.image, job.k)
+    else:
+        failure = JobFailure.of(EXIT_FAILED, f"{type(error).__name__}: {error}", job.image, job.k)
+    failure.leave(job.failure)
+    return Counts(failed=1, retryable=int(failure.retryable))
