@@ -310,7 +310,7 @@ _STEPS = [
     "read_image",
     "solve",
     "encode_indexed_png",
-    "_measure",
+    "measure",
     "output: written",
     "output: renamed",
     "result: written",
@@ -326,8 +326,7 @@ def test_killed_at_any_step_nothing_is_half_written_and_the_next_try_finishes(
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}, {str(PROJECT)!r}]
-from colorquant.storage import atomic as files
-from colorquant.compress import pipeline
+from colorquant.compress import choice, output, pipeline
 from tests.test_compress_image import compress_in_process
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 step, replace = {step!r}, os.replace
@@ -337,9 +336,9 @@ def at_rename(temporary, target):
     replace(temporary, target)
     if step == kind + ": renamed": die()
 os.replace = at_rename
-if hasattr(pipeline, step):
-    done = getattr(pipeline, step)
-    setattr(pipeline, step, lambda *a, **k: (done(*a, **k), die()))
+for module in (pipeline, choice, output):
+    if done := getattr(module, step, None):
+        setattr(module, step, lambda *a, done=done, **k: (done(*a, **k), die()))
 compress_in_process({job.arguments()!r})
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -6,7 +6,6 @@ Every function works by rows or bands of the image, so that memory beyond the tw
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import numpy as np
@@ -134,21 +133,6 @@ def bits_per_pixel(compressed_bytes: int, width: int, height: int) -> float:
     if width <= 0 or height <= 0:
         raise ValueError(f"an image has at least one pixel, not {width}x{height}")
     return 8 * compressed_bytes / (width * height)
-
-
-def figures(width: int, height: int, mse: float, original_bytes: int, compressed_bytes: int) -> dict[str, Any]:
-    """What a record says of an output by its size in pixels and bytes and its error, under the record's names."""
-    return {
-        "width": width,
-        "height": height,
-        "mse": mse,
-        "psnr_db": psnr_db(mse),
-        "lossless": mse == 0,
-        "original_bytes": original_bytes,
-        "compressed_bytes": compressed_bytes,
-        "compression_ratio": compression_ratio(original_bytes, compressed_bytes),
-        "bits_per_pixel": bits_per_pixel(compressed_bytes, width, height),
-    }
 
 
 def _bands(height: int, width: int) -> Iterator[slice]:

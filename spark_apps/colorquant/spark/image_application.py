@@ -28,8 +28,8 @@ from colorquant.text import psnr_text
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-    from colorquant.pixels import Pixels
     from colorquant.decode import TiledImage
+    from colorquant.pixels import Pixels
     from colorquant.spark.source import SparkRegions, SparkSource
 
 T = TypeVar("T")
