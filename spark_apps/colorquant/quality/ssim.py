@@ -1,4 +1,7 @@
-"""Structural similarity (Wang, Bovik, Sheikh and Simoncelli, 2004, DOI 10.1109/TIP.2003.819861), summed over windows."""
+"""Structural similarity (Wang, Bovik, Sheikh and Simoncelli, 2004), summed over the windows inside an image.
+
+DOI 10.1109/TIP.2003.819861.
+"""
 
 import numpy as np
 import numpy.typing as npt
