@@ -221,3 +221,15 @@ def test_a_quality_out_of_reach_writes_nothing_and_says_so(command: Command, pho
     assert run.returncode == 65
     assert "no palette reaches PSNR 99 dB (k = 256 has PSNR" in run.stderr
     assert not (tmp_path / "q").exists()
+
+
+@pytest.mark.parametrize(
+    ("started", "name"), [("/bin/colorquant", "colorquant"), ("/site/colorquant/__main__.py", "python -m colorquant")]
+)
+def test_the_usage_names_the_command_as_it_was_started(
+    started: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {name} ")
