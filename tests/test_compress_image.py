@@ -140,9 +140,9 @@ def test_every_figure_of_the_record_is_that_of_the_decoded_file(image: Path, res
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--k=0"], "'0' is no whole number from 1 to 256"),
-        (["--k=257"], "'257' is no whole number from 1 to 256"),
-        (["--k=4.5"], "'4.5' is no whole number from 1 to 256"),
+        (["--k=0"], "'0' is not a whole number from 1 to 256"),
+        (["--k=257"], "'257' is not a whole number from 1 to 256"),
+        (["--k=4.5"], "'4.5' is not a whole number from 1 to 256"),
         ([], "one of the arguments --k --target is required"),
         (["--k=4", "--surprise"], "unrecognized arguments: --surprise"),
         (["--k=4", "--seed=-1"], "--seed: '-1' is wrong: it takes a whole number"),
@@ -268,7 +268,8 @@ def test_a_done_job_starts_no_spark_and_touches_nothing(photographs: Path, tmp_p
     (job, *_) = plan_run("run", str(photographs), [3], str(tmp_path / "out")).jobs
     in_process = f"""
 import sys; sys.path.insert(0, {str(PROJECT / "spark_apps")!r}); sys.modules["pyspark"] = None
-import compress_image; sys.argv[1:] = {job.arguments()!r}; sys.exit(compress_image.main())"""
+from colorquant.spark import image_application
+sys.argv[1:] = {job.arguments()!r}; sys.exit(image_application.main())"""
     first = subprocess.run([sys.executable, str(APPLICATION), *job.arguments()], capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
@@ -309,7 +310,7 @@ _STEPS = [
     "read_image",
     "solve",
     "encode_indexed_png",
-    "_measure",
+    "measure",
     "output: written",
     "output: renamed",
     "result: written",
@@ -325,8 +326,7 @@ def test_killed_at_any_step_nothing_is_half_written_and_the_next_try_finishes(
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}, {str(PROJECT)!r}]
-from colorquant.storage import atomic as files
-from colorquant.compress import pipeline
+from colorquant.compress import choice, output, pipeline
 from tests.test_compress_image import compress_in_process
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 step, replace = {step!r}, os.replace
@@ -336,9 +336,9 @@ def at_rename(temporary, target):
     replace(temporary, target)
     if step == kind + ": renamed": die()
 os.replace = at_rename
-if hasattr(pipeline, step):
-    done = getattr(pipeline, step)
-    setattr(pipeline, step, lambda *a, **k: (done(*a, **k), die()))
+for module in (pipeline, choice, output):
+    if done := getattr(module, step, None):
+        setattr(module, step, lambda *a, done=done, **k: (done(*a, **k), die()))
 compress_in_process({job.arguments()!r})
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -354,9 +354,9 @@ compress_in_process({job.arguments()!r})
 
 def compress_in_process(arguments: list[str]) -> None:
     """The pipeline on pixels in this process, with the application's own arguments."""
-    import compress_image
     from colorquant.compress import pipeline
     from colorquant.quantizer.in_process import PixelSource
+    from colorquant.spark import image_application
 
     class InProcess(PixelSource):
         unique_colors = property(lambda self: len(self.histogram))
@@ -364,7 +364,7 @@ def compress_in_process(arguments: list[str]) -> None:
         def describe(self) -> dict[str, object]:
             return {}
 
-    job, _ = compress_image._parse(arguments)
+    job, _ = image_application._parse(arguments)
     pipeline.compress_image(job.image, job.k, job.output, job.result, job.settings, InProcess, job.image_sha256)
     assert json.loads(storage.read(job.result))["k"] == job.k
 

@@ -136,4 +136,4 @@ def test_an_empty_limit_is_none_that_was_set(tmp_path: Path) -> None:
 
 def test_a_wrong_limit_is_a_wrong_argument(tmp_path: Path) -> None:
     run = _run(_job(tmp_path / "none.png", tmp_path), COMPRESSION_MAX_PIXELS="many")
-    assert (run.returncode, "'many' is no whole number" in run.stderr) == (2, True), run.stderr
+    assert (run.returncode, "'many' is not a whole number" in run.stderr) == (2, True), run.stderr

@@ -17,7 +17,7 @@ def _modules_after(statement: str, bare_environment: dict[str, str]) -> set[str]
     return {name.split(".")[0] for name in run.stdout.split()}
 
 
-LIGHT = ["colorquant", "storage", "jobs", "publish", "settings", "target", "errors", "limits", "cli", "report"]
+LIGHT = ["colorquant", "storage", "jobs", "publish", "settings", "target", "errors", "limits", "cli", "report", "spark"]
 
 
 @pytest.mark.parametrize("room", LIGHT)
@@ -47,8 +47,8 @@ LAYERS = (
     {"report", "alpha"},
     {"quality", "quantizer"},
     {"compress"},
-    {"spark"},
     {"cli"},
+    {"spark"},
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 # A package's name for itself, and the two that are started by name: ``python -m colorquant`` and its former neighbor.

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,7 +18,7 @@ from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from colorquant.errors import InvalidRecord
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_WRONG_ARGUMENTS, JobFailure
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, JobFailure
 from colorquant.storage import remove
 from colorquant_airflow.dag.storage_connection import use_storage
 from colorquant_airflow.operators import processes
@@ -143,9 +143,7 @@ class CompressImageOperator(SparkSubmitOperator):
             reason = f"spark-submit ended with exit code {exit_code}; its last lines are above"
             if self._is_stopped:
                 reason = str(error)
-            failure = JobFailure(image=str(self.name), k=0, reason=reason, exit_code=exit_code or 1, retryable=True)
-            with suppress(OSError):  # The disk may be full: the report will say that there is no result.
-                failure.write(self.failure)
+            JobFailure.of(exit_code or EXIT_FAILED, reason).leave(self.failure)
         if exit_code in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT):  # Another try of the same job would end the same.
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error

@@ -7,7 +7,8 @@ properties, which COMPRESSION_SPARK_PROPERTIES names.
 
 import json
 import os
-from pathlib import Path
+
+from colorquant.spark import LOG4J2
 
 
 def _of_this_deployment() -> dict[str, str]:
@@ -21,8 +22,6 @@ def _of_this_deployment() -> dict[str, str]:
         ) from None
 
 
-_LOG4J = (Path(__file__).resolve().parents[2] / "spark_apps" / "log4j2.properties").as_uri()
-
 #: Short-lived JVMs: the first compiler tier and the serial collector start faster, and use less CPU.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 
@@ -30,7 +29,7 @@ SPARK_CONF = {
     # A job lives for seconds: a web server for it costs more than anyone gets to see.
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.extraJavaOptions": f"{SHORT_LIVED} -Dlog4j2.configurationFile={_LOG4J}",
+    "spark.driver.extraJavaOptions": f"{SHORT_LIVED} -Dlog4j2.configurationFile={LOG4J2.as_uri()}",
     "spark.executor.extraJavaOptions": SHORT_LIVED,
     "spark.driver.memory": "1g",
     # On a standalone cluster an application otherwise takes every core, and all others wait for its end.

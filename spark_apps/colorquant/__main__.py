@@ -1,4 +1,4 @@
-"""``python -m colorquant``."""
+"""``python -m colorquant``: the command ``colorquant``."""
 
 import sys
 

@@ -70,3 +70,8 @@ def byte_size(count: int) -> str:
         return f"{count} B"
     value = count / BYTES_OF[unit]
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+
+
+def psnr_text(psnr_db: float | None) -> str:
+    """A peak signal-to-noise ratio such as ``PSNR 38.12 dB``; ``lossless`` for None, which stands for infinity."""
+    return "lossless" if psnr_db is None else f"PSNR {psnr_db:.2f} dB"

@@ -1,6 +1,6 @@
-"""Command lines: ``colorquant`` itself, and what it shares with the Spark applications. Standard library only."""
+"""The command ``colorquant``, and what the Spark applications' command lines share with it. Standard library only."""
 
-from colorquant.cli.options import Parser, add_max_pixels, end_with_parent, quality, reason_of, whole
+from colorquant.cli.options import Parser, add_max_pixels, quality, whole
 from colorquant.cli.progress import Progress
 
-__all__ = ["Parser", "Progress", "add_max_pixels", "end_with_parent", "quality", "reason_of", "whole"]
+__all__ = ["Parser", "Progress", "add_max_pixels", "quality", "whole"]

@@ -1,4 +1,4 @@
-"""What a command line names: image files and folders of them. Standard library only."""
+"""The images of a command line, given as files and folders, and an output file for each. Standard library only."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from colorquant.storage import list_images, output_names
 
 @dataclass(frozen=True)
 class Task:
-    """One image file and the output file that it becomes."""
+    """One image file and its output file."""
 
     image: Path
     output: Path
@@ -20,28 +20,37 @@ class Task:
 def tasks_of(
     named: Sequence[str], folder: str, ending: str = ".png", force: bool = False
 ) -> tuple[list[Task], list[Path]]:
-    """An output below ``folder`` for each image that is named, or lies below a folder that is named.
-
-    Also the files of these folders that are ignored: they are no images by their names, or links out of the folder.
+    """Plan an output file for each image that is named, or lies in a folder that is named.
 
     Parameters
     ----------
-    named : paths of image files and of folders. Images of a folder keep their path below it; those in the output
-        folder are passed over.
-    folder : the output folder, which need not be there.
-    force : whether outputs that are there may be replaced.
+    named : sequence of str
+        Paths of image files and folders. Images of a folder keep their path below it; images in the output folder are
+        left out.
+    folder : str
+        The output folder, which need not exist.
+    ending : str
+        Of the output files' names, with its dot.
+    force : bool
+        Whether existing output files may be replaced.
+
+    Returns
+    -------
+    tasks : list of Task
+    skipped : list of Path
+        Files in these folders without an image extension, and links out of the folder.
 
     Raises
     ------
     InvalidInputs
-        For a path that is not there, a folder without images, two images of one name, an output that is there (unless
-        ``force``), and one that would replace an image that is named.
+        A path does not exist, a folder has no images, two images have the same name, an output file exists (unless
+        ``force``), or an output would replace one of the images.
     """
     images: dict[str, Path] = {}
-    ignored: list[Path] = []
+    skipped: list[Path] = []
     for path in map(Path, named):
         found, others = _images_at(path, Path(folder))
-        ignored += others
+        skipped += others
         for name, image in found.items():
             if images.setdefault(name, image).absolute() != image.absolute():
                 raise InvalidInputs(
@@ -50,24 +59,26 @@ def tasks_of(
                 )
     names = output_names(dict.fromkeys(images, ending))
     tasks = [Task(image, Path(folder) / names[name]) for name, image in images.items()]
-    # Not Path.resolve: links that lead to each other are refused as images, one by one.
+    # Not Path.resolve, which fails on links that lead to each other: decoding refuses such an image by itself.
     originals = {os.path.realpath(image) for image in images.values()}
     for task in tasks:
         if os.path.realpath(task.output) in originals:
             raise InvalidInputs(f"{task.output} is itself an image to compress: give another --output.")
         if not force and task.output.exists():
-            raise InvalidInputs(f"{task.output} is there already: --force replaces it, --output names another folder.")
-    return tasks, list(dict.fromkeys(ignored))
+            raise InvalidInputs(
+                f"{task.output} exists already: replace it with --force, or give another folder with --output."
+            )
+    return tasks, list(dict.fromkeys(skipped))
 
 
 def _images_at(path: Path, folder: Path) -> tuple[dict[str, Path], list[Path]]:
-    """The images that a path names, by their names below it, and the files that are ignored there."""
+    """The images at a path by their names below it, and the files there that are skipped."""
     if not path.is_dir():
         if not path.exists():
-            raise InvalidInputs(f"{path} is not there: give the path of an image or of a folder.")
+            raise InvalidInputs(f"{path} does not exist: give the path of an image or of a folder.")
         return {path.name: path}, []
-    # The output folder may lie in the folder of the images: what an earlier run left there is no image to compress.
-    names, ignored = list_images(path, without=[folder])
+    # The output folder may lie in the folder of images: outputs of an earlier run are not compressed again.
+    names, skipped = list_images(path, without=[folder])
     if not names:
-        raise InvalidInputs(f"There is no image in the folder {path}: no file there is named as images are.")
-    return {name: path / name for name in names}, [path / name for name in ignored]
+        raise InvalidInputs(f"There is no image in the folder {path}: no file there has an image extension.")
+    return {name: path / name for name in names}, [path / name for name in skipped]

@@ -1,13 +1,15 @@
-"""Compress images without Airflow and Spark, to the bytes that a Spark job makes of them.
+"""Compress images without Airflow and Spark. The output files have the bytes that a Spark job writes.
 
-    python -m colorquant cat.jpg --k 16
-    python -m colorquant photos --quality 0.95 --output small
+    colorquant cat.jpg --k 16
+    colorquant photos --quality 0.95 --output small
 
-Exit codes: 0 all images are compressed; 1 one failed for a reason that may go away; 2 wrong arguments, nothing is done;
-65 one cannot be compressed; 130 stopped by Ctrl-C. What is finished is kept, and the other images are compressed.
+Exit codes: 0 all images were compressed; 1 an image failed for a reason that may go away; 2 wrong arguments, nothing
+was compressed; 65 an image cannot be compressed; 130 stopped by Ctrl-C. A failed image does not stop the others, and
+finished outputs are kept.
 """
 
 import argparse
+import os
 import signal
 import sys
 import warnings
@@ -15,56 +17,63 @@ from pathlib import Path
 
 from colorquant import settings
 from colorquant.cli.inputs import Task, tasks_of
-from colorquant.cli.options import quality, reason_of, whole
+from colorquant.cli.options import quality, whole
 from colorquant.errors import InvalidInputs
 from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, CompressionResult
 from colorquant.light_imports import lighten
 from colorquant.limits import MAX_COLORS
-from colorquant.text import byte_size, printable
+from colorquant.text import byte_size, printable, psnr_text
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
-# How many ignored files are named.
-_MOST_IGNORED = 5
+# How many skipped files are named.
+_MAX_NAMED = 5
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compress what the command line names; return the exit code."""
+    """Compress the images on the command line; return the exit code.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments, by default those of this process.
+    """
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
-        tasks, ignored = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
+        tasks, skipped = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
     except InvalidInputs as error:
         parser.exit(EXIT_WRONG_ARGUMENTS, f"{parser.prog}: {printable(str(error))}\n")
-    if ignored and not arguments.quiet:
-        print(_ignored(ignored), file=sys.stderr)
+    if skipped and not arguments.quiet:
+        print(_skipped_line(skipped), file=sys.stderr)
     lighten()
-    # What Pillow says of odd EXIF data is for programmers; what matters of it is a refusal.
+    # Pillow's warnings about odd EXIF data are for programmers; where it matters, the image is refused.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         return _compress_all(tasks, arguments)
     except KeyboardInterrupt:
-        print("Stopped. What is finished is kept.", file=sys.stderr)
+        print("Stopped. Finished outputs are kept.", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m colorquant",
+        # The console script is called colorquant; run by -m, the first argument is the path of __main__.py.
+        prog="python -m colorquant" if os.path.basename(sys.argv[0]) == "__main__.py" else "colorquant",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, and folders of them")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files and folders of images")
     palette = parser.add_mutually_exclusive_group(required=True)
     palette.add_argument("--k", type=whole(1, MAX_COLORS), help=f"palette size, 1 to {MAX_COLORS}")
     palette.add_argument(
         "--quality",
         type=quality,
-        help="find the smallest palette of a quality: 0.95 (an SSIM), psnr=38 or ssimulacra2=70",
+        help="the smallest palette that reaches a quality: 0.95 (an SSIM), psnr=38 or ssimulacra2=70",
     )
-    parser.add_argument("--output", default="compressed", help="folder of the indexed PNGs (default: compressed)")
-    parser.add_argument("--force", action="store_true", help="replace outputs that are there")
-    parser.add_argument("--quiet", action="store_true", help="say only what fails")
+    parser.add_argument("--output", default="compressed", help="folder of the output files (default: compressed)")
+    parser.add_argument("--force", action="store_true", help="replace existing output files")
+    parser.add_argument("--quiet", action="store_true", help="print failures only")
     settings.add_arguments(parser)
     return parser
 
@@ -87,8 +96,8 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
             except UnsupportedImage as error:
                 errors.print(printable(str(error)))
                 exit_codes.add(EXIT_BAD_INPUT)
-            except Exception as error:  # Whatever it is (no memory, say), the other images can do without it.
-                reason = str(error) if isinstance(error, OSError) else reason_of(error)
+            except Exception as error:  # Too little memory, say: other images may need less.
+                reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
                 errors.print(printable(f"{task.image}: {reason}"))
                 exit_codes.add(EXIT_FAILED)
             else:
@@ -98,7 +107,7 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
             bar.advance(progress)
     if len(tasks) > 1 and not arguments.quiet:
         print(_total(tasks, records))
-    # Of several failures, what may go away: trying again helps some of them.
+    # After several failures of both kinds: a retry helps some of the images.
     return EXIT_FAILED if EXIT_FAILED in exit_codes else max(exit_codes)
 
 
@@ -118,19 +127,18 @@ def _compress(task: Task, arguments: argparse.Namespace) -> CompressionResult:
 
 
 def _line(task: Task, record: CompressionResult) -> str:
-    quality = "lossless" if record.psnr_db is None else f"PSNR {record.psnr_db:.2f} dB, SSIM {record.ssim:.4f}"
     sizes = f"{byte_size(record.original_bytes)} to {byte_size(record.compressed_bytes)}"
     larger = ", LARGER than the original" if record.compression_ratio < 1 else ""
     return (
         f"{printable(str(task.image))} -> {printable(str(task.output))}: k = {record.k}, {sizes} "
-        f"(ratio {record.compression_ratio:.2f}{larger}), {quality}"
+        f"(ratio {record.compression_ratio:.2f}{larger}), {psnr_text(record.psnr_db)}, SSIM {record.ssim:.4f}"
     )
 
 
-def _ignored(files: list[Path]) -> str:
-    names = ", ".join(printable(str(file)) for file in files[:_MOST_IGNORED])
-    more = f" and {len(files) - _MOST_IGNORED} more" if len(files) > _MOST_IGNORED else ""
-    return f"Ignored, no image by name or outside the folder: {names}{more}"
+def _skipped_line(files: list[Path]) -> str:
+    names = ", ".join(printable(str(file)) for file in files[:_MAX_NAMED])
+    more = f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else ""
+    return f"Skipped files without an image extension, or outside the folder: {names}{more}"
 
 
 def _total(tasks: list[Task], records: list[CompressionResult]) -> str:

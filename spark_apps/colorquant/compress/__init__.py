@@ -1,8 +1,8 @@
-"""The main path: decode, count, solve, remap, encode, measure, commit.
+"""The main path: decode, count colors, find the palette, remap, encode, measure, commit.
 
-``compress_image`` follows one image, ``compress_tiled_image`` one that no process can hold, ``compress_batch`` many
-small ones.
-The modules are imported on first use: tiled TIFFs need libraries that other images do not.
+``compress_image`` compresses one image, ``compress_tiled_image`` one that is too large for a process, and
+``compress_batch`` the images of a library. The modules are imported on first use: tiled TIFFs need libraries that
+other images do not.
 """
 
 from typing import TYPE_CHECKING

@@ -1,9 +1,8 @@
-"""A library of images in one application: one image at all its k in one process, and batches of images by size.
+"""A library of images: batches of about the same size, and each image of a batch at all its palette sizes.
 
-Spark deals the batches out (``spark_corpus``); nothing here knows it.
+Nothing here knows Spark, which runs the batches (``colorquant.spark``).
 """
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,30 +10,34 @@ from itertools import groupby
 from typing import Any
 
 import cv2
-import numpy as np
 
 from colorquant.compress.pipeline import Compressed, compress_opened, open_image
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.errors import InvalidRecord, UnsupportedImage
 from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, Job, JobFailure
 from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.pixels import Pixels
 from colorquant.quantizer import PixelSource
 from colorquant.storage import location, remove
 
-#: The jobs of one image, at all the k that it still needs.
+#: The jobs of one image, one for each palette size that has no result yet.
 ImageJobs = tuple[Job, ...]
 
-# So many batches for each core: the last ones are small, and no core is idle long at the end.
-_BATCHES_FOR_EACH_CORE = 50
-_MOST_IMAGES = 100
+# Many batches for each core: the last ones are small, so that no core is idle for long at the end.
+_BATCHES_PER_CORE = 50
+_MAX_IMAGES = 100
 # Threads of a worker that write results, and how many results may wait for them.
 _WRITERS = 2
-_MOST_UNWRITTEN = 8
+_MAX_UNWRITTEN = 8
+_DIED = "The worker process died while it compressed this image: give it more memory."
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What has been done: images looked at, the bytes of their files, and jobs by how they ended."""
+    """What has been done: images tried, the bytes of their files, and jobs done and failed.
+
+    ``retryable`` are those of the failed jobs for which a retry may help.
+    """
 
     images: int = 0
     image_bytes: int = 0
@@ -46,27 +49,28 @@ class Counts:
         return Counts(*(mine + theirs for mine, theirs in zip(self.as_tuple(), other.as_tuple(), strict=True)))
 
     def as_tuple(self) -> tuple[int, ...]:
-        """The numbers, in the order of the fields."""
+        """The numbers in the order of the fields."""
         return (self.images, self.image_bytes, self.done, self.failed, self.retryable)
 
 
 def make_batches(jobs: Sequence[Job], cores: int) -> list[list[ImageJobs]]:
-    """Group jobs by image, the largest file first, and cut that into batches of about the same number of bytes.
+    """Group jobs by image, the largest file first, and cut the list into batches of about the same number of bytes.
 
-    A large image is a batch of its own, and starts early; what is left for the end is small. So cores finish together.
+    A large image is a batch of its own and starts early, and the last batches are small, so cores finish together.
+    Jobs of one image must follow one another.
     """
     images = [tuple(group) for _, group in groupby(jobs, key=lambda job: job.name)]
     images.sort(key=lambda group: -group[0].image_bytes)
-    budget = sum(group[0].image_bytes for group in images) / (cores * _BATCHES_FOR_EACH_CORE)
+    budget = sum(group[0].image_bytes for group in images) / (cores * _BATCHES_PER_CORE)
     batches: list[list[ImageJobs]] = []
-    room = 0.0
+    bytes_left = 0.0
     for group in images:
         size = group[0].image_bytes
-        if not batches or size > room or len(batches[-1]) == _MOST_IMAGES:
+        if not batches or size > bytes_left or len(batches[-1]) == _MAX_IMAGES:
             batches.append([])
-            room = budget
+            bytes_left = budget
         batches[-1].append(group)
-        room -= size
+        bytes_left -= size
     return batches
 
 
@@ -77,20 +81,25 @@ def compress_batch(
     attempt: int,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Counts:
-    """Compress each image of a batch at all its k. No image raises: what goes wrong is a ``JobFailure``.
+    """Compress each image of a batch at all its palette sizes. No image raises: its jobs leave a ``JobFailure``.
 
     Parameters
     ----------
-    spark : what the result records say of Spark.
-    force : do jobs whose result is there too.
-    attempt : 0, or more where this is a try again after the process of an earlier one died. Then each image gets its
-        failure before it is begun, and loses it when it is done: one that takes the process down is not tried twice.
-    max_pixels : images with more are refused before they are decoded.
+    batch : sequence of ImageJobs
+    spark : dict
+        The result records' field ``spark``.
+    force : bool
+        Whether to compress again where there is a valid result.
+    attempt : int
+        0, or the number of tries before this one whose process died. Then each image gets its failure before it is
+        begun, and loses it when it is done: an image that kills its process is not tried twice.
+    max_pixels : int
+        Images with more pixels are refused before they are decoded.
     """
-    # One task a core: threads of their own would only disturb each other.
+    # There is one task for each core: OpenCV's own threads would only compete with the other tasks.
     cv2.setNumThreads(1)
     counts = Counts()
-    # While results reach the disk or the store, which takes no CPU time, the next image is compressed.
+    # Writing to a disk or an object store takes no CPU time: meanwhile the next image is compressed.
     with ThreadPoolExecutor(_WRITERS) as writers:
         written: list[Future[Counts]] = []
         for jobs in batch:
@@ -99,11 +108,11 @@ def compress_batch(
                 jobs, ended = _not_ended(jobs, force)
                 known += ended
                 for job in jobs:
-                    _leave(job, "the worker process died while it compressed this image; is memory enough for it?")
+                    JobFailure.of(EXIT_FAILED, _DIED, job.image, job.k).leave(job.failure)
             counts += known
             written += _compress_image(jobs, spark, writers, max_pixels) if jobs else []
-            # After a process has died, an image's failure goes when it is done: before the next one is begun.
-            while len(written) > (0 if attempt > 0 else _MOST_UNWRITTEN):
+            # After a process has died, the failure of a finished image is removed before the next one is begun.
+            while len(written) > (0 if attempt > 0 else _MAX_UNWRITTEN):
                 counts += written.pop(0).result()
         return sum((one.result() for one in written), counts)
 
@@ -111,7 +120,7 @@ def compress_batch(
 def _compress_image(
     jobs: Sequence[Job], spark: dict[str, Any], writers: Executor, max_pixels: int
 ) -> list[Future[Counts]]:
-    """Compress an image at each k; what becomes of each job is known when its result is written."""
+    """Compress an image at each palette size. Each future counts one job once its result is written."""
     first, clock = jobs[0], Stopwatch()
     try:
         opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256, max_pixels)
@@ -139,19 +148,19 @@ def _write(job: Job, compressed: Compressed) -> Counts:
 
 
 class _Source(PixelSource):
-    """The whole image in this process, on one thread."""
+    """An image in this process, on one thread."""
 
-    def __init__(self, pixels: np.ndarray, spark: dict[str, Any]) -> None:
+    def __init__(self, pixels: Pixels, spark: dict[str, Any]) -> None:
         super().__init__(pixels)
         self._spark = spark
 
     def describe(self) -> dict[str, Any]:
-        """What the result record says of Spark."""
+        """The result record's field ``spark``."""
         return self._spark
 
 
 def _not_ended(jobs: ImageJobs, force: bool) -> tuple[ImageJobs, Counts]:
-    """The jobs that an earlier attempt neither did nor gave up, and the counts of the others."""
+    """The jobs that earlier attempts neither finished nor gave up, and the counts of the others."""
     counts, left = Counts(), []
     for job in jobs:
         if location(job.failure).exists():
@@ -171,21 +180,9 @@ def _may_go_away(job: Job) -> bool:
 
 
 def _failed(job: Job, error: Exception) -> Counts:
-    retryable = not isinstance(error, UnsupportedImage)
-    _leave(job, f"{type(error).__name__}: {error}" if retryable else str(error), retryable)
-    return Counts(failed=1, retryable=int(retryable))
-
-
-def _leave(job: Job, reason: str, retryable: bool = True) -> None:
-    failure = JobFailure(
-        image=job.image,
-        k=job.k,
-        reason=reason,
-        exit_code=EXIT_FAILED if retryable else EXIT_BAD_INPUT,
-        retryable=retryable,
-    )
-    try:
-        failure.write(job.failure)
-    except OSError as error:
-        # The report will say that there is no result.
-        print(f"{job.title}: {reason}; nor could that be written: {error}", file=sys.stderr)
+    if isinstance(error, UnsupportedImage):
+        failure = JobFailure.of(EXIT_BAD_INPUT, str(error), job.image, job.k)
+    else:
+        failure = JobFailure.of(EXIT_FAILED, f"{type(error).__name__}: {error}", job.image, job.k)
+    failure.leave(job.failure)
+    return Counts(failed=1, retryable=int(failure.retryable))

@@ -1,7 +1,7 @@
-"""The way of one image that is too large for a process: every pass over its pixels is done by the workers, by regions.
+"""The main path of one image that is too large for a process: workers do every pass over its pixels, by regions.
 
-The steps are those of ``pipeline``. Workers read the input themselves and write encoded tiles beside the output, so
-they must see both folders; what passes the driver is the histogram's cells, sums, and the encoded bytes.
+The steps are those of ``pipeline``. Workers read the input themselves and write encoded tiles next to the output, so
+they must see both folders. Only the histogram's cells, sums, and the encoded bytes pass through the driver.
 """
 
 import math
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from colorquant.arithmetic import ceil_div
 from colorquant.colors import count_colors
+from colorquant.compress.record import Measured, Original, record_of
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.decode import Region, TiledImage, changed, encode_tiles, tiled_image_above, write_tiled
 from colorquant.jobs import TILED_SUFFIX, CompressionResult
-from colorquant.quality import measures
+from colorquant.quality import HALO, mean_squared_error, structural_similarity
 from colorquant.quantizer import RGB, ColorSource, Solution, solve
 from colorquant.settings import Settings
 from colorquant.storage import sha256_of, temporary_folder
@@ -25,21 +27,21 @@ T = TypeVar("T")
 
 
 class RegionSource(ColorSource, Protocol):
-    """The colors of a tiled image, and a way to have its regions worked on."""
+    """The colors of a tiled image, and its regions, on which work can be done wherever they are read."""
 
     @property
     def unique_colors(self) -> int:
         """Number of distinct colors."""
 
     def each(self, work: Callable[[Region], T]) -> list[T]:
-        """What ``work`` makes of each region, in their order."""
+        """The results of ``work`` on each region, in the order of ``TiledImage.regions``."""
 
     def describe(self) -> dict[str, Any]:
-        """What the result record says of Spark."""
+        """The result record's field ``spark``."""
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _RegionSums:
     """Of one region: the exact squared error, the sum of structural similarities, their number, the colors."""
 
     squared_error: int
@@ -57,14 +59,32 @@ def compress_tiled_image(
     distribute: Callable[[TiledImage], RegionSource],
     expected_sha256: str | None = None,
 ) -> CompressionResult:
-    """Compress one tiled image at one palette size to a tiled palette TIFF, and commit the output and its record.
+    """Compress one tiled image at one palette size to a tiled palette TIFF; write the output and its record.
 
     Parameters
     ----------
-    output : path of the output; its suffix becomes ``.tif``, whatever it is.
-    other parameters, and what is raised : as of ``pipeline.compress_image``.
+    image : TiledImage
+        Which the workers can open at its path.
+    k : int
+        The palette size, 1 to 256.
+    output, result : str
+        Local paths of the output, whose suffix becomes ``.tif``, and of the JSON record. Each appears whole or not at
+        all, the record last.
+    settings : Settings
+        Without ``format`` and ``metadata``: the output is a TIFF without metadata.
+    distribute : callable
+        Makes the source of the image's regions.
+    expected_sha256 : str, optional
+        Hash of the file that was planned.
+
+    Raises
+    ------
+    UnsupportedImage
+        The image is damaged, or has changed; a retry is useless.
+    OSError
+        Reading or writing failed for a reason that may go away.
     """
-    target = Path(output).with_suffix(TILED_SUFFIX)
+    path = Path(output).with_suffix(TILED_SUFFIX)
     clock = Stopwatch()
     with clock("decode"):
         sha256, original_bytes = sha256_of(image.path), os.path.getsize(image.path)
@@ -75,32 +95,27 @@ def compress_tiled_image(
         unique_colors = source.unique_colors
     with clock("kmeans"):
         solution = solve(source, k, settings.seed, settings.color_space)
-    with temporary_folder(target.parent) as folder:
+    with temporary_folder(path.parent) as folder:
         with clock("remap"):
             sizes = source.each(_remapping(solution, settings, folder))
         with clock("encode"):
             encoded = folder / "image.tif"
             write_tiled(encoded, image, solution.palette, _in_order(image, sizes, folder))
         with clock("metrics"):
-            measured = _measure(image, original_bytes, encoded, source)
+            measured = _measure(image, encoded, source)
         with open(encoded, "rb+") as stream:
             os.fsync(stream.fileno())
-        # It is read several times, for minutes: the record's hash is that of the pixels only if it stayed the same.
+        # The input is read several times, over minutes. The record's hash is true only if the file stayed the same.
         if image.has_changed():
             raise changed(image.path)
-        os.replace(encoded, target)
-    record = CompressionResult(
-        image=image.path,
-        image_sha256=sha256,
-        unique_colors=unique_colors,
+        os.replace(encoded, path)
+    record = record_of(
+        original=Original(path=image.path, sha256=sha256, bytes=original_bytes, unique_colors=unique_colors),
         k=k,
-        seed=settings.seed,
-        settings=settings.as_record(),
-        iterations=solution.iterations,
-        converged=solution.converged,
-        inertia=int(solution.inertia),
-        **measured,
-        output=str(target),
+        settings=settings,
+        solution=solution,
+        measured=measured,
+        output=str(path),
         seconds=clock.stop(),
         spark=source.describe(),
     )
@@ -109,7 +124,7 @@ def compress_tiled_image(
 
 
 def _remapping(solution: Solution, settings: Settings, folder: Path) -> Callable[[Region], list[int]]:
-    """What workers do: write the encoded tiles of a region to a file, and say how long each is."""
+    """The work on one region: write its encoded tiles to a file in ``folder``, and return the length of each."""
     palette = solution.palette
 
     def remap(region: Region) -> list[int]:
@@ -117,7 +132,7 @@ def _remapping(solution: Solution, settings: Settings, folder: Path) -> Callable
         remapping = solution.remapping(settings, tile[1], (region.top, region.left))
         indexes = RGB.remap(region.pixels(), palette, remapping)
         tiles = encode_tiles(indexes, tile)
-        # Another try of the same task may be alive.
+        # Another try of the same task may still be running.
         temporary = folder / f"{uuid.uuid4().hex}.part"
         temporary.write_bytes(b"".join(tiles))
         os.replace(temporary, folder / _part_name(region))
@@ -131,16 +146,16 @@ def _part_name(region: Region) -> str:
 
 
 def _in_order(image: TiledImage, sizes: list[list[int]], folder: Path) -> Iterator[bytes]:
-    """The tiles of the whole image, row by row, out of the files of the regions."""
+    """The tiles of the whole image, row by row, read from the files of the regions."""
     rows, columns = image.tile
     regions = list(zip(image.regions(), sizes, strict=True))
     for top in range(0, image.height, image.region[0]):
-        beside = [(region, lengths) for region, lengths in regions if region.top == top]
-        parts = [(folder / _part_name(region)).open("rb") for region, _ in beside]
-        # Each part has its tiles row by row, so every file is read from its beginning to its end.
-        for row in range(-(-(beside[0][0].bottom - top) // rows)):
-            for (region, lengths), part in zip(beside, parts, strict=True):
-                across = -(-(region.right - region.left) // columns)
+        row_of_regions = [(region, lengths) for region, lengths in regions if region.top == top]
+        parts = [(folder / _part_name(region)).open("rb") for region, _ in row_of_regions]
+        # Each file has its tiles row by row, so it is read once, from its beginning to its end.
+        for row in range(ceil_div(row_of_regions[0][0].bottom - top, rows)):
+            for (region, lengths), part in zip(row_of_regions, parts, strict=True):
+                across = ceil_div(region.right - region.left, columns)
                 for length in lengths[row * across : (row + 1) * across]:
                     yield part.read(length)
         for part in parts:
@@ -148,31 +163,32 @@ def _in_order(image: TiledImage, sizes: list[list[int]], folder: Path) -> Iterat
             os.unlink(part.name)
 
 
-def _measure(image: TiledImage, original_bytes: int, encoded: Path, source: RegionSource) -> dict[str, Any]:
-    """Figures of the encoded file, decoded again by the workers."""
+def _measure(image: TiledImage, encoded: Path, source: RegionSource) -> Measured:
+    """Let the workers decode the encoded file and measure it, region by region."""
     compressed = tiled_image_above(str(encoded), 0)
     assert compressed is not None
 
-    def measure(region: Region) -> _Measured:
-        top, left = max(0, region.top - measures.HALO), max(0, region.left - measures.HALO)
-        bottom, right = min(image.height, region.bottom + measures.HALO), min(image.width, region.right + measures.HALO)
+    def measure(region: Region) -> _RegionSums:
+        top, left = max(0, region.top - HALO), max(0, region.left - HALO)
+        bottom, right = min(image.height, region.bottom + HALO), min(image.width, region.right + HALO)
         reference, decoded = (of.read(top, left, bottom, right) for of in (image, compressed))
         inner = slice(region.top - top, region.bottom - top), slice(region.left - left, region.right - left)
-        windows = max(0, bottom - top - 2 * measures.HALO) * max(0, right - left - 2 * measures.HALO)
-        return _Measured(
-            squared_error=round(
-                measures.mean_squared_error(reference[inner], decoded[inner]) * reference[inner][..., 0].size
-            ),
-            similarity=measures.structural_similarity(reference, decoded) * windows if windows else 0.0,
+        windows = max(0, bottom - top - 2 * HALO) * max(0, right - left - 2 * HALO)
+        return _RegionSums(
+            squared_error=round(mean_squared_error(reference[inner], decoded[inner]) * reference[inner][..., 0].size),
+            similarity=structural_similarity(reference, decoded) * windows if windows else 0.0,
             windows=windows,
             colors=frozenset(count_colors(decoded[inner]).colors.tolist()),
         )
 
     parts = source.each(measure)
-    mse = sum(part.squared_error for part in parts) / (image.height * image.width)
-    return {
-        **measures.figures(image.width, image.height, mse, original_bytes, encoded.stat().st_size),
-        "colors_used": len(frozenset().union(*(part.colors for part in parts))),
-        "ssim": math.fsum(part.similarity for part in parts) / sum(part.windows for part in parts),
-        "output_sha256": sha256_of(encoded),
-    }
+    return Measured(
+        width=image.width,
+        height=image.height,
+        colors_used=len(frozenset().union(*(part.colors for part in parts))),
+        mse=sum(part.squared_error for part in parts) / (image.height * image.width),
+        ssim=math.fsum(part.similarity for part in parts) / sum(part.windows for part in parts),
+        ssimulacra2=None,  # Its coarser scales need the whole image at once.
+        compressed_bytes=encoded.stat().st_size,
+        sha256=sha256_of(encoded),
+    )

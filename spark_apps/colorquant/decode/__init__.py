@@ -1,6 +1,7 @@
-"""Image files to pixels: upright sRGB, uint8, or a sentence that says why not.
+"""Image files to pixels: upright sRGB, uint8, or a sentence with the reason why an image cannot be decoded.
 
-``read_image`` reads a whole file; ``tiled_image_above`` opens a TIFF too large for that, region by region.
+``read_image`` reads a whole file. ``tiled_image_above`` opens a TIFF that is too large for that, to be read region by
+region.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Color management: samples in the color space that a file names, to sRGB.
+"""Color management: samples in the color space of a file to sRGB.
 
-ICC profiles are applied by LittleCMS (Pillow's ImageCms), with relative colorimetric intent and black point
-compensation. What names no color space is taken for sRGB, as browsers do (CSS Color 4, 5.1).
+LittleCMS (Pillow's ImageCms) applies ICC profiles, with relative colorimetric intent and black point compensation.
+A file without a color space is taken as sRGB, as in browsers (CSS Color 4, 5.1).
 """
 
 import contextlib
@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms
 
 from colorquant.decode.integrity import png_chunks
 from colorquant.decode.matrix_profile import ADOBE_RGB, ADOBE_RGB_EXPONENT, SRGB, matrix_profile
 from colorquant.errors import UnknownColorSpace
-
-Samples = npt.NDArray[np.uint8]
+from colorquant.pixels import Pixels
 
 _BAND_PIXELS = 1 << 20
-# sRGB profiles of different makers, applied to 8-bit levels, differ by their curves' rounding: pixels are kept then.
+# Two sRGB profiles may differ by this many 8-bit levels, from rounding in their curves: pixels are then kept.
 _SAME = 2
 _NEUTRAL = 2
 _SRGB_GAMMA = 0.45455
@@ -29,30 +27,30 @@ _GAMMA_TOLERANCE = 0.01
 _SAME_CHROMATICITY = 0.002
 _UNCALIBRATED = 0xFFFF
 
-# Color primaries and transfer characteristics of ITU-T H.273 that are sRGB's, or so close that all show them as sRGB.
+# Color primaries and transfer characteristics of ITU-T H.273 that are sRGB's, or that viewers show as sRGB.
 _SRGB_PRIMARIES = frozenset({1, 2})
 _SRGB_TRANSFERS = frozenset({1, 2, 6, 13})
 
 
 @dataclass(frozen=True)
 class ColorSpace:
-    """A color space that a file names.
+    """The color space of a file; sRGB where both attributes are None.
 
     Attributes
     ----------
     profile : bytes, optional
         ICC profile.
     gamma : float, optional
-        Exponent of the encoding, of a PNG that has no profile.
+        Exponent of the encoding, of a PNG without a profile.
     """
 
     profile: bytes | None = None
     gamma: float | None = None
 
-    def to_srgb(self, samples: Samples) -> Samples:
-        """Samples uint8 (H, W, 1, 3 or 4: grey, RGB or CMYK) as uint8 (H, W, 3); RGB is changed in place.
+    def to_srgb(self, samples: Pixels) -> Pixels:
+        """Convert samples uint8 (H, W, 1, 3 or 4: grey, RGB or CMYK) to sRGB uint8 (H, W, 3); RGB in place.
 
-        Grey stays grey. Raises UnknownColorSpace where the profile is damaged or for another kind of samples.
+        Grey stays grey. Raises UnknownColorSpace where the profile is damaged or does not match the kind of samples.
         """
         channels = samples.shape[2]
         if channels == 1:
@@ -65,8 +63,8 @@ class ColorSpace:
             pixels[top : top + rows] = self._converted(samples[top : top + rows])
         return pixels
 
-    def _converted(self, samples: Samples, exact: bool = False) -> Samples:
-        """Some rows (h, w, 1, 3 or 4) to sRGB (h, w, 3)."""
+    def _converted(self, samples: Pixels, exact: bool = False) -> Pixels:
+        """Convert rows (h, w, 1, 3 or 4) to sRGB (h, w, 3)."""
         mode = {1: "L", 3: "RGB", 4: "CMYK"}[samples.shape[2]]
         if self.gamma is not None and mode != "CMYK":
             return np.broadcast_to(_srgb_levels(self.gamma)[samples], (*samples.shape[:2], 3))
@@ -97,13 +95,13 @@ class ColorSpace:
             raise UnknownColorSpace("its color profile is damaged") from error
 
     @cached_property
-    def _grey_table(self) -> Samples:
-        """What each grey level is in sRGB, uint8 (256, 3)."""
+    def _grey_table(self) -> Pixels:
+        """The sRGB color of each grey level, uint8 (256, 3)."""
         levels = np.arange(256, dtype=np.uint8)
-        # Grey with a profile for RGB is what programs write that turn a color image grey and keep its profile.
+        # Programs that turn a color image grey may keep its profile, which is for RGB.
         rgb = self.profile is not None and self._opened_profile.profile.xcolor_space.strip() == "RGB"
         grey = np.repeat(levels[:, None, None], 3 if rgb else 1, axis=2)
-        # LittleCMS' shortcut is up to 10 levels off for dark grey; for RGB and CMYK colors at most 1 and 2.
+        # Optimized, LittleCMS is up to 10 levels off for dark grey; for RGB and CMYK colors at most 1 and 2.
         table = np.array(self._converted(grey, exact=True)[:, 0])
         if _difference(table, levels[:, None]) <= _SAME:
             table = np.repeat(levels[:, None], 3, axis=1)
@@ -121,7 +119,13 @@ class ColorSpace:
 
 
 def color_space_of(image: Image.Image, content: bytes) -> ColorSpace:
-    """The color space that an opened file names. Raises UnknownColorSpace for one that cannot be converted."""
+    """The color space of an opened file, whose bytes are ``content``.
+
+    Raises
+    ------
+    UnknownColorSpace
+        It cannot be converted to sRGB.
+    """
     profile = image.info.get("icc_profile")
     if profile:
         return ColorSpace(profile=profile)
@@ -134,7 +138,7 @@ def color_space_of(image: Image.Image, content: bytes) -> ColorSpace:
 
 
 def _of_gamma(gamma: float, chromaticities: tuple[float, ...] | None) -> ColorSpace:
-    """Of a PNG's chunks gAMA and cHRM; the latter means nothing alone, and is ignored where it makes no sense."""
+    """The color space of a PNG's chunks gAMA and cHRM; a cHRM that makes no sense is ignored."""
     if chromaticities and max(abs(x - y) for x, y in zip(chromaticities, SRGB, strict=True)) > _SAME_CHROMATICITY:
         with contextlib.suppress(ValueError, struct.error):
             return ColorSpace(profile=matrix_profile(chromaticities, 1 / gamma))
@@ -142,18 +146,18 @@ def _of_gamma(gamma: float, chromaticities: tuple[float, ...] | None) -> ColorSp
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:
-    """Whether a camera says so in EXIF data: by "R03" (DCF 2.0), or by the 2 that some write in the color space tag."""
+    """Whether EXIF data declare Adobe RGB: by "R03" (DCF 2.0), or by a 2 in the color space tag, as some cameras do."""
     try:
         exif = image.getexif()
         space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
         index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
-    except Exception:  # What is wrong with EXIF data is no fault of the pixels.
+    except Exception:  # Damaged EXIF data do not damage the pixels.
         return False
     return space == 2 or (space == _UNCALIBRATED and str(index).strip("\0 ") == "R03")
 
 
 def _check_code_points(kind: str, content: bytes) -> None:
-    """Refuse what coding-independent code points (ITU-T H.273) declare to be far from sRGB: HDR, Display P3."""
+    """Refuse coding-independent code points (ITU-T H.273) that are far from sRGB, such as HDR and Display P3."""
     if kind == "PNG" and (declared := next(png_chunks(content, b"cICP"), b"")):
         primaries, transfer = declared[:2]
     elif kind == "AVIF" and (at := content.find(b"colrnclx")) >= 0:
@@ -166,12 +170,12 @@ def _check_code_points(kind: str, content: bytes) -> None:
         )
 
 
-def _srgb_levels(gamma: float) -> Samples:
+def _srgb_levels(gamma: float) -> Pixels:
     """The sRGB level uint8 (256,) of each level of an encoding by a pure power (IEC 61966-2-1)."""
     light = (np.arange(256) / 255) ** (1 / gamma)
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.rint(255 * encoded).astype(np.uint8)
 
 
-def _difference(one: Samples, other: Samples) -> int:
+def _difference(one: Pixels, other: Pixels) -> int:
     return int(np.abs(one.astype(int) - other).max())

@@ -1,8 +1,8 @@
-"""Decoding: the bytes of an image file to upright 8-bit sRGB pixels, or the reason why that cannot be.
+"""Decoding: the bytes of an image file to upright 8-bit sRGB pixels, or the reason why they cannot be decoded.
 
-Pillow reads the header and says what the file holds before anything is decoded, and decodes most of it. Two kinds it
-would get wrong without a word: a damaged JPEG (simplejpeg, whose strict mode says so, decodes these), and colors of
-16 bits a channel, whose low byte it cuts off (OpenCV decodes these).
+Pillow reads the header before anything is decoded, and decodes most formats. Two kinds it decodes wrongly without an
+error: damaged JPEGs (decoded by simplejpeg, whose strict mode reports damage), and 16 bits per channel, whose low byte
+Pillow drops (decoded by OpenCV).
 """
 
 import contextlib
@@ -19,9 +19,8 @@ from colorquant.decode import integrity
 from colorquant.decode.color_management import color_space_of
 from colorquant.decode.orientation import tagged_orientation, upright
 from colorquant.errors import Undecodable, UnknownColorSpace
+from colorquant.pixels import Pixels
 from colorquant.storage import FORMATS
-
-Pixels = npt.NDArray[np.uint8]
 
 MAX_SIDE = 1_000_000
 
@@ -37,7 +36,8 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
 
     Parameters
     ----------
-    content : the bytes of an image file
+    content : bytes
+        Of an image file.
     max_pixels : int
         Images with more pixels are refused before they are decoded.
 
@@ -49,15 +49,15 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
     Raises
     ------
     Undecodable
-        The content is no image of a known format, animated or of several pages, too large, truncated or damaged,
-        or of an unsupported type of pixels or color space.
+        The content is not an image of a known format, is animated or has several pages, is too large, truncated or
+        damaged, or has pixels or a color space of an unsupported type.
     """
     with opened(content) as image:
         return decode_opened(image, content, max_pixels)
 
 
 def decode_opened(image: Image.Image, content: bytes, max_pixels: int) -> Pixels:
-    """``decode`` of a file that is ``opened`` already."""
+    """Decode an image file that is open already, from ``opened``; otherwise as ``decode``."""
     _check_header(image, max_pixels)
     with _damage_as_undecodable():
         if image.format == "TIFF":
@@ -77,7 +77,7 @@ def decode_opened(image: Image.Image, content: bytes, max_pixels: int) -> Pixels
 
 @contextlib.contextmanager
 def opened(content: bytes) -> Iterator[Image.Image]:
-    """An image file of a known format whose header is read. Raises Undecodable for anything else."""
+    """Open an image file of a known format and read its header. Raises Undecodable for anything else."""
     with _no_pixel_limit(), _open(content) as image:
         yield image
 
@@ -87,7 +87,7 @@ def _open(content: bytes) -> Image.Image:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's plugins raise what they like on damaged headers.
+    except Exception as error:  # Pillow's plugins raise various errors on damaged headers.
         raise Undecodable(f"is not an image of a known format ({', '.join(FORMATS)}); convert it to PNG.") from error
 
 
@@ -122,7 +122,7 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
 
 def _pages(image: Image.Image) -> int:
     frames = getattr(image, "n_frames", 1)
-    # MPO is what phones write: a JPEG followed by previews or depth maps, of which the first is the photograph.
+    # Phones write MPO: the photograph as a JPEG, followed by previews or depth maps.
     if image.format == "MPO" or frames == 1:
         return 1
     if image.format == "TIFF":
@@ -141,7 +141,7 @@ def _tag(image: Image.Image, tag: int, default: Any) -> Any:
 
 
 def _is_deep(image: Image.Image, content: bytes) -> bool:
-    """Whether a channel has more bits than Pillow keeps: it keeps them only of 16-bit grey."""
+    """Whether a channel has more bits than Pillow keeps. It keeps 16 bits only for grey."""
     if image.mode in ("I", "I;16", "I;16B", "I;16L"):
         return False
     if image.format == "PNG":
@@ -171,7 +171,7 @@ def _decode_samples(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels 
     samples = np.empty((height, width, len(kind)), np.uint8)
     rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):
-        # By bands, as Pillow copies what it converts several times.
+        # By bands, since Pillow makes several copies during a conversion.
         band = image.crop((0, top, width, min(height, top + rows)))
         samples[top : top + rows] = np.asarray(band.convert(kind)).reshape(-1, width, len(kind))
     if image.has_transparency_data:
@@ -180,7 +180,7 @@ def _decode_samples(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels 
 
 
 def _alpha_around(shown: tuple[int, int, int, int], width: int, height: int) -> Pixels | None:
-    """The alpha of a GIF whose frame is smaller than its screen: viewers show nothing around it, Pillow a color."""
+    """The alpha of a GIF whose frame is smaller than its screen: transparent around it in viewers, not in Pillow."""
     left, top, right, bottom = shown
     if left <= 0 and top <= 0 and right >= width and bottom >= height:
         return None
@@ -194,14 +194,14 @@ def _decode_deep_grey(image: Image.Image) -> tuple[Pixels, Pixels | None]:
         raise Undecodable("has grey levels of neither 8 nor 16 bits, which is not supported; convert it to 8 bits.")
     levels = np.asarray(image).astype(np.uint16)
     if image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0:
-        levels = np.uint16(65535) - levels  # White is zero; Pillow inverts 8 bits, but not 16.
+        levels = np.uint16(65535) - levels  # White is 0. Pillow inverts 8-bit levels, but not 16-bit ones.
     transparent = image.info.get("transparency")
     alpha = None if transparent is None else np.where(levels == transparent, 0, 255).astype(np.uint8)
     return _rounded(levels)[..., None], alpha
 
 
 def _decode_deep(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | None]:
-    """Colors of 16 bits a channel, rounded to 8."""
+    """Colors of 16 bits per channel, rounded to 8."""
     if image.format == "TIFF" and (
         _tag(image, _PLANAR_CONFIGURATION, 1) != 1
         or image.mode not in ("RGB", "RGBA")
@@ -209,7 +209,7 @@ def _decode_deep(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | N
         or set(_tag(image, _BITS_PER_SAMPLE, ())) != {16}
     ):
         raise Undecodable("has 16-bit samples in an unusual layout, which is not supported; convert it to 8-bit RGB.")
-    # Pillow first: OpenCV fills what is missing of a truncated file and says nothing.
+    # Pillow first, since OpenCV fills the missing part of a truncated file without an error.
     image.load()
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[:2] != image.size[::-1]:
@@ -227,7 +227,7 @@ def _rounded(levels: npt.NDArray[np.uint16]) -> Pixels:
 
 @contextlib.contextmanager
 def _no_pixel_limit() -> Iterator[None]:
-    """Lift Pillow's process-wide limit, which would otherwise warn or raise below a larger `max_pixels`."""
+    """Lift Pillow's process-wide limit, which would otherwise warn or raise below a larger ``max_pixels``."""
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:

@@ -1,4 +1,4 @@
-"""Image files: their bytes, read once, to pixels and a hash, or the reasons why some cannot be compressed."""
+"""Image files: bytes, read once, to pixels and a hash; or the reason why an image cannot be compressed."""
 
 import errno
 import hashlib
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from colorquant.decode.decoders import decode_opened, opened
 from colorquant.decode.metadata import Metadata, metadata_in, metadata_of
 from colorquant.errors import Undecodable, UnsupportedImage
 from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.pixels import Pixels
 from colorquant.storage import is_remote, location, read
 
 # Decoders count the bytes of their input in 32-bit ints.
@@ -27,16 +27,16 @@ _CONVERSIONS = {
     (4, True): cv2.COLOR_BGRA2RGBA,
 }
 
-# The file system's answers that no retry will change. All others (EIO, ENOSPC, ESTALE, ...) may go away.
+# Errors of the file system that a retry will not change. All others (EIO, ENOSPC, ESTALE, ...) may go away.
 _LASTING_ERRNOS = frozenset(
     {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR}
 )
 
 
 def changed(path: str | os.PathLike[str]) -> UnsupportedImage:
-    """The error for an image that is another one than was planned, or than when its first bytes were read."""
+    """The error for an image whose bytes differ from the planned ones, or from those that were read first."""
     return UnsupportedImage(
-        f"{_name(path)} has changed since this run was planned; a new run will compress what it is now."
+        f"{_name(path)} has changed since this run was planned; a new run will compress the present file."
     )
 
 
@@ -53,9 +53,10 @@ class DecodedImage:
     original_bytes : int
         Size of the file.
     metadata : Metadata
+        What an output may keep.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     sha256: str
     original_bytes: int
     metadata: Metadata
@@ -66,24 +67,24 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
 
     Parameters
     ----------
-    path : path of a regular file
-        What it holds is found from its content; the name does not matter.
+    path : str or path-like
+        Of a regular file, or the URI of an object. Its content tells the format; the name does not matter.
     max_pixels : int
         Images with more pixels are refused before they are decoded.
 
     Raises
     ------
     UnsupportedImage
-        The file is missing, not readable, not a regular file (then it is never opened), empty, no image of a
-        known format, animated or of several pages, too large, truncated, or otherwise not to be decoded.
+        The file is missing, not readable, not a regular file (which is not opened), empty, not an image of a known
+        format, animated or of several pages, too large, truncated, or cannot be decoded for another reason.
     OSError
-        The file system failed in a way that may go away.
+        The file system failed for a reason that may go away.
     """
     content = _read_bytes(path)
     try:
         with opened(content) as image:
             pixels = decode_opened(image, content, max_pixels)
-            # A PNG's texts may follow its pixels, which have not to be decoded again for them.
+            # The texts of a PNG may follow its pixels. Decoded now, these need not be decoded again for the texts.
             metadata = metadata_in(image) if image.format == "PNG" else metadata_of(content)
     except Undecodable as error:
         raise UnsupportedImage(f"{_name(path)} {error}") from error
@@ -96,7 +97,7 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
 
 
 def is_tiff(path: str | os.PathLike[str]) -> bool:
-    """Whether a regular file begins as a TIFF or BigTIFF does; False also where it cannot be read."""
+    """Whether a regular file begins like a TIFF or BigTIFF; False also if it cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
@@ -106,8 +107,15 @@ def is_tiff(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def decode_output(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:
-    """Decode a PNG, or a lossless WebP, that this package wrote, to measure it.
+def decode_output(content: bytes, alpha: bool = False) -> Pixels:
+    """Decode an output of this package, a PNG or a lossless WebP, to measure it.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    alpha : bool
+        Whether to return RGBA.
 
     Returns
     -------
@@ -116,9 +124,9 @@ def decode_output(content: bytes, alpha: bool = False) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        Where it cannot be decoded.
+        The content cannot be decoded, or has transparent pixels without ``alpha``.
     """
-    # Asked for colors without alpha, OpenCV says nothing of transparent pixels.
+    # With IMREAD_COLOR, OpenCV would drop an alpha channel without an error.
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if pixels is None:
         raise ValueError("not an image that can be decoded")
@@ -135,9 +143,8 @@ def _name(path: str | os.PathLike[str]) -> str:
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
-        place = location(path)
-        status = place.stat()
-        # Objects in a store are regular files, or not there.
+        status = location(path).stat()
+        # An object in a store is always a regular file.
         if not is_remote(path) and not stat.S_ISREG(status.st_mode):
             raise UnsupportedImage(f"{_name(path)} is not a regular file; give the path of an image file.")
         if status.st_size > _MAX_FILE_BYTES:

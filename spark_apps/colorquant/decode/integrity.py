@@ -1,16 +1,17 @@
-"""Integrity: damage of an image file that its decoder passes over in silence."""
+"""Integrity: damage of an image file that its decoder does not report."""
 
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import simplejpeg
 
-# A progressive JPEG may ask for any number of passes over all of its pixels; encoders write about ten.
-_MOST_SCANS = 200
-# What libjpeg-turbo says of bytes between the image data and the next marker: some cameras pad so.
+from colorquant.arithmetic import ceil_div
+from colorquant.pixels import Pixels
+
+# A progressive JPEG may have any number of scans, each a pass over all pixels; encoders write about ten.
+_MAX_SCANS = 200
+# libjpeg-turbo's warning about bytes between the image data and the next marker, which some cameras write.
 _PADDING = "extraneous bytes before marker"
 _INFLATE_STEP = 1 << 20
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -18,10 +19,26 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
 
 
-def decode_jpeg(content: bytes, mode: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Decode a grey or RGB JPEG of this width and height, uint8 (H, W, 1 or 3).
+def decode_jpeg(content: bytes, mode: str, size: tuple[int, int]) -> Pixels:
+    """Decode a grey or RGB JPEG.
 
-    Raises ValueError where a part of its data is missing.
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    mode : str
+        Pillow's name of the type of pixels, "L" or "RGB".
+    size : tuple of int
+        Width and height, as the header that Pillow read has them.
+
+    Returns
+    -------
+    uint8 (H, W, 1 or 3)
+
+    Raises
+    ------
+    ValueError
+        A part of the data is missing, or the sizes differ.
     """
     _check_scans(content)
     if simplejpeg.decode_jpeg_header(content, strict=False)[:2] != size[::-1]:
@@ -36,12 +53,16 @@ def decode_jpeg(content: bytes, mode: str, size: tuple[int, int]) -> npt.NDArray
 
 
 def check(kind: str, content: bytes, mode: str) -> None:
-    """Raise ValueError, or zlib.error, for what is wrong with a file that its decoder has accepted.
+    """Raise ValueError or zlib.error for damage in a file that its decoder has accepted.
 
     Parameters
     ----------
-    kind : Pillow's name of the format
-    mode : Pillow's name of the type of pixels
+    kind : str
+        Pillow's name of the format.
+    content : bytes
+        Of the file.
+    mode : str
+        Pillow's name of the type of pixels.
     """
     if kind in ("JPEG", "MPO") and mode == "CMYK":
         _check_cmyk_jpeg(content)
@@ -53,29 +74,30 @@ def check(kind: str, content: bytes, mode: str) -> None:
 
 
 def check_strips(tags: Mapping[int, Any]) -> None:
-    """Raise ValueError where a TIFF's page has fewer strips or tiles than its size needs: Pillow leaves them black.
+    """Raise ValueError if a TIFF's page has too few strips or tiles for its size: Pillow leaves missing ones black.
 
     Parameters
     ----------
-    tags : of the page, by number
+    tags : mapping of int to value
+        Of the page, by their numbers.
     """
     width, height, planes = tags[256], tags[257], tags.get(277, 1) if tags.get(284, 1) == 2 else 1
     if 324 in tags:
-        expected, offsets = -(-width // tags[322]) * -(-height // tags[323]), tags[324]
+        expected, offsets = ceil_div(width, tags[322]) * ceil_div(height, tags[323]), tags[324]
     else:
-        expected, offsets = -(-height // min(tags.get(278, height), height)), tags.get(273, ())
+        expected, offsets = ceil_div(height, min(tags.get(278, height), height)), tags.get(273, ())
     if len(offsets) < expected * planes:
         raise ValueError(f"{len(offsets)} of its {expected * planes} strips or tiles are there")
 
 
 def _check_scans(content: bytes) -> None:
     scans = content.count(b"\xff\xda")
-    if scans > _MOST_SCANS:
+    if scans > _MAX_SCANS:
         raise ValueError(f"{scans} scans")
 
 
 def _check_cmyk_jpeg(content: bytes) -> None:
-    """Decode by simplejpeg too, an eighth as large: of CMYK it says nothing of how its values are meant."""
+    """Decode also by simplejpeg, at an eighth of the size, to find damage; Pillow knows if the values are inverted."""
     _check_scans(content)
     try:
         simplejpeg.decode_jpeg(content, "CMYK", min_height=1, min_width=1, min_factor=8)
@@ -85,14 +107,14 @@ def _check_cmyk_jpeg(content: bytes) -> None:
 
 
 def _check_png(content: bytes) -> None:
-    """Whether the image data are as many bytes as the header promises: Pillow fills what is missing with black."""
+    """Raise ValueError if the image data are shorter or longer than the header says: Pillow fills gaps with black."""
     width, height = (int.from_bytes(content[at : at + 4]) for at in (16, 20))
     bits = content[24] * _PNG_CHANNELS[content[25]]
     expected = 0
     for left, across, top, down in _ADAM7 if content[28] else ((0, 1, 0, 1),):
-        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        columns, rows = ceil_div(width - left, across), ceil_div(height - top, down)
         if columns > 0 and rows > 0:
-            expected += rows * (1 + -(-columns * bits // 8))
+            expected += rows * (1 + ceil_div(columns * bits, 8))
     if _inflated_bytes(content, expected) != expected:
         raise ValueError(f"its data are not those of {width} x {height} pixels")
 
@@ -108,7 +130,7 @@ def _inflated_bytes(content: bytes, enough: int) -> int:
 
 
 def png_chunks(content: bytes, wanted: bytes) -> Iterator[bytes]:
-    """What the chunks of one name hold, in the order of a PNG file's bytes; its checksums are not looked at."""
+    """The contents of the chunks of one type, in the order of a PNG file's bytes; checksums are not checked."""
     at = 8
     while at + 8 <= len(content):
         length, name = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]

@@ -1,6 +1,6 @@
-"""ICC profiles of RGB from primaries and a power curve, for files that declare these and hold no profile.
+"""ICC profiles of RGB from primaries and a power curve, for files that declare these instead of a profile.
 
-LittleCMS can make such a profile, but Pillow gives no way to ask for it.
+LittleCMS can make such profiles, but Pillow does not expose that.
 """
 
 import struct
@@ -18,17 +18,19 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def matrix_profile(chromaticities: tuple[float, ...], exponent: float) -> bytes:
-    """An ICC profile (version 4, ICC.1:2022) of a display with these primaries.
+    """Make an ICC profile (version 4, ICC.1:2022) of a display with these primaries.
 
     Parameters
     ----------
-    chromaticities : CIE x, y of white, red, green, blue
-    exponent : light is the level to the power of this, between 0.1 and 10
+    chromaticities : tuple of 8 floats
+        CIE x, y of white, red, green, blue.
+    exponent : float
+        0.1 to 10; linear light is the level to the power of it.
 
     Raises
     ------
     ValueError
-        Where no display has such primaries, or the exponent is out of its limits.
+        No display has such primaries, or the exponent is out of its limits.
     """
     if not 0.1 <= exponent <= 10:
         raise ValueError(f"an exponent of {exponent}")

@@ -1,6 +1,6 @@
-"""What an output keeps of its original's metadata: the resolution always, copyright and author where that is chosen.
+"""The metadata that an output keeps: always the resolution, and on request copyright and author.
 
-All else is left out: places, cameras, thumbnails and texts are nobody's business, and cost bytes.
+All other metadata are dropped: positions, cameras, thumbnails and texts are private, and cost bytes.
 """
 
 import struct
@@ -13,26 +13,34 @@ from colorquant.encode import SIGNATURE_AND_HEADER, chunk
 from colorquant.errors import Undecodable
 
 _INCH = 0.0254
+# Programs write this when they do not know the resolution.
 _DEFAULT_DPI = 72
-"""Means nothing: it is what programs write that know none."""
-_LONGEST_TEXT = 1000
+_MAX_TEXT = 1000
 _TEXTS = {"Copyright": ExifTags.Base.Copyright, "Author": ExifTags.Base.Artist}
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Dots per inch across and down, None where the file says nothing of use; texts by PNG's keywords for them."""
+    """Resolution, copyright and author of an image.
+
+    Attributes
+    ----------
+    dpi : tuple of float, optional
+        Dots per inch across and down; None where the file has no meaningful ones.
+    copyright, author : str
+        Empty where the file has none.
+    """
 
     dpi: tuple[float, float] | None = None
     copyright: str = ""
     author: str = ""
 
     def resolution_alone(self) -> "Metadata":
-        """The same without its texts."""
+        """The same resolution without the texts."""
         return Metadata(dpi=self.dpi)
 
     def into_png(self, content: bytes) -> bytes:
-        """A PNG with this metadata: pHYs and iTXt chunks behind its header."""
+        """Add this metadata to the bytes of a PNG: chunks pHYs and iTXt after its header."""
         chunks = b""
         if self.dpi:
             chunks += chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / _INCH) for dpi in self.dpi), 1))
@@ -42,7 +50,7 @@ class Metadata:
         return content[:SIGNATURE_AND_HEADER] + chunks + content[SIGNATURE_AND_HEADER:]
 
     def as_exif(self) -> bytes:
-        """EXIF data for formats that have no fields of their own; empty where there is nothing to say."""
+        """EXIF data, for formats without fields of their own; empty where there is no metadata."""
         exif = Image.Exif()
         if self.dpi:
             exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = self.dpi
@@ -55,7 +63,7 @@ class Metadata:
 
 
 def metadata_of(content: bytes) -> Metadata:
-    """What the header of an image file says; damaged metadata say nothing."""
+    """The metadata in the header of an image file; damaged ones are ignored."""
     try:
         with opened(content) as image:
             return metadata_in(image)
@@ -64,13 +72,13 @@ def metadata_of(content: bytes) -> Metadata:
 
 
 def metadata_in(image: Image.Image) -> Metadata:
-    """``metadata_of`` a file that is ``opened`` already."""
+    """The metadata of an image that is open already, from ``opened``; damaged ones are ignored."""
     try:
         exif = image.getexif()
         texts = [_text(image.info.get(word)) or _text(exif.get(tag)) for word, tag in _TEXTS.items()]
         turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         return Metadata(_dpi(image.info.get("dpi"), turned), *texts)
-    except Exception:  # Pillow's plugins raise what they like.
+    except Exception:  # Pillow's plugins raise various errors on damaged metadata.
         return Metadata()
 
 
@@ -85,4 +93,4 @@ def _dpi(declared: object, turned: bool) -> tuple[float, float] | None:
 
 def _text(value: object) -> str:
     text = value if isinstance(value, str) else ""
-    return "".join(character for character in text if character.isprintable()).strip()[:_LONGEST_TEXT]
+    return "".join(character for character in text if character.isprintable()).strip()[:_MAX_TEXT]

@@ -1,12 +1,11 @@
-"""Orientation: an image as its EXIF data say that it is to be looked at."""
+"""Orientation: turning an image upright, as its EXIF data ask for."""
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image
 
-Pixels = npt.NDArray[np.uint8]
+from colorquant.pixels import Pixels
 
-# How an image turned by an EXIF orientation is put upright: transposed?, rows reversed?, columns reversed?
+# EXIF orientation to what turns the image upright: transpose?, reverse rows?, reverse columns?
 _UPRIGHT = {
     2: (False, False, True),
     3: (False, True, True),
@@ -19,15 +18,15 @@ _UPRIGHT = {
 
 
 def tagged_orientation(image: Image.Image) -> int:
-    """The orientation that an opened file declares, 1 to 8; 1, which is upright, where what it declares is no such."""
+    """The EXIF orientation of an opened file, 1 to 8; 1, which is upright, if it has none or a damaged one."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # What is wrong with EXIF data is no fault of the pixels: every viewer shows them as they are.
+    except Exception:  # Damaged EXIF data do not damage the pixels: viewers show the image as it is stored.
         return 1
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Pixels uint8 (H, W, channels) put upright, C-contiguous."""
+    """Pixels uint8 (H, W, channels) turned upright from an EXIF orientation; C-contiguous."""
     transposed, rows, columns = _UPRIGHT.get(orientation, (False, False, False))
     if transposed:
         pixels = pixels.swapaxes(0, 1)

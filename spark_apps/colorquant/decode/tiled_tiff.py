@@ -1,7 +1,7 @@
-"""Tiles: a TIFF that is read and written region by region, so that no process ever holds all of it.
+"""Tiled TIFFs: read and written region by region, so that no process holds the whole image.
 
-tifffile parses and writes the files, imagecodecs holds the codecs. Both know far more kinds of TIFF than are taken
-here: what has 8-bit samples, one image, and parts that fit into memory.
+tifffile parses and writes the files, with the codecs of imagecodecs. Only TIFFs with 8-bit samples, a single image, and
+tiles or strips that fit into memory are read here; both libraries know far more kinds.
 """
 
 import os
@@ -13,21 +13,20 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
+from colorquant.arithmetic import ceil_div
 from colorquant.decode.color_management import ColorSpace
 from colorquant.errors import UnknownColorSpace, UnsupportedImage
+from colorquant.pixels import Pixels
 from colorquant.storage import version_of
 
-Pixels = npt.NDArray[np.uint8]
-
-#: Tiles of an output whose input has none, in pixels on each side.
+#: Side of the tiles of an output whose input has none, in pixels.
 TILE = 256
-#: Pixels on each side of a region of tiles: 12 MiB as RGB, and 1 % more with the border that a window needs.
+#: Side of a region of tiles in pixels: 12 MiB as RGB, and 1 % more with the border that SSIM needs.
 _REGION = 2048
-#: Larger tiles or strips than this (0.2 GB as RGB) are refused: one is decoded at a time, but whole.
-_MOST_SEGMENT_PIXELS = 1 << 26
+#: Larger tiles or strips (0.2 GB as RGB) are refused, since each is decoded as a whole.
+_MAX_SEGMENT_PIXELS = 1 << 26
 # Level of libdeflate: 12 takes four times as long for 1 % fewer bytes.
 _LEVEL = 9
 
@@ -38,7 +37,7 @@ _SAMPLES = {_WHITE_IS_ZERO: 1, _GREY: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR:
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels from row ``top`` to before ``bottom``, from column ``left`` to before ``right``, of a tiled image."""
+    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right``, both exclusive at the end, of a tiled image."""
 
     image: "TiledImage"
     top: int
@@ -53,15 +52,19 @@ class Region:
 
 @dataclass(frozen=True)
 class TiledImage:
-    """A TIFF that is read region by region; small enough to be sent to whoever can open its path.
+    """A TIFF that is read region by region. It holds no pixels, so it can be sent to any process that sees its path.
 
     Attributes
     ----------
     path : str
     height, width : int
-    tile : rows and columns of the tiles of its output; the input's own where it has tiles, and not strips.
-    region : rows and columns of ``regions``, multiples of the tile's.
-    version : of the file (``storage.version_of``) when it was first looked at.
+        Of the image, in pixels.
+    tile : tuple of int
+        Rows and columns of the output's tiles: as the input's, or ``TILE`` where that has strips.
+    region : tuple of int
+        Rows and columns of a region, multiples of the tile's.
+    version : str
+        Of the file when it was opened (``storage.version_of``).
     """
 
     path: str
@@ -72,11 +75,11 @@ class TiledImage:
     version: str
 
     def has_changed(self) -> bool:
-        """Whether its path leads to another file than at first, or to none."""
+        """Whether its path now leads to another file, or to none."""
         return not os.path.exists(self.path) or version_of(self.path) != self.version
 
     def regions(self) -> list[Region]:
-        """The image, cut into parts that are computed one by one."""
+        """The regions that the image is cut into, row by row."""
         (rows, columns), (height, width) = self.region, (self.height, self.width)
         return [
             Region(self, top, left, min(top + rows, height), min(left + columns, width))
@@ -90,16 +93,16 @@ class TiledImage:
         Raises
         ------
         UnsupportedImage
-            A part of it is damaged.
+            A tile or strip is damaged.
         """
         page = _page(self.path, self.version)
         rows, columns = _segment_shape(page)
-        across = -(-self.width // columns)
+        across = ceil_div(self.width, columns)
         pixels = np.empty((bottom - top, right - left, 3), np.uint8)
-        for row in range(top // rows, -(-bottom // rows)):
-            for column in range(left // columns, -(-right // columns)):
+        for row in range(top // rows, ceil_div(bottom, rows)):
+            for column in range(left // columns, ceil_div(right, columns)):
                 segment = self._segment(page, row * across + column)
-                # What of the segment is wanted, in the coordinates of the image.
+                # The wanted part of the segment, in coordinates of the image.
                 y, x = row * rows, column * columns
                 first, last = max(top, y), min(bottom, y + len(segment))
                 begin, end = max(left, x), min(right, x + segment.shape[1])
@@ -121,19 +124,30 @@ class TiledImage:
             return _srgb(page, samples)
         except OSError:
             raise
-        except Exception as error:  # Codecs raise what they like on damaged data.
+        except Exception as error:  # Codecs raise various errors on damaged data.
             raise UnsupportedImage(
                 f"{self.path!r} is damaged in part {index} ({error}); copy it again or save it again."
             ) from error
 
 
 def tiled_image_above(path: str, limit: int) -> TiledImage | None:
-    """A TIFF of more pixels than the limit, to be read by regions; None for a smaller or damaged one.
+    """Open a TIFF to be read by regions, if it has more pixels than a limit.
+
+    Parameters
+    ----------
+    path : str
+    limit : int
+        In pixels.
+
+    Returns
+    -------
+    TiledImage or None
+        None for a smaller TIFF, and for a damaged one, which ``read_image`` will refuse with the reason.
 
     Raises
     ------
     UnsupportedImage
-        It is such a TIFF, but of a kind that cannot be read by regions.
+        The TIFF has more pixels, but cannot be read by regions.
     """
     try:
         version = version_of(path)
@@ -150,17 +164,20 @@ def tiled_image_above(path: str, limit: int) -> TiledImage | None:
     except (OSError, ValueError, tifffile.TiffFileError) as error:
         if isinstance(error, UnsupportedImage):
             raise
-        # Whoever reads whole images says what is wrong with it.
         return None
 
 
 def write_tiled(path: str | os.PathLike[str], image: TiledImage, palette: Pixels, tiles: Iterator[bytes]) -> None:
-    """Write a palette TIFF of tiles that are encoded already, in the order of the file; BigTIFF where it may be needed.
+    """Write a palette TIFF from encoded tiles; a BigTIFF where it may be needed.
 
     Parameters
     ----------
+    path : str or path-like
+    image : TiledImage
+        The input, of the same size and tiles.
     palette : uint8 (k, 3)
-    tiles : from ``encode_tiles``, row by row, each row from left to right.
+    tiles : iterator of bytes
+        From ``encode_tiles``, row by row, each row from left to right.
     """
     colormap = np.zeros((3, 256), np.uint16)
     colormap[:, : len(palette)] = palette.T.astype(np.uint16) * 257
@@ -179,10 +196,10 @@ def write_tiled(path: str | os.PathLike[str], image: TiledImage, palette: Pixels
 
 
 def encode_tiles(indexes: Pixels, tile: tuple[int, int]) -> list[bytes]:
-    """The tiles of a region of the index map, uint8 (h, w), each compressed; row by row."""
+    """The compressed tiles, of ``tile`` rows and columns, of a part uint8 (h, w) of the index map; row by row."""
     height, width = indexes.shape
     rows, columns = tile
-    # A tile is whole in the file also where the picture ends within it.
+    # In the file a tile is always whole, also where the image ends within it.
     padded = np.pad(indexes, ((0, -height % rows), (0, -width % columns)), mode="edge")
     return [
         bytes(imagecodecs.deflate_encode(padded[y : y + rows, x : x + columns].tobytes(), level=_LEVEL, raw=False))
@@ -192,7 +209,7 @@ def encode_tiles(indexes: Pixels, tile: tuple[int, int]) -> list[bytes]:
 
 
 def _objection(file: Any, page: Any) -> str | None:
-    """Why a TIFF cannot be read by regions, and what to do; None where it can."""
+    """Why a TIFF cannot be read by regions, and the remedy; None where it can be read."""
     samples = _SAMPLES.get(page.photometric)
     if samples is None or page.samplesperpixel != samples or page.bitspersample != 8 or page.sampleformat != 1:
         return "it takes 8-bit samples, grey, RGB, CMYK or of a palette, and no transparency; convert it to 8-bit RGB"
@@ -203,7 +220,7 @@ def _objection(file: Any, page: Any) -> str | None:
     if sum(not other.is_reduced and not other.is_mask for other in file.pages) > 1:
         return "it has several pages; save one of them as its own image"
     rows, columns = _segment_shape(page)
-    if rows * columns > _MOST_SEGMENT_PIXELS:
+    if rows * columns > _MAX_SEGMENT_PIXELS:
         return f"its parts have {columns} x {rows} pixels; save it with tiles of {TILE} x {TILE}"
     if not page.dataoffsets or max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))) > os.path.getsize(
         file.filehandle.path
@@ -217,8 +234,8 @@ def _described(path: str, page: Any, version: str) -> TiledImage:
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (TILE, TILE)
     region = max(1, _REGION // rows) * rows, max(1, _REGION // columns) * columns
     if not page.is_tiled:
-        # As high as a tile: every strip is decoded for the whole width.
-        region = TILE, -(-width // TILE) * TILE
+        # One row of tiles, over the whole width: a strip is always decoded as a whole.
+        region = TILE, ceil_div(width, TILE) * TILE
     return TiledImage(os.path.abspath(path), height, width, (rows, columns), region, version)
 
 
@@ -242,5 +259,5 @@ def _srgb(page: Any, samples: Pixels) -> Pixels:
 
 @lru_cache(maxsize=4)
 def _page(path: str, version: str) -> Any:
-    """The first page of a TIFF, which stays open; opened again where another version of the file is to be read."""
+    """The first page of a TIFF, which stays open; another version of the file is opened again."""
     return tifffile.TiffFile(Path(path)).pages.first

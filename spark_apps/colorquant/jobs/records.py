@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from colorquant.storage import StrPath, read, write_atomically
 
 SCHEMA_VERSION = 1
 
-# Exit codes of the applications beside 0; any other is a failure worth a retry.
+# Exit codes of the applications besides 0. After any other exit code a retry may help.
 EXIT_FAILED = 1
 EXIT_WRONG_ARGUMENTS = 2
 #: EX_DATAERR of sysexits.h: the image cannot be compressed, a retry is useless.
@@ -103,13 +104,37 @@ class CompressionResult(_Record):
 
 @dataclass(frozen=True, kw_only=True)
 class JobFailure(_Record):
-    """Why a job of a run has no result.
+    """Why a job, or the application of a whole library, has no result.
 
-    ``retryable`` is False where another try of the same input would end the same.
+    Attributes
+    ----------
+    image : str or None
+        Path of the image; None for a whole library, and where the job's process ended before it could say.
+    k : int or None
+        The palette size; None where it was to be searched, and where ``image`` is None.
+    reason : str
+        One sentence for people.
+    exit_code : int
+        Of the process that failed, or the one that it would have had.
+    retryable : bool
+        False where another try with the same input would end the same.
     """
 
-    image: str
-    k: int | None
+    image: str | None = None
+    k: int | None = None
     reason: str
     exit_code: int
     retryable: bool
+
+    @classmethod
+    def of(cls, exit_code: int, reason: str, image: str | None = None, k: int | None = None) -> Self:
+        """A failure by its exit code, which says whether a retry may help."""
+        retryable = exit_code not in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT)
+        return cls(image=image, k=k, reason=reason, exit_code=exit_code, retryable=retryable)
+
+    def leave(self, path: StrPath) -> None:
+        """Write the record for whoever reports on the job. Where that is impossible, the reason goes to stderr."""
+        try:
+            self.write(path)
+        except OSError as error:  # A full disk, say, which may be what the job failed of.
+            print(f"{self.reason} (this could not be written to {path}: {error})", file=sys.stderr)

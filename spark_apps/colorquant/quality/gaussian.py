@@ -1,21 +1,21 @@
-"""The Gaussian window of 11 pixels that both measures of structure look through, one row at a time.
+"""The Gaussian filter of SSIM and SSIMULACRA2, an 11 x 11 window, applied row by row.
 
-A row is filtered across when it comes; the last eleven of these rows, filtered down, are a row of the result. So what
-is held stays in the processor's cache at any size of the image.
+Each row is filtered horizontally as it is read. The last eleven filtered rows give, filtered vertically, one row of the
+result. So the working memory fits into the processor's cache at any image size.
 """
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-#: Pixels that the window reaches beyond its center, and its width.
+#: Radius and width of the window, in pixels.
 RADIUS = 5
 WINDOW = 2 * RADIUS + 1
 _SIGMA = 1.5
 
 
 def weights(dtype: npt.DTypeLike) -> npt.NDArray:
-    """The window's six weights from its center outwards, sigma 1.5; with the five repeated they add up to 1."""
+    """The six weights from the window's center outwards (sigma 1.5). Both sides together add up to 1."""
     bell = np.exp(-(np.arange(RADIUS + 1) ** 2) / (2 * _SIGMA**2))
     return (bell / (2 * bell.sum() - bell[0])).astype(dtype)
 
@@ -23,7 +23,7 @@ def weights(dtype: npt.DTypeLike) -> npt.NDArray:
 # Compiled for the machine, the loops run on 8 or 16 pixels at a time; "contract" allows fused multiply-add.
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def blur_across(row: npt.NDArray, weights: npt.NDArray, blurred: npt.NDArray) -> None:
-    """Filter a row; ``blurred`` is 10 shorter, its first value that of the window that begins with the row."""
+    """Filter a row (n,) horizontally into ``blurred`` (n - 10,): the windows that lie wholly inside the row."""
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
     for x in range(len(blurred)):
         blurred[x] = (
@@ -38,7 +38,7 @@ def blur_across(row: npt.NDArray, weights: npt.NDArray, blurred: npt.NDArray) ->
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def blur_down(rows: npt.NDArray, at: npt.NDArray, weights: npt.NDArray, blurred: npt.NDArray) -> None:
-    """Filter eleven rows, which ``at`` numbers from top to bottom, to the one of their center."""
+    """Filter eleven rows (11, n) vertically into one, ``blurred`` (n,); ``at`` (11,) is their order from the top."""
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
     a, b, c, d, e = rows[at[0]], rows[at[1]], rows[at[2]], rows[at[3]], rows[at[4]]
     center = rows[at[5]]

@@ -1,37 +1,34 @@
-"""What a compressed image costs and how far it is from the original, measured on decoded pixels.
+"""The distance of a compressed image from its original, and its size, measured on decoded pixels.
 
-Every function works by rows or bands of the image, so that memory beyond the two images themselves stays small
-(some tens of megabytes) at any size. The structural similarity is scikit-image's to 1e-12 (the tests compare them).
+All functions work on rows or bands of the image, so they need only some tens of megabytes besides the two images, at
+any size. The structural similarity equals scikit-image's to 1e-12 (the tests compare them).
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from colorquant import alpha, colors
+from colorquant.pixels import Pixels
 from colorquant.quality.gaussian import RADIUS, WINDOW
 from colorquant.quality.ssim import similarity_sum
 from colorquant.quality.ssimulacra2 import ssimulacra2
-
-Pixels = npt.NDArray[np.uint8]
 
 _BAND_PIXELS = 1 << 18
 _CHANNELS = 3
 _WITH_ALPHA = 4
 _PEAK = 255
 
-#: Pixels that a window of the structural similarity reaches beyond its center.
+#: Radius of the window of the structural similarity, in pixels.
 HALO = RADIUS
 
 
 def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
-    """Mean over pixels of the squared Euclidean RGB distance, the sum of three channels.
+    """Mean over pixels of the squared Euclidean RGB distance (the sum over three channels).
 
-    With alpha: the mean of the distances on black and on white (``alpha``).
+    With alpha, the mean of the distances on black and on white.
 
     Parameters
     ----------
@@ -45,7 +42,7 @@ def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
     Raises
     ------
     ValueError
-        Where the shapes or dtypes are not as above, or differ.
+        The shapes or dtypes are not as above, or differ.
     """
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
@@ -60,7 +57,7 @@ def mean_squared_error(reference: Pixels, decoded: Pixels) -> float:
 
 
 def psnr_db(mse: float) -> float | None:
-    """Peak signal-to-noise ratio in dB of a `mean_squared_error`; None where it is 0 (the images are equal)."""
+    """Peak signal-to-noise ratio in dB of a ``mean_squared_error``; None, for infinity, where that is 0."""
     if mse == 0:
         return None
     return 10 * math.log10(_PEAK**2 / (mse / _CHANNELS))
@@ -72,7 +69,8 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     The value of scikit-image's ``structural_similarity(..., gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False, data_range=255, channel_axis=2)``: windows that lie wholly inside the image, each
     channel by itself. Images with a side shorter than the window (11 pixels), which that function refuses, are
-    first padded to 11 by repeating their edges. With alpha: the mean of the similarities on black and on white.
+    padded to 11 by repeating their edges. With alpha, the mean of the similarities on black and on white.
+    DOI 10.1109/TIP.2003.819861.
 
     Parameters
     ----------
@@ -86,7 +84,7 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     Raises
     ------
     ValueError
-        Where the shapes or dtypes are not as above, or differ.
+        The shapes or dtypes are not as above, or differ.
     """
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
@@ -97,7 +95,22 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
 
 
 def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
-    """SSIMULACRA2, at most 100 (``ssimulacra2``). With alpha: the mean of the values on black and on white."""
+    """SSIMULACRA2 (see ``ssimulacra2``). With alpha, the mean of the values on black and on white.
+
+    Parameters
+    ----------
+    reference, decoded : uint8 (H, W, 3), or both (H, W, 4)
+
+    Returns
+    -------
+    float
+        At most 100, which equal images have; below 0 for bad ones.
+
+    Raises
+    ------
+    ValueError
+        The shapes or dtypes are not as above, or differ.
+    """
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
         return alpha.on_both_backgrounds(ssimulacra2, reference, decoded)
@@ -105,7 +118,13 @@ def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
 
 
 def quality(measure: str, reference: Pixels, decoded: Pixels) -> float:
-    """The value of a measure of ``target.MEASURES``, by its name there; infinite where a PSNR has no bound."""
+    """The value of a measure by its name in ``target.MEASURES``; a PSNR is infinite for equal images.
+
+    Parameters
+    ----------
+    measure : str
+    reference, decoded : uint8 (H, W, 3), or both (H, W, 4)
+    """
     if measure == "ssim":
         return structural_similarity(reference, decoded)
     if measure == "ssimulacra2":
@@ -122,7 +141,7 @@ def count_colors(pixels: Pixels) -> int:
 
 
 def compression_ratio(original_bytes: int, compressed_bytes: int) -> float:
-    """How many times smaller the compressed file is; below 1 where it is larger."""
+    """Size of the original file divided by that of the compressed file, both in bytes; below 1 if that is larger."""
     if compressed_bytes <= 0:
         raise ValueError(f"a compressed file has at least one byte, not {compressed_bytes}")
     return original_bytes / compressed_bytes
@@ -133,21 +152,6 @@ def bits_per_pixel(compressed_bytes: int, width: int, height: int) -> float:
     if width <= 0 or height <= 0:
         raise ValueError(f"an image has at least one pixel, not {width}x{height}")
     return 8 * compressed_bytes / (width * height)
-
-
-def figures(width: int, height: int, mse: float, original_bytes: int, compressed_bytes: int) -> dict[str, Any]:
-    """What a record says of an output by its size in pixels and bytes and its error, under the record's names."""
-    return {
-        "width": width,
-        "height": height,
-        "mse": mse,
-        "psnr_db": psnr_db(mse),
-        "lossless": mse == 0,
-        "original_bytes": original_bytes,
-        "compressed_bytes": compressed_bytes,
-        "compression_ratio": compression_ratio(original_bytes, compressed_bytes),
-        "bits_per_pixel": bits_per_pixel(compressed_bytes, width, height),
-    }
 
 
 def _bands(height: int, width: int) -> Iterator[slice]:

@@ -1,25 +1,30 @@
-"""Structural similarity (Wang, Bovik, Sheikh and Simoncelli, 2004): its sum over all windows inside an image."""
+"""Structural similarity (Wang, Bovik, Sheikh and Simoncelli, 2004), summed over the windows inside an image.
+
+DOI 10.1109/TIP.2003.819861.
+"""
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from colorquant.pixels import Pixels
 from colorquant.quality.gaussian import WINDOW, blur_across, blur_down, weights
 
 _CHANNELS = 3
 _C1 = (0.01 * 255) ** 2
 _C2 = (0.03 * 255) ** 2
 _WEIGHTS = weights(np.float64)
-# What a row of windows needs stays in the second-level cache up to this width.
+# Up to this width, the working memory of a row of windows fits into the second-level cache.
 _COLUMNS = 1024
 
 
-def similarity_sum(reference: npt.NDArray[np.uint8], decoded: npt.NDArray[np.uint8]) -> float:
-    """Sum of the structural similarity over all windows of all three channels.
+def similarity_sum(reference: Pixels, decoded: Pixels) -> float:
+    """Sum of the structural similarity over all windows inside the image and its three channels.
 
     Parameters
     ----------
-    reference, decoded : uint8 (H, W, 3), of one shape, no side shorter than the window (11)
+    reference, decoded : uint8 (H, W, 3)
+        Of the same shape, with no side shorter than the window (11).
     """
     windows = reference.shape[1] - WINDOW + 1
     return sum(
@@ -29,10 +34,8 @@ def similarity_sum(reference: npt.NDArray[np.uint8], decoded: npt.NDArray[np.uin
 
 
 @njit(cache=True, nogil=True)
-def _sum_of_columns(
-    reference: npt.NDArray[np.uint8], decoded: npt.NDArray[np.uint8], left: int, windows: int, weights: npt.NDArray
-) -> float:
-    """The sum over the windows whose first column is ``left`` or one of those after it."""
+def _sum_of_columns(reference: Pixels, decoded: Pixels, left: int, windows: int, weights: npt.NDArray) -> float:
+    """The sum over ``windows`` columns of windows, the first of which begin at the column ``left``."""
     planes = np.empty((4, windows + WINDOW - 1))
     rows = np.empty((_CHANNELS, 4, WINDOW, windows))
     means = np.empty((4, windows))
@@ -58,8 +61,8 @@ def _sum_of_columns(
 
 
 @njit(cache=True, nogil=True)
-def _four_planes(x: npt.NDArray[np.uint8], y: npt.NDArray[np.uint8], planes: npt.NDArray) -> None:
-    """The values of both, the squares of their differences, and their products."""
+def _four_planes(x: Pixels, y: Pixels, planes: npt.NDArray) -> None:
+    """Both rows, the squares of their differences, and their products, as float64 (4, n)."""
     for column in range(planes.shape[1]):
         one, other = np.int32(x[column]), np.int32(y[column])
         planes[0, column] = one
@@ -72,10 +75,10 @@ def _four_planes(x: npt.NDArray[np.uint8], y: npt.NDArray[np.uint8], planes: npt
 def _add_similarity(
     mean_x: npt.NDArray, mean_y: npt.NDArray, square_difference: npt.NDArray, product: npt.NDArray, sums: npt.NDArray
 ) -> None:
-    """The textbook formula with four means in place of five.
+    """Add the similarity by the textbook formula, with four local means instead of five.
 
-    x² + y² = (x - y)² + 2xy, for the pixels and for their local means alike. Where both are equal, the numerator and
-    the denominator are then the same numbers.
+    x² + y² = (x - y)² + 2xy holds for the pixels and for their local means. So where both images are equal, the
+    numerator and the denominator are the same numbers.
     """
     for x in range(len(sums)):
         twice_product_of_means = 2 * mean_x[x] * mean_y[x]

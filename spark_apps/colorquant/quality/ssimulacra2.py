@@ -1,10 +1,9 @@
-"""SSIMULACRA2, a perceptual measure of an image's quality (Sneyers, 2022), as it stands in libjxl: 2.1.
+"""SSIMULACRA2, a perceptual measure of image quality (Sneyers, 2022), in the version of libjxl, 2.1.
 
-Structural similarity, ringing and blur at six scales of the XYB color space, weighted to agree with what people said of
-compressed pictures. 100 is equal; about 90 looks the same at a close look, 70 is high quality, 50 medium and 30 low;
-below 0 is bad. The tests compare it with the package ``ssimulacra2``, which takes thirty times as long and keeps a
-dozen copies of the image in double precision; here
-compiled kernels go through the image row by row in single precision.
+Structural similarity, ringing and blur at six scales in the XYB color space, weighted to agree with people's ratings of
+compressed images. 100 means equal; at about 90 no difference is visible, 70 is high quality, 50 medium, 30 low; below 0
+is bad. The tests compare it with the package ``ssimulacra2``, which takes thirty times as long and keeps a dozen copies
+of the image in double precision. The kernels here process the image row by row in single precision.
 """
 
 from collections.abc import Iterator
@@ -13,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from colorquant.pixels import Pixels
 from colorquant.quality.gaussian import RADIUS, WINDOW, blur_across, blur_down, weights
 from colorquant.quality.xyb import Plane, halved, linear_planes, xyb_rows
 
-Pixels = npt.NDArray[np.uint8]
-
 _SCALES = 6
-_LEAST_SIDE = 8
+_MIN_SIDE = 8
 _WEIGHTS_OF_WINDOW = weights(np.float32)
 _C2 = np.float32(0.0009)
 _ONE, _TWO, _NOTHING = np.float32(1), np.float32(2), np.float32(0)
@@ -60,7 +58,7 @@ def ssimulacra2(reference: Pixels, decoded: Pixels) -> float:
     Raises
     ------
     ValueError
-        Where the shapes or dtypes are not as above, or differ.
+        The shapes or dtypes are not as above, or differ.
     """
     for pixels in (reference, decoded):
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
@@ -70,17 +68,17 @@ def ssimulacra2(reference: Pixels, decoded: Pixels) -> float:
     one, other = _padded(reference), _padded(decoded)
     scales = [_differences_of_pixels(one, other)]
     planes = [_halved_pixels(pixels) for pixels in (one, other)]
-    while len(scales) < _SCALES and min(planes[0].shape[1:]) >= _LEAST_SIDE:
+    while len(scales) < _SCALES and min(planes[0].shape[1:]) >= _MIN_SIDE:
         scales.append(_means(_sums(planes[0], planes[1], 0, planes[0].shape[1], _WEIGHTS_OF_WINDOW), planes[0][0].size))
-        for place, image in enumerate(planes):
-            planes[place] = halved(image)  # One after the other, for each takes the place of a larger one.
-    # To the order of the weights, which small images, with fewer scales, use up from the first.
+        for number, image in enumerate(planes):
+            planes[number] = halved(image)  # One after the other: each replaces a larger one.
+    # In the order of the weights. Small images have fewer scales, and use only the first weights.
     by_channel = np.stack(scales).transpose(1, 0, 2, 3).ravel()
     return _score(float(by_channel @ _WEIGHTS[: len(by_channel)]))
 
 
 def _padded(pixels: Pixels) -> Pixels:
-    rows, columns = (max(0, _LEAST_SIDE - side) for side in pixels.shape[:2])
+    rows, columns = (max(0, _MIN_SIDE - side) for side in pixels.shape[:2])
     return np.pad(pixels, ((0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else pixels
 
 
@@ -92,12 +90,12 @@ def _score(distance: float) -> float:
 
 def _bands(pixels: Pixels) -> Iterator[tuple[int, int]]:
     height, width = pixels.shape[:2]
-    rows = max(2, _BAND_PIXELS // width // 2 * 2)  # Even, so that halving cuts no pair.
+    rows = max(2, _BAND_PIXELS // width // 2 * 2)  # Even, so that no pair of rows is split.
     return ((top, min(height, top + rows)) for top in range(0, height, rows))
 
 
 def _halved_pixels(pixels: Pixels) -> Plane:
-    """The second scale. By bands: linear light takes four times the memory of pixels."""
+    """The second scale, by bands: linear light takes four times the memory of pixels."""
     height, width = pixels.shape[:2]
     half = np.empty((3, (height + 1) // 2, (width + 1) // 2), np.float32)
     for top, bottom in _bands(pixels):
@@ -124,13 +122,17 @@ def _means(sums: npt.NDArray, pixels: int) -> npt.NDArray:
 
 @njit(cache=True, nogil=True)
 def _sums(one: Plane, other: Plane, top: int, bottom: int, weights: Plane) -> npt.NDArray:
-    """Sums over rows of two images in linear light, float32 (3, H, W); float64 (channel, norm, kind).
+    """Sums over the rows ``top`` to ``bottom`` of two images in linear light, float32 (3, H, W).
 
-    Beyond its sides the image is black, beyond its first and last row mirrored.
+    Outside the image the filter reads black on the left and right, and mirrored rows above and below.
+
+    Returns
+    -------
+    float64 (channel, norm, kind)
     """
     height, width = one.shape[1:]
     sums = np.zeros((3, 2, 3))
-    # The latest eleven rows: of both images as they are, and of the four blurred planes.
+    # The last eleven rows of both images, and of the four planes filtered horizontally.
     padded = np.zeros((4, 3, width + 2 * RADIUS), np.float32)
     rows = np.empty((2, 3, WINDOW, width), np.float32)
     across = np.empty((4, 3, WINDOW, width), np.float32)
@@ -140,16 +142,16 @@ def _sums(one: Plane, other: Plane, top: int, bottom: int, weights: Plane) -> np
     ready = max(0, top - RADIUS)
     for y in range(top, bottom):
         while ready < min(height, y + RADIUS + 1):
-            place = ready % WINDOW
+            slot = ready % WINDOW
             for image in range(2):
                 inside = padded[image, :, RADIUS : RADIUS + width]
                 linear = one[:, ready] if image == 0 else other[:, ready]
                 xyb_rows(linear, space, inside[0], inside[1], inside[2])
-                rows[image, :, place] = inside
+                rows[image, :, slot] = inside
             for channel in range(3):
                 _products(padded[0, channel], padded[1, channel], padded[2, channel], padded[3, channel])
                 for plane in range(4):
-                    blur_across(padded[plane, channel], weights, across[plane, channel, place])
+                    blur_across(padded[plane, channel], weights, across[plane, channel, slot])
             ready += 1
         for step in range(WINDOW):
             row = y - RADIUS + step
@@ -182,7 +184,7 @@ def _add_differences(x: Plane, y: Plane, blurred: Plane, structure: Plane, edges
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _structure(mean_x: Plane, mean_y: Plane, square_difference: Plane, product: Plane, structure: Plane) -> None:
-    """One less the similarity; exactly 0 where both images are equal, as in ``structure``."""
+    """One minus the similarity; exactly 0 where both images are equal, as in ``ssim``."""
     for i in range(len(structure)):
         difference = mean_x[i] - mean_y[i]
         square = difference * difference
@@ -193,14 +195,14 @@ def _structure(mean_x: Plane, mean_y: Plane, square_difference: Plane, product: 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _edges(x: Plane, y: Plane, mean_x: Plane, mean_y: Plane, edges: Plane) -> None:
-    """Above 0 where the other image has an edge that the first has not, below 0 where it has lost one."""
+    """Above 0 where only the second image has an edge (ringing), below 0 where only the first has one (blur)."""
     for i in range(len(edges)):
         edges[i] = (_ONE + abs(y[i] - mean_y[i])) / (_ONE + abs(x[i] - mean_x[i])) - _ONE
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _add_positive(values: Plane, sign: np.float32, sums: npt.NDArray) -> None:
-    """Add what is above 0 of the values times the sign, and its fourth power."""
+    """Add the positive ones of the values times the sign, and their fourth powers."""
     total, fourth = np.float64(0), np.float64(0)
     for i in range(len(values)):
         value = sign * values[i]

@@ -1,8 +1,10 @@
-"""The color space XYB, in which SSIMULACRA2 compares: linear light, mixed as by the eye's cones, to the third root."""
+"""The color space XYB of SSIMULACRA2: the cube root of linear light, mixed as by the cones of the eye."""
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+
+from colorquant.pixels import Pixels
 
 Plane = npt.NDArray[np.float32]
 
@@ -15,20 +17,20 @@ _ROOT_OF_BIAS = np.float32(0.0037930732552754493 ** (1 / 3))
 _levels = np.arange(256) / 255
 _LINEAR = np.where(_levels <= 0.04045, _levels / 12.92, ((_levels + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
-# A float's bits, divided by 3 and moved by this, are those of its third root to 3 %: two of Halley's steps do the rest.
+# The bits of a float, divided by 3 and shifted by this, are its cube root to 3 %. Two steps of Halley's method follow.
 _ROOT_OFFSET = np.float32(0x2A5137A0)
 _THIRD = np.float32(1 / 3)
 _HALF, _QUARTER, _TWO = np.float32(0.5), np.float32(0.25), np.float32(2)
 _X_SCALE, _X_SHIFT, _Y_SHIFT, _B_SHIFT = np.float32(7), np.float32(0.42), np.float32(0.01), np.float32(0.55)
 
 
-def linear_planes(pixels: npt.NDArray[np.uint8]) -> Plane:
+def linear_planes(pixels: Pixels) -> Plane:
     """Linear light, float32 (3, H, W), of sRGB pixels uint8 (H, W, 3)."""
     return _linear_planes(np.ascontiguousarray(pixels), _LINEAR)
 
 
 @njit(cache=True, nogil=True)
-def _linear_planes(pixels: npt.NDArray[np.uint8], linear: Plane) -> Plane:
+def _linear_planes(pixels: Pixels, linear: Plane) -> Plane:
     height, width = pixels.shape[:2]
     planes = np.empty((3, height, width), np.float32)
     for y in range(height):
@@ -40,7 +42,7 @@ def _linear_planes(pixels: npt.NDArray[np.uint8], linear: Plane) -> Plane:
 
 @njit(cache=True, nogil=True)
 def halved(planes: Plane) -> Plane:
-    """Means of 2 x 2 pixels, float32 (3, ceil(H / 2), ceil(W / 2)); at an odd end, of those that there are."""
+    """Means of 2 x 2 pixels, float32 (3, ceil(H / 2), ceil(W / 2)); at an odd edge, of one row or column."""
     height, width = planes.shape[1:]
     half = np.empty((3, (height + 1) // 2, (width + 1) // 2), np.float32)
     for channel in range(3):
@@ -59,12 +61,16 @@ def xyb_rows(linear: Plane, space: Plane, x: Plane, y: Plane, b: Plane) -> None:
 
     Parameters
     ----------
-    space : float32 (5, W), for what is between
+    linear : float32 (3, W)
+    space : float32 (5, W)
+        Working memory.
+    x, y, b : float32 (W,)
+        The result.
     """
     mixed, guess = space[3], space[4]
     for cone in range(3):
         _mix(linear, _TO_CONES[cone], mixed)
-        _third_root(mixed, mixed.view(np.int32), guess, guess.view(np.int32), space[cone])
+        _cube_root(mixed, mixed.view(np.int32), guess, guess.view(np.int32), space[cone])
     _opponents(space[0], space[1], space[2], x, y, b)
 
 
@@ -76,10 +82,10 @@ def _mix(linear: Plane, parts: Plane, mixed: Plane) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _third_root(
+def _cube_root(
     values: Plane, bits: npt.NDArray[np.int32], guess: Plane, guess_bits: npt.NDArray[np.int32], roots: Plane
 ) -> None:
-    """The third roots less the bias's, to float32's precision."""
+    """The cube roots minus that of the bias, to the precision of float32."""
     for x in range(len(values)):
         guess_bits[x] = np.int32(np.float32(bits[x]) * _THIRD + _ROOT_OFFSET)
     for x in range(len(values)):

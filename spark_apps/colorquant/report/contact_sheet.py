@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from colorquant.report.rows import Row
-from colorquant.text import byte_size, printable, shorten
+from colorquant.text import byte_size, printable, psnr_text, shorten
 
 _DPI = 100
 _CAPTION = 46
@@ -158,6 +158,5 @@ def _original_caption(versions: Sequence[tuple[Row, Image.Image | None]], shown:
 def _caption(row: Row) -> tuple[str, ...]:
     if row.failed:
         return (f"k = {row.k}: failed", *textwrap.wrap(printable(" ".join((row.reason or "").split())), 66)[:2])
-    psnr = "lossless" if row.psnr_db is None else f"PSNR {row.psnr_db:.2f} dB"
     ratio = f"ratio {row.compression_ratio:.2f}, {byte_size(row.compressed_bytes or 0)}"
-    return (f"k = {row.k}", ratio, f"{psnr}, SSIM {row.ssim:.4f}")
+    return (f"k = {row.k}", ratio, f"{psnr_text(row.psnr_db)}, SSIM {row.ssim:.4f}")

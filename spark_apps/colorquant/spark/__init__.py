@@ -1,18 +1,30 @@
-"""How images are spread over Spark: the context, one image's bands, a library's batches.
+"""Images on Spark: the context, an image as bands or regions, a library as batches, and the two applications.
 
-The modules are imported on first use, so that the context can start while the others are still loading.
+``spark-submit`` starts ``IMAGE_APPLICATION`` or ``CORPUS_APPLICATION``; in a checkout these are also
+``spark_apps/compress_image.py`` and ``compress_corpus.py``. The modules are imported on first use, so that this package
+needs the standard library only, and the context can start while the other modules are still loading.
 """
 
 from typing import TYPE_CHECKING
 
 from colorquant.lazy import imported_on_first_use
+from colorquant.spark.files import CORPUS_APPLICATION, IMAGE_APPLICATION, LOG4J2
 
 if TYPE_CHECKING:
     from colorquant.spark.context import start_context
     from colorquant.spark.library import compress_batches, map_on
     from colorquant.spark.source import SparkRegions, SparkSource
 
-__all__ = ["compress_batches", "map_on", "SparkRegions", "SparkSource", "start_context"]
+__all__ = [
+    "compress_batches",
+    "CORPUS_APPLICATION",
+    "IMAGE_APPLICATION",
+    "LOG4J2",
+    "map_on",
+    "SparkRegions",
+    "SparkSource",
+    "start_context",
+]
 
 __getattr__ = imported_on_first_use(
     __name__,

@@ -1,8 +1,8 @@
-"""Bands: rows of an image as Spark carries them, and how pixels reach the workers and indexes come back.
+"""Bands: rows of an image on Spark, how their pixels reach the workers, and how the indexes come back.
 
-On one machine (master ``local``) workers map the driver's files, and nothing passes the JVM. On a cluster a band's
-bytes travel to an executor once, are kept there for the remap, and its indexes travel back once. Both ways give the
-same bytes.
+On one machine (master ``local``) workers map the driver's files into memory, and no pixel passes through the JVM. On a
+cluster the bytes of a band travel to an executor once and stay there for the remap, and its indexes travel back once.
+Both ways give the same bytes.
 """
 
 import os
@@ -15,65 +15,68 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import numpy as np
 from pyspark import RDD, SparkContext, StorageLevel
 
+from colorquant.arithmetic import ceil_div
+from colorquant.pixels import Pixels
 from colorquant.remap import BAND_ROWS
 
 if TYPE_CHECKING:
-    Remap = Callable[[np.ndarray], np.ndarray]
+    Remap = Callable[[Pixels], Pixels]
 
-#: How executors keep what is used again: as the bytes that it is. As a serialized block, Spark would compress it, and
-#: start a serializer (Kryo) first.
+#: How executors store what is used again: as it is, in bytes. Spark would compress a serialized block, and first start
+#: a serializer (Kryo).
 KEPT = StorageLevel.MEMORY_AND_DISK_DESER
-#: A band holds at most this many pixels (12 MiB as RGB), so that a task's memory does not grow with the image.
-BAND_PIXELS = 1 << 22
-#: Below this a second task costs more than it saves.
-LEAST_BAND_PIXELS = 1 << 20
+#: Most pixels of a band (12 MiB as RGB), so that a task's memory does not grow with the image.
+MAX_BAND_PIXELS = 1 << 22
+#: In a smaller band, a second task costs more than it saves.
+MIN_BAND_PIXELS = 1 << 20
 
 
 class Band(Protocol):
-    """Some rows of an image, where a worker can get at them."""
+    """Some rows of an image, as a worker gets them."""
 
-    def pixels(self) -> np.ndarray:
+    def pixels(self) -> Pixels:
         """uint8 (h, W, 3 or 4)."""
 
 
 @dataclass(frozen=True)
 class MappedBand:
-    """Rows ``top`` to ``bottom`` of a file of raw pixels, which a worker on the same machine maps."""
+    """Rows ``top`` to ``bottom`` of a file of raw pixels, which a worker on the same machine maps into memory."""
 
     path: str
     shape: tuple[int, ...]
     top: int
     bottom: int
 
-    def pixels(self) -> np.ndarray:
-        """uint8 (h, W, 3 or 4); read by the first touch, and shared with all other processes that map it."""
+    def pixels(self) -> Pixels:
+        """uint8 (h, W, 3 or 4); read on first access, and shared with all processes that map the file."""
         return np.memmap(self.path, np.uint8, "r", shape=self.shape)[self.top : self.bottom]
 
 
 @dataclass(frozen=True)
 class CarriedBand:
-    """Rows that travel as bytes."""
+    """Rows that travel as bytes; ``row`` is the shape (W, 3 or 4) of each."""
 
     row: tuple[int, ...]
     rows: bytes
 
-    def pixels(self) -> np.ndarray:
+    def pixels(self) -> Pixels:
         """uint8 (h, W, 3 or 4)."""
         return np.frombuffer(self.rows, np.uint8).reshape(-1, *self.row)
 
 
 class MappedImage:
-    """An image in a file that driver and workers map. For masters whose workers are on this machine.
+    """An image in a file that driver and workers map into memory, for masters whose workers run on this machine.
 
     Parameters
     ----------
     context : SparkContext
     pixels : uint8 (H, W, 3 or 4)
     bands : int
-    folder : where the files are made; they have no name there, and so vanish with the driver however it ends.
+    folder : str
+        Where the files are made. They have no names there, so they vanish with the driver however it ends.
     """
 
-    def __init__(self, context: SparkContext, pixels: np.ndarray, bands: int, folder: str) -> None:
+    def __init__(self, context: SparkContext, pixels: Pixels, bands: int, folder: str) -> None:
         self._shape = pixels.shape[:2]
         self._folder = folder
         self._pixels, path = _nameless_file(folder)
@@ -82,14 +85,14 @@ class MappedImage:
         rows = [MappedBand(path, pixels.shape, top, bottom) for top, bottom in _edges(pixels.shape[0], bands)]
         self.bands: RDD[Band] = context.parallelize(rows, len(rows))
 
-    def remap(self, remap: "Remap") -> np.ndarray:
-        """Index map uint8 (H, W), which the workers write to one file, each its rows."""
+    def remap(self, remap: "Remap") -> Pixels:
+        """Index map uint8 (H, W). The workers write it to one file, each worker its rows."""
         shape = self._shape
-        # A file for each remap: whoever keeps an index map keeps it also when there is another one.
+        # A file for each remap: an earlier index map may still be in use.
         indexes, path = _nameless_file(self._folder)
         indexes.truncate(shape[0] * shape[1])
         if hasattr(os, "posix_fallocate"):
-            # On a full disk this says so; a worker that writes to a hole in a file is killed.
+            # This fails on a full disk. Without it, a worker that writes to a hole in the file is killed.
             os.posix_fallocate(indexes.fileno(), 0, shape[0] * shape[1])
 
         def write(band: Band) -> None:
@@ -97,7 +100,7 @@ class MappedImage:
             np.memmap(path, np.uint8, "r+", shape=shape)[band.top : band.bottom] = remap(band.pixels())
 
         self.bands.foreach(write)
-        with indexes:  # The mapping lives as long as the array does, and the file as long as the mapping.
+        with indexes:  # The file lives as long as the mapping, and that as long as the array.
             return np.asarray(np.memmap(indexes, np.uint8, "r", shape=shape))
 
 
@@ -111,22 +114,22 @@ class CarriedImage:
     bands : int
     """
 
-    def __init__(self, context: SparkContext, pixels: np.ndarray, bands: int) -> None:
+    def __init__(self, context: SparkContext, pixels: Pixels, bands: int) -> None:
         self._shape = pixels.shape[:2]
         rows: Any = _CarriedBands(pixels, bands)
-        # Kept by the executors: the remap needs the same pixels again, and they should travel once.
+        # The executors keep the pixels, which the remap needs again: so they travel once.
         self.bands: RDD[Band] = context.parallelize(rows, bands).persist(KEPT)
 
-    def remap(self, remap: "Remap") -> np.ndarray:
+    def remap(self, remap: "Remap") -> Pixels:
         """Index map uint8 (H, W), collected band by band."""
         rows = self.bands.map(lambda band: remap(band.pixels()).tobytes()).collect()
         return np.frombuffer(b"".join(rows), np.uint8).reshape(self._shape)
 
 
 class _CarriedBands:
-    """The bands of an image, each made when it is asked for: the driver never holds a second copy of the image."""
+    """The bands of an image, made one by one, so that the driver never holds a second copy of the image."""
 
-    def __init__(self, pixels: np.ndarray, bands: int) -> None:
+    def __init__(self, pixels: Pixels, bands: int) -> None:
         self._pixels = pixels
         self._edges = list(_edges(pixels.shape[0], bands))
 
@@ -139,10 +142,10 @@ class _CarriedBands:
 
 
 def number_of_bands(shape: tuple[int, ...], parallelism: int) -> int:
-    """How many bands an image (H, W, ...) is cut into by default: for so many cores, neither tiny nor large ones."""
+    """The default number of bands of an image (H, W, ...): one for each core, but neither tiny nor large ones."""
     pixels = shape[0] * shape[1]
-    wanted = min(parallelism, pixels // LEAST_BAND_PIXELS)
-    return min(shape[0], max(1, wanted, -(-pixels // BAND_PIXELS)))
+    wanted = min(parallelism, pixels // MIN_BAND_PIXELS)
+    return min(shape[0], max(1, wanted, ceil_div(pixels, MAX_BAND_PIXELS)))
 
 
 def _nameless_file(folder: str) -> tuple[IO[bytes], str]:
@@ -155,12 +158,12 @@ def _nameless_file(folder: str) -> tuple[IO[bytes], str]:
 
 
 def _edges(height: int, bands: int) -> Iterator[tuple[int, int]]:
-    """First and last row of each band; cut where a rate-aware remap may be cut."""
-    units = most_bands(height)
+    """First row and end row (exclusive) of each band; bands begin where a rate-aware remap may begin."""
+    units = max_bands(height)
     cuts = [min(height, BAND_ROWS * (units * band // bands)) for band in range(bands + 1)]
     return pairwise(cuts)
 
 
-def most_bands(height: int) -> int:
-    """How many bands an image of so many rows can be cut into."""
-    return -(-height // BAND_ROWS)
+def max_bands(height: int) -> int:
+    """The largest number of bands of an image with ``height`` rows."""
+    return ceil_div(height, BAND_ROWS)

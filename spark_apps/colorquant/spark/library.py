@@ -1,6 +1,6 @@
-"""How a library of images is spread over Spark: each task does some images, and only numbers come back.
+"""A library of images on Spark: each task compresses a batch of images, and returns only counts.
 
-Results go from the workers to where the output is; the driver holds the plan, and nothing of the images.
+Workers write the results to the output folder themselves. The driver holds the plan, but no image.
 """
 
 import threading
@@ -10,30 +10,31 @@ from typing import TypeVar
 
 from pyspark import AccumulatorParam, SparkContext, TaskContext
 
+from colorquant.arithmetic import ceil_div
 from colorquant.compress import Counts, ImageJobs, compress_batch
 from colorquant.storage import access, adopt
 
 T = TypeVar("T")
 
-_SLICES_FOR_EACH_CORE = 16
-_LEAST_NAMES = 8
-_LOOK_SECONDS = 1.0
+_SLICES_PER_CORE = 16
+_MIN_NAMES = 8
+_WATCH_SECONDS = 1.0
 
 
 def map_on(context: SparkContext) -> Callable[[Callable[[str], T], list[str]], list[T]]:
-    """Like ``map`` over names, in order, on the workers."""
+    """A function like ``map`` over a list of names, in order, whose calls run on the workers."""
 
-    def look(function: Callable[[str], T], names: list[str]) -> list[T]:
-        slices = min(-(-len(names) // _LEAST_NAMES), context.defaultParallelism * _SLICES_FOR_EACH_CORE)
+    def run(function: Callable[[str], T], names: list[str]) -> list[T]:
+        slices = min(ceil_div(len(names), _MIN_NAMES), context.defaultParallelism * _SLICES_PER_CORE)
         variables = access()
 
-        def look_as_the_driver(name: str) -> T:
+        def call_with_access(name: str) -> T:
             adopt(variables)
             return function(name)
 
-        return context.parallelize(names, slices).map(look_as_the_driver).collect()
+        return context.parallelize(names, slices).map(call_with_access).collect()
 
-    return look
+    return run
 
 
 def compress_batches(
@@ -43,11 +44,19 @@ def compress_batches(
     max_pixels: int,
     watch: Callable[[Counts], None],
 ) -> Counts:
-    """Compress every batch, each in a task of its own, in this order; return what became of them.
+    """Compress every batch in a task of its own, in this order; return the counts of all.
 
     Parameters
     ----------
-    watch : called about once a second with what is done so far.
+    context : SparkContext
+    batches : sequence of batches
+        From ``make_batches``.
+    force : bool
+        Whether to compress again where there is a valid result.
+    max_pixels : int
+        Images with more pixels are refused.
+    watch : callable
+        Called about once a second with the counts so far.
     """
     counts = context.accumulator(Counts(), _CountsParam())
     spark = {
@@ -58,7 +67,7 @@ def compress_batches(
         "jobs": 1,
     }
 
-    # By the closure, not as a setting of Spark: settings are shown on pages and in logs.
+    # In the closure, not in a setting of Spark: settings are shown on pages and in logs.
     variables = access()
 
     def compress(partition: Iterable[Sequence[ImageJobs]]) -> None:
@@ -73,7 +82,7 @@ def compress_batches(
 
 
 class _CountsParam(AccumulatorParam[Counts]):
-    """Adds what tasks have done, each once, when it has ended well."""
+    """Adds the counts of each task once, when it has succeeded."""
 
     def zero(self, value: Counts) -> Counts:
         return Counts()
@@ -84,11 +93,11 @@ class _CountsParam(AccumulatorParam[Counts]):
 
 @contextmanager
 def _repeated(action: Callable[[], None]) -> Iterator[None]:
-    """Within the block, do something every second in a thread."""
+    """Within the block, call ``action`` every second in a thread."""
     over = threading.Event()
 
     def repeat() -> None:
-        while not over.wait(_LOOK_SECONDS):
+        while not over.wait(_WATCH_SECONDS):
             action()
 
     thread = threading.Thread(target=repeat, daemon=True, name="progress")

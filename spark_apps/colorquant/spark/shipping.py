@@ -1,8 +1,8 @@
-"""The package as a file that Spark ships to executors, so that nothing of this project is installed there.
+"""The package as an archive that Spark ships to executors, where this project need not be installed.
 
-Python could import from the archive itself, but the compiled kernels would be compiled anew for each application:
-their cache goes by the path. So the archive's ``colorquant`` unpacks the real one into the user's cache folder, below
-a name that is the archive's hash, and stands in for it.
+Python can import from an archive, but numba would then compile the kernels again for each application, since its cache
+depends on the path. So the archive's ``colorquant`` unpacks the real package into the user's cache folder, under the
+archive's hash, and takes its place.
 """
 
 import io
@@ -10,11 +10,14 @@ import zipfile
 from pathlib import Path
 
 _UNPACKER = Path(__file__).with_name("unpacker.py")
-_UNCHANGING_DATE = (1980, 1, 1, 0, 0, 0)
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def package_archive(folder: Path) -> Path:
-    """Write ``colorquant.zip`` into a folder, for ``SparkContext.addPyFile``; equal sources give equal bytes."""
+    """Write ``colorquant.zip`` into a folder and return its path, for ``SparkContext.addPyFile``.
+
+    Equal sources give equal bytes.
+    """
     package = Path(__file__).resolve().parent.parent
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -28,4 +31,4 @@ def package_archive(folder: Path) -> Path:
 
 
 def _add(archive: zipfile.ZipFile, name: str, source: Path) -> None:
-    archive.writestr(zipfile.ZipInfo(name, _UNCHANGING_DATE), source.read_bytes(), zipfile.ZIP_DEFLATED)
+    archive.writestr(zipfile.ZipInfo(name, _FIXED_DATE), source.read_bytes(), zipfile.ZIP_DEFLATED)

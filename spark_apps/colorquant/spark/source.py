@@ -1,7 +1,7 @@
-"""How an image is spread over Spark: rows as bands, the histogram as shares of the colors, sums merged by reduce.
+"""An image on Spark: its rows as bands, its histogram as shares of the colors, its sums merged by reduce.
 
-Everything that workers return is an exact integer or decided color by color, so the result does not depend on the
-number of partitions, on executors or on retries. No pixel ever is a Python object: see ``bands``.
+Workers return exact integers, or decide pixel by pixel. So the result does not depend on the number of partitions, on
+executors or on retries. No pixel is ever a Python object: see ``bands``.
 """
 
 import os
@@ -11,32 +11,35 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from pyspark import RDD, SparkConf, SparkContext
 
 from colorquant.colors import ColorHistogram
+from colorquant.pixels import Pixels
 from colorquant.quantizer import RGB, ColorModel, Remapping, color_model
-from colorquant.spark.bands import KEPT, Band, CarriedImage, MappedImage, most_bands, number_of_bands
+from colorquant.spark.bands import KEPT, Band, CarriedImage, MappedImage, max_bands, number_of_bands
 from colorquant.spark.context import is_local
 
 if TYPE_CHECKING:
     from colorquant.decode import Region, TiledImage
 
     T = TypeVar("T")
-    Share = tuple[bytes, bytes]  # colors uint32 and counts int64 of some of the histogram
+    Share = tuple[bytes, bytes]  # colors uint32 and counts int64, a part of the histogram
 
-# Parts that one core works on one after the other: what is lost by a failure, and how long others wait at the end.
-_PARTITIONS_FOR_EACH_CORE = 8
+# Partitions of regions for each core. More of them lose less work by a failure, and end closer together.
+_PARTITIONS_PER_CORE = 8
 
 
 class SparkColors:
-    """A ``solver.ColorSource`` over parts of an image that are spread over a Spark cluster.
+    """A ``ColorSource`` over the bands of an image on Spark.
 
     Parameters
     ----------
     context : SparkContext
-    bands : the parts.
-    shares : into so many parts the histogram is dealt; None where there is one band, whose histogram the driver gets.
-    model : of the colors.
+    bands : RDD of Band
+    shares : int or None
+        Number of parts of the histogram; None where there is one band, whose histogram the driver gets.
+    model : ColorModel
     """
 
     def __init__(self, context: SparkContext, bands: "RDD[Band]", shares: int | None, model: ColorModel) -> None:
@@ -49,7 +52,7 @@ class SparkColors:
 
     @cached_property
     def _whole(self) -> ColorHistogram | None:
-        """The histogram of an image of one band: brought here once, for less than one round of K-Means over there."""
+        """The histogram of an image of one band: to fetch it once costs less than one round of K-Means on a worker."""
         if self._wanted_shares is not None:
             return None
         self.jobs += 1
@@ -66,7 +69,7 @@ class SparkColors:
 
     @cached_property
     def _summary(self) -> tuple[int, Any]:
-        """The number of distinct colors, and the cells."""
+        """The number of distinct colors and the cells."""
         model = self.model
         if self._whole is not None:
             return len(self._whole), model.coarse_cells(self._whole)
@@ -83,8 +86,17 @@ class SparkColors:
         """The finest cells within the limit."""
         return self._summary[1]
 
-    def partial_sums(self, centroids: np.ndarray) -> Any:
-        """One round of K-Means over the whole histogram: workers assign and sum, reduce adds."""
+    def partial_sums(self, centroids: npt.NDArray) -> Any:
+        """One round of K-Means over the whole histogram: workers assign and sum, reduce adds.
+
+        Parameters
+        ----------
+        centroids : (k, 3 or 4), as ``ColorModel.partial_sums`` takes them
+
+        Returns
+        -------
+        ClusterSums or AlphaSums
+        """
         sums_of = self.model.partial_sums
         if self._whole is not None:
             return sums_of(self._whole, centroids)
@@ -92,7 +104,7 @@ class SparkColors:
         return self._shares.map(lambda share: sums_of(_histogram(share), centroids)).reduce(lambda a, b: a + b)
 
     def describe(self) -> dict[str, Any]:
-        """What the result record says of Spark."""
+        """The result record's field ``spark``."""
         return {
             "application_id": self.context.applicationId,
             "master": self.context.master,
@@ -103,20 +115,20 @@ class SparkColors:
 
 
 class SparkSource(SparkColors):
-    """A ``pipeline.Source`` over an image in memory, whose rows are spread over a Spark cluster.
+    """The ``Source`` of an image in the driver's memory, whose rows go to Spark as bands.
 
     Parameters
     ----------
     context : SparkContext
     pixels : uint8 (H, W, 3 or 4)
     partitions : int, optional
-        Bands of rows, and Spark partitions, by default as many as the image's size and the cores suggest; never more
-        than one for 64 rows. They do not change any result.
+        Number of bands, each a Spark partition; by default chosen by the image's size and the number of cores. There
+        is at most one band for 64 rows. The number does not change the result.
     """
 
-    def __init__(self, context: SparkContext, pixels: np.ndarray, partitions: int | None = None) -> None:
+    def __init__(self, context: SparkContext, pixels: Pixels, partitions: int | None = None) -> None:
         wanted = partitions or number_of_bands(pixels.shape, context.defaultParallelism)
-        bands = min(wanted, most_bands(pixels.shape[0]))
+        bands = min(wanted, max_bands(pixels.shape[0]))
         self._image: MappedImage | CarriedImage
         if is_local(context.master or ""):
             self._image = MappedImage(context, pixels, bands, _local_folder())
@@ -125,7 +137,7 @@ class SparkSource(SparkColors):
         shares = min(bands, partitions or context.defaultParallelism) if bands > 1 else None
         super().__init__(context, self._image.bands, shares, color_model(pixels))
 
-    def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
+    def remap(self, palette: Pixels, remapping: Remapping = None) -> Pixels:
         """Index map uint8 (H, W), band by band: the nearest entries, those that a rate model prefers, or dithered."""
         self.jobs += 1
         remap = self.model.remap
@@ -133,38 +145,38 @@ class SparkSource(SparkColors):
 
 
 class SparkRegions(SparkColors):
-    """A ``tile_pipeline.RegionSource``: an image whose regions the workers read themselves.
+    """The ``RegionSource`` of an image whose regions the workers read themselves.
 
     Parameters
     ----------
     context : SparkContext
     image : TiledImage
     partitions : int, optional
-        Spark partitions, each of some regions that follow one another, by default a few for each core.
+        Number of Spark partitions, each some consecutive regions; by default a few for each core.
     """
 
     def __init__(self, context: SparkContext, image: "TiledImage", partitions: int | None = None) -> None:
         regions = image.regions()
         cores = context.defaultParallelism
-        wanted = partitions or _PARTITIONS_FOR_EACH_CORE * cores
+        wanted = partitions or _PARTITIONS_PER_CORE * cores
         self._regions: RDD[Region] = context.parallelize(regions, min(len(regions), wanted))
         super().__init__(context, self._regions, cores if len(regions) > 1 else None, RGB)
 
     def each(self, work: "Callable[[Region], T]") -> "list[T]":
-        """What ``work`` makes of each region, in their order."""
+        """The results of ``work`` on each region, in the order of ``TiledImage.regions``."""
         self.jobs += 1
         return self._regions.map(work).collect()
 
 
 def _local_folder() -> str:
-    """A folder for what is too large for memory, as Spark itself finds one."""
-    # Not SparkContext.getConf, which asks the JVM for each setting that there is, one by one.
+    """The folder for temporary files, found as Spark finds its own."""
+    # Not by SparkContext.getConf, which asks the JVM for every setting, one by one.
     configured = os.environ.get("SPARK_LOCAL_DIRS") or SparkConf().get("spark.local.dir")
     return configured.split(",")[0] if configured else tempfile.gettempdir()
 
 
 def _count_shares(model: ColorModel, band: Band, shares: int) -> Iterable[tuple[int, "Share"]]:
-    """Histogram of a band, dealt into shares of colors by a multiplicative hash (Knuth 1973): shares of even size."""
+    """The histogram of a band in shares of about equal size, by a multiplicative hash of the color (Knuth, 1973)."""
     histogram = model.count_colors(band.pixels())
     share_of = ((histogram.colors * np.uint32(2654435761)) >> np.uint32(16)) % np.uint32(shares)
     for share in range(shares):

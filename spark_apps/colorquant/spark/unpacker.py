@@ -1,4 +1,4 @@
-"""Stands in for the package in the archive that ``shipping`` makes: unpacks the real one, once for each machine."""
+"""Takes the package's place in the archive of ``shipping``: unpacks the real package, once for each machine."""
 
 import hashlib
 import importlib.util
@@ -14,7 +14,7 @@ _NEEDED = ("numpy", "numba")
 
 
 def _unpacked(archive: Path) -> Path:
-    """The folder with the archive's package, unpacked by this process or by an earlier one."""
+    """The folder of the archive's package, which this process or an earlier one has unpacked."""
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()[:20]
     home = _cache_folder()
     folder = home / digest
@@ -25,7 +25,7 @@ def _unpacked(archive: Path) -> Path:
         try:
             os.rename(unfinished, folder)
         except OSError:
-            # Another process was faster.
+            # Another process has unpacked it meanwhile.
             shutil.rmtree(unfinished, ignore_errors=True)
     return folder / "package" / "colorquant"
 
@@ -36,7 +36,7 @@ def _cache_folder() -> Path:
         home.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=home).close()
     except OSError:
-        # Nowhere to keep it: unpacked, and the kernels compiled, for this process alone.
+        # No writable cache folder: this process unpacks the package and compiles the kernels for itself alone.
         return Path(tempfile.mkdtemp(prefix="colorquant-"))
     return home
 
@@ -47,7 +47,7 @@ def _check_interpreter() -> None:
         raise ImportError(
             f"The Python of Spark's executor on {socket.gethostname()}, {sys.executable}, "
             f"has no {' and no '.join(missing)}. Install the packages of this project's requirements.txt there, "
-            "or name another interpreter by the Spark setting spark.pyspark.python."
+            "or set spark.pyspark.python to another interpreter."
         )
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from colorquant.cli.inputs import tasks_of
-from colorquant.cli.main import _ignored, main
+from colorquant.cli.main import _skipped_line, main
 from colorquant.compress import pipeline
 from colorquant.jobs.records import CompressionResult
 from tests.conftest import photograph
@@ -50,8 +50,8 @@ def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
 ) -> None:
     (photographs / "notes.txt").write_text("no image")
     run = command(photographs, "--k", "9", "--seed", "3", "--output", "small")
-    ignored = f"Ignored, no image by name or outside the folder: {photographs / 'notes.txt'}\n"
-    assert (run.returncode, run.stderr) == (0, ignored)
+    skipped = f"Skipped files without an image extension, or outside the folder: {photographs / 'notes.txt'}\n"
+    assert (run.returncode, run.stderr) == (0, skipped)
     assert _files(tmp_path / "small") == {"one.png", "sub folder/two.png"}
     for image, output in (("one.png", "one.png"), ("sub folder/two.jpg", "sub folder/two.png")):
         job = [f"--image={photographs / image}", "--k=9", "--seed=3", "--output=j.png", "--result=j.json"]
@@ -80,7 +80,7 @@ def test_an_output_that_is_there_is_replaced_by_force_only(command: Command, pho
     there.write_text("mine")
     refused = command(image, "--k=4")
     assert refused.returncode == 2
-    assert "compressed/one.png is there already: --force replaces it" in refused.stderr
+    assert "compressed/one.png exists already: replace it with --force" in refused.stderr
     assert there.read_text() == "mine"
     assert command(image, "--k=4", "--force").returncode == 0
     assert Image.open(there).mode == "P"
@@ -131,15 +131,15 @@ def test_an_unexpected_error_is_a_sentence_and_costs_no_other_image(
     assert _files(output) == {"sub folder/two.png"}
 
 
-def test_ignored_files_are_named_in_one_line_but_for_those_of_the_output(tmp_path: Path) -> None:
+def test_skipped_files_are_named_in_one_line_but_for_those_of_the_output(tmp_path: Path) -> None:
     Image.fromarray(photograph(8, 8)).save(tmp_path / "a.png")
     (tmp_path / "o").mkdir()
     for name in [*(f"{number}.txt" for number in range(7)), "o/old.json"]:
         (tmp_path / name).write_text("no image")
-    tasks, ignored = tasks_of([str(tmp_path)], str(tmp_path / "o"))
+    tasks, skipped = tasks_of([str(tmp_path)], str(tmp_path / "o"))
     assert [task.image.name for task in tasks] == ["a.png"]
-    assert [path.name for path in ignored] == [f"{number}.txt" for number in range(7)]
-    assert _ignored(ignored).endswith("/4.txt and 2 more")
+    assert [path.name for path in skipped] == [f"{number}.txt" for number in range(7)]
+    assert _skipped_line(skipped).endswith("/4.txt and 2 more")
 
 
 def test_an_output_folder_that_cannot_be_written_is_a_failure_that_may_go_away(
@@ -156,11 +156,11 @@ def test_an_output_folder_that_cannot_be_written_is_a_failure_that_may_go_away(
     [
         (["--k=4"], "the following arguments are required: IMAGE"),
         (["images"], "--k"),
-        (["images", "--k=0"], "'0' is no whole number from 1 to 256"),
+        (["images", "--k=0"], "'0' is not a whole number from 1 to 256"),
         (["images", "--k=4", "--seed=-1"], "--seed"),
-        (["images/missing.png", "--k=4"], "images/missing.png is not there"),
+        (["images/missing.png", "--k=4"], "images/missing.png does not exist"),
         (["images/empty", "--k=4"], "There is no image in the folder images/empty"),
-        (["images", "images/sub folder", "images/sub folder/x", "--k=4"], "x is not there"),
+        (["images", "images/sub folder", "images/sub folder/x", "--k=4"], "x does not exist"),
         (["images/one.png", "other/one.png", "--k=4"], "images/one.png and other/one.png would have the same output"),
     ],
     ids=" ".join,
@@ -221,3 +221,15 @@ def test_a_quality_out_of_reach_writes_nothing_and_says_so(command: Command, pho
     assert run.returncode == 65
     assert "no palette reaches PSNR 99 dB (k = 256 has PSNR" in run.stderr
     assert not (tmp_path / "q").exists()
+
+
+@pytest.mark.parametrize(
+    ("started", "name"), [("/bin/colorquant", "colorquant"), ("/site/colorquant/__main__.py", "python -m colorquant")]
+)
+def test_the_usage_names_the_command_as_it_was_started(
+    started: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {name} ")

@@ -53,3 +53,21 @@ def test_a_number_that_json_does_not_have_is_not_written(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="not JSON compliant|Out of range"):
         dataclasses.replace(FAILURE, exit_code=float("inf")).write(tmp_path / "record.json")  # type: ignore[arg-type]
     assert not (tmp_path / "record.json").exists()
+
+
+@pytest.mark.parametrize(("exit_code", "retryable"), [(1, True), (137, True), (2, False), (65, False)])
+def test_the_exit_code_says_whether_a_retry_may_help(exit_code: int, retryable: bool) -> None:
+    failure = JobFailure.of(exit_code, "why")
+    assert (failure.retryable, failure.image, failure.k) == (retryable, None, None)
+
+
+def test_a_failure_that_cannot_be_written_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    FAILURE.leave(tmp_path / "file" / "failure.json")
+    assert capsys.readouterr().err.startswith(f"no image (this could not be written to {tmp_path}/file/failure.json: ")
+
+
+def test_a_failure_of_a_whole_library_names_no_image_and_no_k(tmp_path: Path) -> None:
+    JobFailure.of(1, "why").leave(tmp_path / "failure.json")
+    written = json.loads((tmp_path / "failure.json").read_text())
+    assert (written["image"], written["k"]) == (None, None)

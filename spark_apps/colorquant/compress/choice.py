@@ -1,0 +1,105 @@
+"""From an image to a palette and its index map: at a given palette size, or at the smallest that reaches a target."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from colorquant.compress.source import OpenedImage
+from colorquant.compress.stopwatch import Stopwatch
+from colorquant.errors import UnsupportedImage
+from colorquant.limits import MAX_COLORS
+from colorquant.pixels import Pixels
+from colorquant.quality import quality
+from colorquant.quantizer import Solution, solve
+from colorquant.settings import Settings
+from colorquant.target import Search, Target, smallest_k
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A palette size and its result.
+
+    Attributes
+    ----------
+    k : int
+    solution : Solution
+    indexes : uint8 (H, W)
+    search : dict, optional
+        How ``k`` was found, as the result record has it; None where ``k`` was given.
+    """
+
+    k: int
+    solution: Solution
+    indexes: Pixels
+    search: dict[str, Any] | None = None
+
+
+def choose(
+    opened: OpenedImage, goal: int | Target, settings: Settings, clock: Stopwatch, must_reach: bool = False
+) -> Choice:
+    """Compute the palette and the index map of an image.
+
+    Parameters
+    ----------
+    opened : OpenedImage
+    goal : int or Target
+        The palette size, or the quality that the smallest palette must reach.
+    settings : Settings
+    clock : Stopwatch
+        Gets the steps ``kmeans`` and, where the palette size is given, ``remap``.
+    must_reach : bool
+        Whether to refuse an image that reaches the target with no palette; else the largest palette is taken.
+
+    Raises
+    ------
+    UnsupportedImage
+        No palette reaches the target, and ``must_reach`` is set.
+    """
+    if not isinstance(goal, Target):
+        return _at(opened, goal, settings, clock)
+    with clock("kmeans"):
+        trials = _Trials(opened, goal, settings)
+        search = smallest_k(goal, trials.quality_at, most=min(MAX_COLORS, opened.unique_colors))
+    if must_reach and not search.reached:
+        best = f"{goal.name} {goal.text(search.tried[search.k])}"
+        raise UnsupportedImage(
+            f"{opened.path!r}: no palette reaches {goal.title} (k = {search.k} has {best}); lower the target."
+        )
+    return replace(trials.best(search.k), search=_as_record(goal, search))
+
+
+def _at(opened: OpenedImage, k: int, settings: Settings, clock: Stopwatch) -> Choice:
+    with clock("kmeans"):
+        solution = solve(opened.source, k, settings.seed, settings.color_space)
+    with clock("remap"):
+        remapping = solution.remapping(settings, opened.decoded.pixels.shape[1])
+        indexes = opened.source.remap(solution.palette, remapping)
+    return Choice(k, solution, indexes)
+
+
+class _Trials:
+    """One palette size after another. Only the best result so far is kept: an index map is as large as the image."""
+
+    def __init__(self, opened: OpenedImage, target: Target, settings: Settings) -> None:
+        self._opened, self._target, self._settings = opened, target, settings
+        self._best: Choice | None = None
+
+    def quality_at(self, k: int) -> float:
+        """The target's measure of the output with ``k`` colors. The file is encoded only once its k is known."""
+        choice = _at(self._opened, k, self._settings, Stopwatch())
+        shown = choice.solution.palette[choice.indexes]
+        value = quality(self._target.measure, self._opened.decoded.pixels, shown)
+        # The search begins with the largest k, and returns the smallest that reaches the target, if any does.
+        if self._best is None or (self._target.reached_by(value) and k < self._best.k):
+            self._best = choice
+        return value
+
+    def best(self, k: int) -> Choice:
+        """The result at the k that the search has returned."""
+        assert self._best is not None and self._best.k == k, "smallest_k tries the largest k first"
+        return self._best
+
+
+def _as_record(target: Target, search: Search) -> dict[str, Any]:
+    tried = [[k, value if math.isfinite(value) else None] for k, value in search.tried.items()]
+    return {"target": str(target), "reached": search.reached, "tried": tried}

@@ -1,0 +1,58 @@
+"""What both Spark applications have in common: how they end, and the reason that they leave. Standard library only.
+
+Exit codes: 0 done; 2 wrong arguments; 65 the image cannot be compressed, a retry is useless; after any other exit code
+a retry may help.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from colorquant.errors import UnsupportedImage
+from colorquant.jobs import EXIT_FAILED, JobFailure
+from colorquant.spark.private import error_of_worker, is_started_by_spark_submit
+
+
+def end_with_parent() -> None:
+    """End this process when spark-submit's JVM, its parent, is gone: a killed job must not write any more."""
+    if not is_started_by_spark_submit():
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(EXIT_FAILED)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
+
+
+def refusal_of(error: Exception) -> str | None:
+    """Why an image cannot be compressed, whether this process or a worker found it; None for any other error."""
+    if isinstance(error, UnsupportedImage):
+        return str(error)
+    name, _, reason = (error_of_worker(error) or "").partition(": ")
+    # A worker's exception arrives as text, in which its class has its dotted name.
+    return reason if name in {f"{each.__module__}.{each.__qualname__}" for each in _tree(UnsupportedImage)} else None
+
+
+def _tree(root: type[UnsupportedImage]) -> Iterator[type[UnsupportedImage]]:
+    yield root
+    for subclass in root.__subclasses__():
+        yield from _tree(subclass)
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says, in one line. Of Spark's errors, which hold the traces of several processes, the cause."""
+    lines = [line.strip() for line in str(error).partition("\n\tat ")[0].splitlines() if line.strip()]
+    return f"{type(error).__name__}: {error_of_worker(error) or (lines[-1] if lines else '')}"
+
+
+def fail(title: str, failure: JobFailure, path: str | None) -> int:
+    """Print why an application fails, leave the record for its caller, and return the exit code."""
+    print(f"{title}: {failure.reason}", file=sys.stderr)
+    if path is not None:
+        failure.leave(path)
+    return failure.exit_code

@@ -1,0 +1,125 @@
+"""Compress a whole library of images in one Spark application: what the DAG `kmeans_corpus_compression` submits.
+
+    spark-submit compress_corpus.py --images photos --ks "4 16 64" --output output --run nightly
+
+Each image is decoded once, and its colors are counted once, for all k. Finished jobs are reused, so the same command
+finishes a run that was killed. Exit codes: 0 done, also where some images cannot be compressed; 2 wrong arguments;
+after any other exit code a retry may help.
+"""
+
+import argparse
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from colorquant import settings
+from colorquant.cli import Parser, Progress, add_max_pixels
+from colorquant.errors import InvalidLocation, InvalidPlan
+from colorquant.jobs import (
+    EXIT_FAILED,
+    EXIT_WRONG_ARGUMENTS,
+    JobFailure,
+    Plan,
+    parse_ks,
+    parse_target,
+    plan_run,
+    run_folder,
+)
+from colorquant.light_imports import lighten
+from colorquant.spark.application import end_with_parent, fail, reason_of
+from colorquant.storage import remove
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+    from colorquant.compress import Counts
+
+
+def main() -> int:
+    """Compress the library that the command line describes; return the exit code."""
+    arguments = _parse(sys.argv[1:])
+    end_with_parent()
+    lighten()
+    try:
+        # Before Spark starts, which takes some seconds.
+        parse_target(arguments.target, parse_ks(arguments.ks.split()))
+        from colorquant.spark.context import start_context
+
+        context = start_context(f"library {arguments.images}", retry_tasks=True)
+        counts = _compress(context, arguments)
+    except (InvalidPlan, InvalidLocation) as error:
+        return _fail(arguments, EXIT_WRONG_ARGUMENTS, str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return _fail(arguments, EXIT_FAILED, reason_of(error))
+    if counts.retryable:
+        return _fail(arguments, EXIT_FAILED, f"{counts.retryable} jobs failed for reasons that may go away.")
+    return 0
+
+
+def _fail(arguments: argparse.Namespace, exit_code: int, reason: str) -> int:
+    return fail(f"library {arguments.images}", JobFailure.of(exit_code, reason), arguments.failure)
+
+
+def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts":
+    from colorquant.compress import Counts, make_batches
+    from colorquant.spark.library import compress_batches, map_on
+
+    print(f"Listing and hashing the images in {arguments.images} ...", flush=True)
+    plan = plan_run(
+        arguments.run,
+        arguments.images,
+        arguments.ks.split(),
+        arguments.output,
+        settings=settings.of_arguments(arguments),
+        max_jobs=None,
+        force=arguments.force,
+        target=arguments.target,
+        pattern=arguments.pattern,
+        publish=arguments.publish,
+        look_at_all=map_on(context),
+    )
+    _remove_failures(plan)
+    plan.write(run_folder(arguments.output, arguments.run) / "plan.json")
+    print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", flush=True)
+    batches = make_batches(plan.pending(), context.defaultParallelism)
+    if not batches:
+        return Counts()
+    images = [image for batch in batches for image in batch]
+    progress = Progress(len(images), sum(jobs[0].image_bytes for jobs in images))
+
+    def watch(counts: Counts) -> None:
+        if line := progress.see(counts.images, counts.image_bytes, counts.failed):
+            print(line, flush=True)
+
+    counts = compress_batches(context, batches, arguments.force, arguments.max_pixels, watch)
+    print(progress.line(counts.images, counts.image_bytes, counts.failed), flush=True)
+    return counts
+
+
+def _remove_failures(plan: Plan) -> None:
+    """Remove the failures that an earlier try of this run left: these jobs are tried again."""
+    for job in plan.pending():
+        remove(job.failure)
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(__doc__)
+    parser.add_argument("--images", required=True, help="folder of images, sub-folders included; it is only read")
+    parser.add_argument("--pattern", default="*", help="which images, by their path below the folder (default: *, all)")
+    parser.add_argument("--ks", required=True, help="palette sizes from 1 to 256, separated by spaces; or auto")
+    parser.add_argument("--target", default="", help="the quality that auto must reach, for example ssim=0.95")
+    parser.add_argument("--output", required=True, help="folder of the compressed images and the run's records")
+    parser.add_argument(
+        "--publish", default="", help="folder to which the run is published later; its images are skipped"
+    )
+    parser.add_argument("--run", required=True, help="name of the run, and of the folder of its plan and failures")
+    parser.add_argument("--failure", help="JSON file to write if the application fails, with the reason")
+    settings.add_arguments(parser)
+    add_max_pixels(parser)
+    parser.add_argument("--force", action="store_true", help="compress images again that have valid results")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+"""The files that spark-submit is given; they belong to the package. Standard library only."""
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).resolve().parent
+
+#: The application of one (image, k) job, and that of a whole library.
+IMAGE_APPLICATION = _FOLDER / "image_application.py"
+CORPUS_APPLICATION = _FOLDER / "corpus_application.py"
+
+#: Configuration of the JVM's log: Spark's own messages from WARN on.
+LOG4J2 = _FOLDER / "log4j2.properties"

@@ -1,0 +1,220 @@
+"""Compress one image at one palette size on Spark: what one task of the DAG `kmeans_image_compression` submits.
+
+    spark-submit compress_image.py --image cat.jpg --k 16 --output cat.png --result cat.json
+
+Exit codes: 0 done; 2 wrong arguments; 65 the image cannot be compressed, a retry is useless; after any other exit code
+a retry may help.
+"""
+
+import argparse
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from colorquant import settings
+from colorquant.cli import Parser, add_max_pixels, quality, whole
+from colorquant.errors import InvalidLocation, UnsupportedImage
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure
+from colorquant.light_imports import lighten
+from colorquant.limits import MAX_COLORS
+from colorquant.spark.application import end_with_parent, fail, reason_of, refusal_of
+from colorquant.storage import is_remote, location
+from colorquant.text import psnr_text
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+    from colorquant.decode import TiledImage
+    from colorquant.pixels import Pixels
+    from colorquant.spark.source import SparkRegions, SparkSource
+
+T = TypeVar("T")
+
+
+def main() -> int:
+    """Run the job that the command line describes; return the exit code."""
+    job, arguments = _parse(sys.argv[1:])
+    end_with_parent()
+    if not arguments.force and job.is_done():
+        print(f"{job.title}: done already, {job.result}")
+        return 0
+    # Only now, since these imports take a second: wrong arguments and a finished job need none of them.
+    lighten()
+    try:
+        record = _compress(job, arguments.partitions, arguments.max_pixels)
+    except Exception as error:
+        refusal = refusal_of(error)
+        if refusal is None:
+            traceback.print_exc()
+            failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k)
+        else:
+            failure = JobFailure.of(EXIT_BAD_INPUT, refusal, job.image, job.k)
+        return fail(job.title, failure, arguments.failure)
+    print(_figures(job, record))
+    return 0
+
+
+def _compress(job: Job, partitions: int | None, max_pixels: int) -> CompressionResult:
+    # Spark's start takes most of a small job's time, nearly all of it in the JVM. Meanwhile, this process imports
+    # modules and decodes the image.
+    context = _Promised(lambda: _start_context(job.title))
+    from colorquant.compress import compress_image
+
+    tiled = _tiled_image(job.image, max_pixels)
+    if tiled is not None:
+        return _compress_tiled(job, tiled, context.result, partitions)
+
+    def distribute(pixels: "Pixels") -> "SparkSource":
+        from colorquant.quantizer import load_kernels
+        from colorquant.spark.source import SparkSource
+
+        load_kernels()  # While Spark is starting.
+        return SparkSource(context.result(), pixels, partitions)
+
+    return compress_image(
+        job.image,
+        job.palette,
+        job.output,
+        job.result,
+        job.settings,
+        distribute,
+        expected_sha256=job.image_sha256,
+        max_pixels=max_pixels,
+    )
+
+
+def _tiled_image(path: str, limit: int) -> "TiledImage | None":
+    from colorquant.decode import is_tiff
+
+    if not is_tiff(path):
+        return None
+    from colorquant.decode import tiled_image_above
+
+    return tiled_image_above(path, limit)
+
+
+def _compress_tiled(
+    job: Job, image: "TiledImage", context: "Callable[[], SparkContext]", partitions: int | None
+) -> CompressionResult:
+    from colorquant.compress import compress_tiled_image
+
+    if job.k is None:
+        raise UnsupportedImage(
+            f"{job.image!r} is too large to search for a target, which needs the whole image in memory; choose a k."
+        )
+
+    if is_remote(job.output):
+        raise UnsupportedImage(
+            f"{job.image!r} is too large to be written to an object store: its output is assembled on disk; choose "
+            "a local output folder."
+        )
+
+    if os.path.realpath(job.output_paths()[1]) == os.path.realpath(job.image):
+        raise UnsupportedImage(
+            f"{job.image!r} is read part by part, and its output, a TIFF, would replace it; choose another output."
+        )
+
+    def distribute(image: "TiledImage") -> "SparkRegions":
+        from colorquant.spark.source import SparkRegions
+
+        return SparkRegions(context(), image, partitions)
+
+    return compress_tiled_image(image, job.k, job.output, job.result, job.settings, distribute, job.image_sha256)
+
+
+def _start_context(name: str) -> "SparkContext":
+    from colorquant.spark.context import start_context
+
+    return start_context(name)
+
+
+class _Promised(Generic[T]):
+    """A result that a thread computes. Unlike with an executor's future, the process may end before that thread."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="promised")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> T:
+        """Wait for the work; return what it returned, or raise what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._result)
+
+
+def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
+    parser = Parser(__doc__)
+    parser.add_argument("--image", required=True, help="path or URI of the image file; it is only read")
+    palette = parser.add_mutually_exclusive_group(required=True)
+    palette.add_argument("--k", type=whole(1, MAX_COLORS), help=f"palette size, 1 to {MAX_COLORS}")
+    palette.add_argument("--target", type=quality, help="the smallest palette that reaches a quality: ssim=0.95")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="the indexed PNG to write; a TIFF that is read part by part becomes a TIFF next to it",
+    )
+    parser.add_argument("--result", required=True, help="the JSON record to write after the output")
+    parser.add_argument("--failure", help="the JSON file to write if the job fails, with the reason")
+    settings.add_arguments(parser)
+    parser.add_argument(
+        "--partitions", type=whole(1, 100_000), help="number of Spark partitions; it does not change the result"
+    )
+    add_max_pixels(parser)
+    parser.add_argument("--image-sha256", help="refuse the image if its SHA-256 is different")
+    parser.add_argument("--force", action="store_true", help="compress even if there is a valid result")
+    arguments = parser.parse_args(argv)
+    _require_distinct_files(parser, arguments)
+    job = Job(
+        image=arguments.image,
+        name=Path(arguments.image).name,
+        image_sha256=arguments.image_sha256,
+        k=arguments.k,
+        target=arguments.target and str(arguments.target),
+        settings=settings.of_arguments(arguments),
+        output=arguments.output,
+        result=arguments.result,
+        failure=arguments.failure or os.devnull,
+    )
+    return job, arguments
+
+
+def _require_distinct_files(parser: Parser, arguments: argparse.Namespace) -> None:
+    """Refuse two names of one file, links included: no output may replace the input or another output."""
+    named: dict[str, str] = {}
+    for name in ("image", "output", "result", "failure"):
+        path = getattr(arguments, name)
+        if path is None:
+            continue
+        try:
+            resolved = str(location(path)) if is_remote(path) else os.path.realpath(location(path))
+        except InvalidLocation as error:
+            parser.error(f"argument --{name}: {error}")
+        if resolved in named:
+            parser.error(f"--{named[resolved]} and --{name} are the same file, {path!r}: give each its own")
+        named[resolved] = name
+
+
+def _figures(job: Job, record: CompressionResult) -> str:
+    return (
+        f"{job.title}: {record.colors_used} colors, {record.original_bytes} -> {record.compressed_bytes} bytes "
+        f"({record.compression_ratio:.2f}x), {psnr_text(record.psnr_db)}, SSIM {record.ssim:.4f}, "
+        f"{record.seconds['total']:.1f} s, {record.output}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
