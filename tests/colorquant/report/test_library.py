@@ -18,7 +18,7 @@ from tests.colorquant.report.conftest import Library, photograph
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits that a few images exceed."""
-    monkeypatch.setattr(module, "MOST_IMAGES", 4)
+    monkeypatch.setattr(module, "MAX_IMAGES", 4)
     monkeypatch.setattr(module, "PAGE_ROWS", 5)
     monkeypatch.setattr(module, "_SHOWN", 1)
 
