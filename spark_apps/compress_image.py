@@ -22,7 +22,6 @@ from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job,
 from colorquant.light_imports import lighten
 from colorquant.limits import MAX_COLORS
 from colorquant.storage import is_remote, location
-from colorquant.text import psnr_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -222,7 +221,7 @@ def _failed(job: Job, reason: str, exit_code: int) -> int:
 
 
 def _figures(job: Job, record: CompressionResult) -> str:
-    quality = psnr_text(record.psnr_db, "PSNR ", f" dB, SSIM {record.ssim:.4f}")
+    quality = "lossless" if record.psnr_db is None else f"PSNR {record.psnr_db:.2f} dB, SSIM {record.ssim:.4f}"
     return (
         f"{job.title}: {record.colors_used} colors, {record.original_bytes} -> {record.compressed_bytes} bytes "
         f"({record.compression_ratio:.2f}x), {quality}, {record.seconds['total']:.1f} s, {record.output}"

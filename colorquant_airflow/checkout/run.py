@@ -179,8 +179,8 @@ def _outcome(job: Job) -> str:
         except (OSError, InvalidRecord):
             return f"{job.title}  FAILED, and left no reason: see its task's log"
     found = f"  k={result.k}" if job.k is None else ""
-    psnr = psnr_text(result.psnr_db, "PSNR ", " dB")
-    return f"{job.title}{found}  ratio {result.compression_ratio:.2f}  {psnr}  {result.seconds['total']:.1f} s"
+    figures = f"ratio {result.compression_ratio:.2f}  {psnr_text(result.psnr_db)}  {result.seconds['total']:.1f} s"
+    return f"{job.title}{found}  {figures}"
 
 
 def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: AirflowHome) -> int:

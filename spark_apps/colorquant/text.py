@@ -72,9 +72,9 @@ def byte_size(count: int) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
 
 
-def psnr_text(psnr_db: float | None, title: str = "", unit: str = "") -> str:
-    """A PSNR in dB with two decimal places, or ``lossless`` where it is infinite, which is None.
+def psnr_text(psnr_db: float | None, form: str = "PSNR {:.2f} dB") -> str:
+    """A PSNR in dB such as ``PSNR 38.12 dB``; ``lossless`` for None, which stands for infinity.
 
-    ``title`` and ``unit`` go before and after the number: ``PSNR 38.12 dB``.
+    ``form`` is the format of the text; that of a column, whose title says the rest, is ``{:.2f}``.
     """
-    return "lossless" if psnr_db is None else f"{title}{psnr_db:.2f}{unit}"
+    return "lossless" if psnr_db is None else form.format(psnr_db)

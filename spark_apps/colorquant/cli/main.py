@@ -20,7 +20,7 @@ from colorquant.errors import InvalidInputs
 from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, CompressionResult
 from colorquant.light_imports import lighten
 from colorquant.limits import MAX_COLORS
-from colorquant.text import byte_size, printable, psnr_text
+from colorquant.text import byte_size, printable
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 # How many ignored files are named.
@@ -118,7 +118,7 @@ def _compress(task: Task, arguments: argparse.Namespace) -> CompressionResult:
 
 
 def _line(task: Task, record: CompressionResult) -> str:
-    quality = psnr_text(record.psnr_db, "PSNR ", f" dB, SSIM {record.ssim:.4f}")
+    quality = "lossless" if record.psnr_db is None else f"PSNR {record.psnr_db:.2f} dB, SSIM {record.ssim:.4f}"
     sizes = f"{byte_size(record.original_bytes)} to {byte_size(record.compressed_bytes)}"
     larger = ", LARGER than the original" if record.compression_ratio < 1 else ""
     return (

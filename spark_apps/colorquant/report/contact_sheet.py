@@ -163,4 +163,4 @@ def _caption(row: Row) -> tuple[str, ...]:
     if row.failed:
         return (f"k = {row.size}: failed", *textwrap.wrap(printable(" ".join((row.reason or "").split())), 66)[:2])
     ratio = f"ratio {row.compression_ratio:.2f}, {byte_size(row.compressed_bytes or 0)}"
-    return (f"k = {row.k}", ratio, f"{psnr_text(row.psnr_db, 'PSNR ', ' dB')}, SSIM {row.ssim:.4f}")
+    return (f"k = {row.k}", ratio, f"{psnr_text(row.psnr_db)}, SSIM {row.ssim:.4f}")

@@ -79,14 +79,12 @@ class Summary(JsonRecord):
         """Version 1 wrote k = 0 where a job had failed to find k for a target; since version 2 it is null."""
         if content.get("schema_version") != 1:
             return content
-        try:
-            rows = [row | {"k": _known(row["k"])} for row in content["rows"]]
-            changes = content.get("changes")
-            if changes:
-                jobs = {name: [[image, _known(k)] for image, k in changes[name]] for name in ("failed", "mended")}
-                changes = changes | jobs
-        except (KeyError, TypeError, ValueError):
-            return content | {"schema_version": cls.schema_version}  # The reader says what is wrong with it.
+        changes = content.get("changes")
+        if isinstance(changes, dict):
+            changes = {
+                name: _with_null(part) if name in ("failed", "mended") else part for name, part in changes.items()
+            }
+        rows = _with_null(content.get("rows"))
         return content | {"schema_version": cls.schema_version, "rows": rows, "changes": changes}
 
     @classmethod
@@ -117,8 +115,18 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
     return Summary.read(path)
 
 
-def _known(k: Any) -> Any:
-    return None if k == 0 else k
+def _with_null(rows: Any) -> Any:
+    """Rows, or jobs as [image, k], with null in place of k = 0. What is neither stays as it is, for the reader."""
+    if not isinstance(rows, list):
+        return rows
+    return [
+        row | {"k": None}
+        if isinstance(row, dict) and row.get("k") == 0
+        else [row[0], None]
+        if isinstance(row, list) and row[1:] == [0]
+        else row
+        for row in rows
+    ]
 
 
 def _by_image(rows: Sequence[Row]) -> dict[str, list[Row]]:

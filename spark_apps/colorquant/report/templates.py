@@ -1,5 +1,6 @@
 """Templates of pages, in which all values are escaped and undefined values are errors."""
 
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,5 +17,5 @@ def environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": byte_size, "name": printable, "psnr": psnr_text}
+    made.filters |= {"size": byte_size, "name": printable, "psnr": partial(psnr_text, form="{:.2f}")}
     return made
