@@ -97,12 +97,12 @@ def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:
         return chosen, f"k = {chosen.k}: lossless."
     # Only outputs that are better than all smaller ones: the others are never worth their bytes.
     curve: list[Row] = []
-    for row in sorted(measured, key=lambda row: (_bytes(row), -_psnr(row))):
-        if math.isfinite(_psnr(row)) and (not curve or _psnr(row) > _psnr(curve[-1])):
+    for row in sorted(measured, key=lambda row: (_bytes(row), -row.psnr)):
+        if math.isfinite(row.psnr) and (not curve or row.psnr > curve[-1].psnr):
             curve.append(row)
     if not curve:
         return None, f"Original kept: k = {measured[0].k} is lossless, but {_share(measured[0])}."
-    index = knee([_bytes(row) for row in curve], [_psnr(row) for row in curve])
+    index = knee([_bytes(row) for row in curve], [row.psnr for row in curve])
     chosen = curve[-1 if index is None else index]
     if not _saves(chosen):
         return None, f"Original kept: k = {chosen.k} would be the choice, but {_share(chosen)}."
@@ -112,7 +112,7 @@ def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:
     sentence = f"k = {chosen.k}: the knee of quality against bytes"
     if index + 1 < len(curve):
         after = curve[index + 1]
-        more, gain = _bytes(after) / _bytes(chosen) - 1, _psnr(after) - _psnr(chosen)
+        more, gain = _bytes(after) / _bytes(chosen) - 1, after.psnr - chosen.psnr
         sentence += f"; k = {after.k} adds {_percent(more)} bytes for {gain:.1f} dB"
     return chosen, f"{sentence}{_warning(chosen)}."
 
@@ -140,10 +140,6 @@ def _quality(row: Row, target: Target) -> float:
     """The value of the target's measure; minus infinity where an old record does not have it."""
     value: float | None = getattr(row, target.field)
     return value if value is not None else math.inf if row.lossless else -math.inf
-
-
-def _psnr(row: Row) -> float:
-    return math.inf if row.psnr_db is None else row.psnr_db
 
 
 def _bytes(row: Row) -> int:

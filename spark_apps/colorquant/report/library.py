@@ -74,7 +74,7 @@ def library_of(summary: Summary) -> Library | None:
         quantiles=["lowest", *(f"{100 * share:g} %" for share in _QUANTILES[1:-1]), "highest"],
         spreads=[
             ("Compression ratio", 2, _spreads(summary, lambda row: row.compression_ratio)),
-            ("PSNR, dB", 2, _spreads(summary, lambda row: math.inf if row.psnr_db is None else row.psnr_db)),
+            ("PSNR, dB", 2, _spreads(summary, lambda row: row.psnr)),
             ("SSIM", 4, _spreads(summary, lambda row: row.ssim)),
         ],
         pages=list(_pages(summary.rows)),

@@ -1,5 +1,6 @@
 """A row of the summary: the outcome of one planned job. Standard library only."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,11 @@ class Row:
     def size(self) -> str:
         """The palette size as text; ``auto`` where none was found."""
         return k_text(self.k)
+
+    @property
+    def psnr(self) -> float:
+        """PSNR in dB, infinite where the output is lossless."""
+        return math.inf if self.psnr_db is None else self.psnr_db
 
     @property
     def failed(self) -> bool:

@@ -121,13 +121,13 @@ def _closing(
         f"{totals.images_compressed} of {totals.images} images, {byte_size(totals.original_bytes)}.",
     ]
     if totals.chosen and totals.chosen.ratio:
-        lines += ["", "Worth keeping:"]
+        lines += ["", "Chosen:"]
         for choice in choices[:_MAX_LISTED]:
             named = f"  {printable(choice.image)}: {choice.reason}"
             lines += textwrap.wrap(named, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
         lines += _more(len(choices))
         sizes = f"{byte_size(totals.chosen.original_bytes)} to {byte_size(totals.chosen.bytes)}"
-        lines.append(f"  all of them: {sizes} (ratio {totals.chosen.ratio:.2f})")
+        lines.append(f"  all images: {sizes} (ratio {totals.chosen.ratio:.2f})")
     for image, reason, ks in failures[:_MAX_LISTED]:
         sizes = ", ".join(map(k_text, ks))
         named = f"FAILED {printable(image)} at k = {sizes}: {printable(' '.join(reason.split()))}"

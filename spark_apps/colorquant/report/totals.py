@@ -108,7 +108,7 @@ def _chosen(rows: Sequence[Row], choices: Sequence[Choice]) -> ChosenTotals:
         original_bytes=before,
         bytes=after,
         ratio=_ratio(before, after),
-        median_psnr_db=_median(math.inf if row.psnr_db is None else row.psnr_db for row in published),
+        median_psnr_db=_median(row.psnr for row in published),
         median_ssim=_median(row.ssim for row in published),
     )
 
@@ -125,7 +125,7 @@ def _at_k(k: int, rows: Sequence[Row]) -> KTotals:
         original_bytes=original,
         compressed_bytes=compressed,
         compression_ratio=_ratio(original, compressed),
-        median_psnr_db=_median(math.inf if row.psnr_db is None else row.psnr_db for row in measured),
+        median_psnr_db=_median(row.psnr for row in measured),
         median_ssim=_median(row.ssim for row in measured),
         median_bits_per_pixel=_median(row.bits_per_pixel for row in measured),
     )
