@@ -70,9 +70,9 @@ def refuse_wrong(params: Mapping[str, Any]) -> None:
     ------
     InvalidPlan
     """
-    from colorquant.errors import InvalidFolder, InvalidPlan
+    from colorquant.errors import InvalidFolder, InvalidPlan, PublishFailed
     from colorquant.jobs import RunFolders
-    from colorquant.publish import PublishFailed, refuse_others
+    from colorquant.publish import refuse_others
 
     known = library_params()
     # Airflow lets a trigger's conf have more than the parameters: a misspelled one would be passed over.
@@ -89,21 +89,30 @@ def refuse_wrong(params: Mapping[str, Any]) -> None:
 def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
     from airflow.configuration import conf
 
-    from colorquant.jobs import plan_run
+    from colorquant.errors import InvalidPlan, TooManyJobs
+    from colorquant.jobs import RunRequest, plan_run
     from colorquant.settings import Settings, options
 
-    return plan_run(
-        run_id,
-        params["images"],
-        params["ks"],
-        params["output"],
+    request = RunRequest(
+        run_id=run_id,
+        images=params["images"],
+        ks=params["ks"],
+        output=params["output"],
         settings=Settings.parse({name: params[name] for name in options()}),
-        max_jobs=conf.getint("core", "max_map_length"),
         force=params["force"],
         target=params["target"] or "",
         pattern=params["pattern"],
         publish=params["publish"],
     )
+    try:
+        return plan_run(request, max_jobs=conf.getint("core", "max_map_length"))
+    except TooManyJobs as error:
+        raise InvalidPlan(
+            f"The run has {error.count:,} jobs, and Airflow maps at most {error.limit:,}. Trigger the DAG "
+            "kmeans_corpus_compression in Airflow's UI (make ui), which compresses all images in one Spark "
+            "application; or give fewer k or a smaller folder; or start Airflow (make run, make ui) with "
+            f"AIRFLOW__CORE__MAX_MAP_LENGTH={error.count} in the environment."
+        ) from None
 
 
 def summarize(context: "Context") -> dict[str, Any]:
@@ -149,8 +158,8 @@ def summarize(context: "Context") -> dict[str, Any]:
 
 
 def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> None:
-    from colorquant.errors import InvalidLocation
-    from colorquant.publish import PublishFailed, publish
+    from colorquant.errors import InvalidLocation, PublishFailed
+    from colorquant.publish import publish
     from colorquant.report import candidates_of
     from colorquant.storage import location
 

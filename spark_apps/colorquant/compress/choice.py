@@ -2,17 +2,17 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 from colorquant.compress.source import OpenedImage
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.errors import UnsupportedImage
+from colorquant.jobs import KSearchRecord
 from colorquant.limits import MAX_COLORS
 from colorquant.pixels import Pixels
 from colorquant.quality import quality
 from colorquant.quantizer import Solution, solve
 from colorquant.settings import Settings
-from colorquant.target import Search, Target, smallest_k
+from colorquant.target import KSearch, Target, smallest_k
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +24,14 @@ class Choice:
     k : int
     solution : Solution
     indexes : uint8 (H, W)
-    search : dict, optional
-        How ``k`` was found, as the result record has it; None where ``k`` was given.
+    search : KSearchRecord, optional
+        How ``k`` was found; None where ``k`` was given.
     """
 
     k: int
     solution: Solution
     indexes: Pixels
-    search: dict[str, Any] | None = None
+    search: KSearchRecord | None = None
 
 
 def choose(
@@ -59,7 +59,7 @@ def choose(
         return _at(opened, goal, settings, clock)
     with clock("kmeans"):
         trials = _Trials(opened, goal, settings)
-        search = smallest_k(goal, trials.quality_at, most=min(MAX_COLORS, opened.unique_colors))
+        search = smallest_k(goal, trials.quality_at, max_k=min(MAX_COLORS, opened.unique_colors))
     if must_reach and not search.reached:
         best = f"{goal.name} {goal.text(search.tried[search.k])}"
         raise UnsupportedImage(
@@ -100,6 +100,6 @@ class _Trials:
         return self._best
 
 
-def _as_record(target: Target, search: Search) -> dict[str, Any]:
-    tried = [[k, value if math.isfinite(value) else None] for k, value in search.tried.items()]
-    return {"target": str(target), "reached": search.reached, "tried": tried}
+def _as_record(target: Target, search: KSearch) -> KSearchRecord:
+    tried = tuple((k, value if math.isfinite(value) else None) for k, value in search.tried.items())
+    return KSearchRecord(target=str(target), reached=search.reached, tried=tried)

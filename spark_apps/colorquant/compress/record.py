@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from colorquant.jobs import CompressionResult
+from colorquant.jobs import CompressionResult, KSearchRecord
 from colorquant.quality import bits_per_pixel, compression_ratio, psnr_db
 from colorquant.quantizer import Solution
 from colorquant.settings import Settings
@@ -43,7 +43,7 @@ def record_of(
     output: str,
     seconds: dict[str, float],
     spark: dict[str, Any],
-    search: dict[str, Any] | None = None,
+    search: KSearchRecord | None = None,
 ) -> CompressionResult:
     """The result record. ``k``, ``output``, ``seconds``, ``spark`` and ``search`` are its fields of these names."""
     return CompressionResult(

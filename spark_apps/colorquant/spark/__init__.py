@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "compress_batches",
+    "corpus_application",
+    "image_application",
     "CORPUS_APPLICATION",
     "IMAGE_APPLICATION",
     "LOG4J2",

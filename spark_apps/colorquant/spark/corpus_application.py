@@ -20,6 +20,7 @@ from colorquant.jobs import (
     EXIT_WRONG_ARGUMENTS,
     JobFailure,
     Plan,
+    RunRequest,
     parse_ks,
     parse_target,
     plan_run,
@@ -66,19 +67,18 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
     from colorquant.spark.library import compress_batches, map_on
 
     print(f"Listing and hashing the images in {arguments.images} ...", flush=True)
-    plan = plan_run(
-        arguments.run,
-        arguments.images,
-        arguments.ks.split(),
-        arguments.output,
+    request = RunRequest(
+        run_id=arguments.run,
+        images=arguments.images,
+        ks=arguments.ks.split(),
+        output=arguments.output,
         settings=settings.of_arguments(arguments),
-        max_jobs=None,
         force=arguments.force,
         target=arguments.target,
         pattern=arguments.pattern,
         publish=arguments.publish,
-        look_at_all=map_on(context),
     )
+    plan = plan_run(request, look_at_all=map_on(context))
     _remove_failures(plan)
     plan.write(run_folder(arguments.output, arguments.run) / "plan.json")
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", flush=True)
