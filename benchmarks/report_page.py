@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.folders import images_in
 from colorquant.compress import compress_image
-from colorquant.jobs import Plan, plan_run, run_folder
+from colorquant.jobs import Plan, RunRequest, plan_run, run_folder
 from colorquant.quantizer import PixelSource
 from colorquant.report import summarize_run
 
@@ -56,7 +56,11 @@ def main() -> None:
 
 
 def _report(images: Path, count: int, work: Path) -> Path:
-    plan = plan_run("bench", str(_library(images, count, work / "images")), KS, str(work / "output"), max_jobs=None)
+    plan = plan_run(
+        RunRequest(
+            run_id="bench", images=str(_library(images, count, work / "images")), ks=KS, output=str(work / "output")
+        )
+    )
     _compress(plan)
     folder = run_folder(work / "output", "bench")
     start, cpu = time.perf_counter(), time.process_time()

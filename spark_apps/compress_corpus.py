@@ -20,12 +20,14 @@ from colorquant.jobs import (
     EXIT_WRONG_ARGUMENTS,
     JobFailure,
     Plan,
+    RunRequest,
     parse_ks,
     parse_target,
     plan_run,
     run_folder,
 )
 from colorquant.light_imports import lighten
+from colorquant.limits import MAX_COLORS
 from colorquant.storage import remove
 
 if TYPE_CHECKING:
@@ -61,19 +63,18 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
     from colorquant.spark import compress_batches, map_on
 
     print(f"Looking at {arguments.images} ...", flush=True)
-    plan = plan_run(
-        arguments.run,
-        arguments.images,
-        arguments.ks.split(),
-        arguments.output,
+    request = RunRequest(
+        run_id=arguments.run,
+        images=arguments.images,
+        ks=arguments.ks.split(),
+        output=arguments.output,
         settings=settings.of_arguments(arguments),
-        max_jobs=None,
         force=arguments.force,
         target=arguments.target,
         pattern=arguments.pattern,
         publish=arguments.publish,
-        look_at_all=map_on(context),
     )
+    plan = plan_run(request, look_at_all=map_on(context))
     _forget_failures(plan)
     plan.write(run_folder(arguments.output, arguments.run) / "plan.json")
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", flush=True)
@@ -102,7 +103,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(__doc__)
     parser.add_argument("--images", required=True, help="the folder of images, sub-folders included; it is only read")
     parser.add_argument("--pattern", default="*", help="which images, by their path below the folder (default *: all)")
-    parser.add_argument("--ks", required=True, help="palette sizes, 1 to 256, with spaces between; or auto")
+    parser.add_argument("--ks", required=True, help=f"palette sizes, 1 to {MAX_COLORS}, with spaces between; or auto")
     parser.add_argument("--target", default="", help="the quality that is asked for, for example ssim=0.95")
     parser.add_argument("--output", required=True, help="the folder for compressed images and the run's records")
     parser.add_argument("--publish", default="", help="the folder that is published to later: no image of the library")

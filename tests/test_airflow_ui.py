@@ -291,7 +291,7 @@ def test_a_wrong_value_in_the_form_is_told_in_a_sentence_and_starts_no_spark(
     assert airflow.labels(run_id) == {}
     page.goto(f"{airflow.api.address}/plugin/image-compression")
     frame = page.frame_locator("iframe[title='Image compression']")
-    told = "The image folder '/no/such/folder' is no folder; give the path of one."
+    told = "The image folder '/no/such/folder' is not a folder; give the path of one."
     expect(frame.get_by_role("row", name=run_id)).to_contain_text(told)
     screenshot(page, "7-refused")
     run = quote(run_id, safe="")
@@ -312,8 +312,8 @@ def test_wrong_values_by_rest_are_refused_at_once_or_in_a_sentence(airflow: Airf
         refused = airflow.client.post(_RUNS, json={"logical_date": None, "conf": conf})
         assert (refused.status_code, told in refused.text) == (400, True), refused.text
     later = [
-        ({"ks": ["many"]}, "k = 'many' is no palette size: give whole numbers from 1 to 256"),
-        ({"ks": ["4", 300]}, "k = 300 is no palette size: give whole numbers from 1 to 256"),
+        ({"ks": ["many"]}, "k = 'many' is not a palette size: give whole numbers from 1 to 256"),
+        ({"ks": ["4", 300]}, "k = 300 is not a palette size: give whole numbers from 1 to 256"),
         ({"ks": None}, "No k is given: give at least one palette size, for example 16."),
         ({"k": [4]}, "There is no parameter 'k'; there are images, ks, output,"),
     ]
@@ -487,7 +487,7 @@ def test_the_dag_of_large_libraries_reuses_the_outputs_of_the_other_and_has_its_
     assert "0 jobs computed, 4 reused, 0 failed" in airflow.page(run_id, dag_id=corpus).text
     assert airflow.page(run_id, "/images/2/outputs/2", corpus).content.startswith(b"\x89PNG")
     assert airflow.wait(wrong, corpus) == "failed"
-    assert "k = '300' is no palette size" in unescape(airflow.page(wrong, dag_id=corpus).text)
+    assert "k = '300' is not a palette size" in unescape(airflow.page(wrong, dag_id=corpus).text)
 
 
 def test_a_run_in_a_bucket_has_its_pages_by_its_own_connection(airflow: Airflow, endpoint: str) -> None:

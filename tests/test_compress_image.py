@@ -23,7 +23,7 @@ from colorquant import quantize
 from colorquant.decode.image_file import read_image
 from colorquant.encode.indexed_png import encode_indexed_png
 from colorquant.encode.webp import encode_lossless_webp
-from colorquant.jobs.plan import plan_run
+from colorquant.jobs.plan import RunRequest, plan_run
 from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.settings import Settings, options
 from colorquant.storage import paths as storage
@@ -179,7 +179,7 @@ def test_the_input_is_never_written_to(same: str, tmp_path: Path) -> None:
         (["--image=s3://b/a.png", "--output=s3://b/a.png"], "--image and --output are the same file, 's3://b/a.png'"),
         (["--image=a.png", "--output=file://{here}/a.png"], "--image and --output are the same file"),
         (["--image=a.png", "--output=r.json"], "--output and --result are the same file, 'r.json'"),
-        (["--image=gs://b/a.png", "--output=o.png"], "argument --image: gs:// is no storage that this project knows"),
+        (["--image=gs://b/a.png", "--output=o.png"], "argument --image: gs:// is not a supported storage"),
     ],
 )
 def test_files_that_are_not_distinct_are_wrong_arguments(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_an_image_that_is_not_the_planned_one_is_refused(image: Path, tmp_path: 
 
 def test_a_done_job_starts_no_spark_and_touches_nothing(photographs: Path, tmp_path: Path) -> None:
     """Run by an interpreter that has no pyspark: what is done needs none."""
-    (job, *_) = plan_run("run", str(photographs), [3], str(tmp_path / "out")).jobs
+    (job, *_) = plan_run(RunRequest(run_id="run", images=str(photographs), ks=[3], output=str(tmp_path / "out"))).jobs
     in_process = f"""
 import sys; sys.path.insert(0, {str(PROJECT / "spark_apps")!r}); sys.modules["pyspark"] = None
 import compress_image; sys.argv[1:] = {job.arguments()!r}; sys.exit(compress_image.main())"""
@@ -321,7 +321,7 @@ def test_killed_at_any_step_nothing_is_half_written_and_the_next_try_finishes(
     step: str, photographs: Path, tmp_path: Path
 ) -> None:
     """SIGKILL to itself at the end of the step; the outputs are whole or absent, and the record is the last."""
-    (job, *_) = plan_run("run", str(photographs), [3], str(tmp_path / "out")).jobs
+    (job, *_) = plan_run(RunRequest(run_id="run", images=str(photographs), ks=[3], output=str(tmp_path / "out"))).jobs
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}, {str(PROJECT)!r}]
@@ -374,18 +374,22 @@ def test_a_search_for_a_target_on_spark_gives_the_bytes_of_its_k_and_is_not_done
 ) -> None:
     (folder := tmp_path / "images").mkdir()
     (folder / image.name).write_bytes(image.read_bytes())
-    (job,) = plan_run("run", str(folder), ["auto"], str(tmp_path / "out"), target="psnr=30").jobs
+    (job,) = plan_run(
+        RunRequest(run_id="run", images=str(folder), ks=["auto"], output=str(tmp_path / "out"), target="psnr=30")
+    ).jobs
     run = _submit(bare_environment, *job.arguments(), "--partitions=2")
     assert run.returncode == 0, run.stderr
     record = CompressionResult.read(job.result)
-    tried = dict(record.search["tried"])
-    assert record.search["reached"] and record.psnr_db >= 30
+    tried = dict(record.search.tried)
+    assert record.search.reached and record.psnr_db >= 30
     assert all(value < 30 for k, value in tried.items() if k < record.k)
     assert math.isclose(tried[record.k], record.psnr_db, rel_tol=1e-12)
     quantized = quantize(read_image(image).pixels, record.k)
     assert encode_indexed_png(quantized.palette, quantized.indexes) == Path(job.output).read_bytes()
     assert job.is_done()
-    (other,) = plan_run("run", str(folder), ["auto"], str(tmp_path / "out"), target="psnr=31").jobs
+    (other,) = plan_run(
+        RunRequest(run_id="run", images=str(folder), ks=["auto"], output=str(tmp_path / "out"), target="psnr=31")
+    ).jobs
     assert not other.is_done()
 
 

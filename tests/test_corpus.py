@@ -15,7 +15,7 @@ from PIL import Image
 
 from colorquant.cli.progress import Progress
 from colorquant.compress import library as corpus
-from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.report import summarize_run
 from tests.conftest import photograph
@@ -149,7 +149,7 @@ def test_an_image_that_kills_its_process_is_given_up_and_all_others_are_compress
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}]
 from colorquant.compress import library as corpus
-from colorquant.jobs.plan import Plan, plan_run
+from colorquant.jobs.plan import Plan, RunRequest, plan_run
 opened = corpus.open_image
 def deadly(image, *arguments):
     if image.endswith("two.jpg"):
@@ -167,7 +167,9 @@ print(*corpus.compress_batch(batch, {{}}, False, int(sys.argv[1])).as_tuple())
     assert [run.returncode for run in runs] == [-signal.SIGKILL, -signal.SIGKILL, 0], runs[-1].stderr
     size = sum(path.stat().st_size for path in photographs.rglob("*.*"))
     assert runs[-1].stdout.split() == ["2", str(size), "2", "2", "2"]
-    for job in plan_run("run", str(photographs), [2, 4], str(tmp_path / "out")).jobs:
+    for job in plan_run(
+        RunRequest(run_id="run", images=str(photographs), ks=[2, 4], output=str(tmp_path / "out"))
+    ).jobs:
         assert job.is_done() == (job.name == "one.png")
         assert Path(job.failure).exists() == (job.name != "one.png")
 
@@ -177,7 +179,7 @@ def test_after_a_lost_worker_an_image_that_was_given_up_is_not_worth_a_retry(tmp
     (tmp_path / "in").mkdir()
     for name in ("bad.png", "deadly.png"):
         (tmp_path / "in" / name).write_text(f"no image: {name}")
-    jobs = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out")).jobs
+    jobs = plan_run(RunRequest(run_id="run", images=str(tmp_path / "in"), ks=[4], output=str(tmp_path / "out"))).jobs
     for job, retryable in zip(jobs, (False, True), strict=True):
         JobFailure(image=job.image, k=4, reason="why", exit_code=65, retryable=retryable).write(job.failure)
     counts = corpus.compress_batch([(job,) for job in jobs], {}, False, attempt=1)
@@ -189,7 +191,7 @@ def test_batches_hold_every_job_once_the_largest_first_and_none_is_large(tmp_pat
     sizes = [10_000, *range(1, 400)]
     for number, size in enumerate(sizes):
         (tmp_path / "in" / f"{number}.png").write_bytes(bytes(size))
-    jobs = plan_run("run", str(tmp_path / "in"), [2, 4], str(tmp_path / "out"), max_jobs=None).jobs
+    jobs = plan_run(RunRequest(run_id="run", images=str(tmp_path / "in"), ks=[2, 4], output=str(tmp_path / "out"))).jobs
     batches = corpus.make_batches(jobs, cores=2)
     images = [image for batch in batches for image in batch]
     assert sorted(job.label for image in images for job in image) == sorted(job.label for job in jobs)
@@ -209,7 +211,7 @@ def test_wrong_arguments_end_before_spark_starts_and_say_which(tmp_path: Path) -
         capture_output=True,
         text=True,
     )
-    assert (run.returncode, "k = 'x' is no palette size" in run.stderr) == (2, True), run.stderr
+    assert (run.returncode, "k = 'x' is not a palette size" in run.stderr) == (2, True), run.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,7 +26,8 @@ import pytest
 from PIL import Image
 
 from colorquant.jobs.records import CompressionResult
-from colorquant.publish.folder import Manifest, verify
+from colorquant.publish.folder import verify
+from colorquant.publish.manifest import MANIFEST, Manifest
 from colorquant_airflow.checkout.home import free_port
 from tests.conftest import photograph
 
@@ -293,7 +294,7 @@ def test_wrong_arguments_are_refused_before_anything_is_started(
 ) -> None:
     environment = _environment(home, bare_environment)
     wrong_k = _run(environment, tmp_path, tmp_path / "out", "4 none")
-    assert (wrong_k.returncode, "k = 'none' is no palette size" in wrong_k.stderr) == (2, True), wrong_k.stderr
+    assert (wrong_k.returncode, "k = 'none' is not a palette size" in wrong_k.stderr) == (2, True), wrong_k.stderr
     wrong_folder = _run(environment, tmp_path / "missing", tmp_path / "out", "4")
     assert (wrong_folder.returncode, "is not a folder" in wrong_folder.stderr) == (2, True), wrong_folder.stderr
     assert "Starting" not in wrong_k.stdout + wrong_folder.stdout
@@ -312,7 +313,7 @@ def test_the_file_worth_keeping_of_each_image_is_published_and_only_what_changed
         )
         assert made.returncode == 0, made.stdout + made.stderr
         assert verify(site) == []
-        manifest = Manifest.read(site)
+        manifest = Manifest.read(site / MANIFEST)
         assert made.stdout.endswith(f"Published: {len(manifest.files)} files in {site}\n")
         for file in manifest.files:
             original, published = images / file.image, site / file.path
@@ -325,11 +326,14 @@ def test_the_file_worth_keeping_of_each_image_is_published_and_only_what_changed
         return made.stdout
 
     assert "2 images x the fewest colors for psnr=30.0 = 2 jobs, 0 done already" in run()
-    assert {file.image for file in Manifest.read(site).files} == {"{{ ds }} cafe\u0301.png", "sub folder/it's.jpg"}
+    assert {file.image for file in Manifest.read(site / MANIFEST).files} == {
+        "{{ ds }} cafe\u0301.png",
+        "sub folder/it's.jpg",
+    }
 
     (images / "sub folder" / "it's.jpg").unlink()
     Image.fromarray(photograph(60, 80, seed=3)).save(images / "{{ ds }} cafe\u0301.png")
     Image.fromarray(photograph(30, 40, seed=4)).save(images / "new.png")
     assert "2 images x the fewest colors for psnr=30.0 = 2 jobs, 0 done already" in run()
-    assert {file.path for file in Manifest.read(site).files} == {"{{ ds }} cafe\u0301.png", "new.png"}
+    assert {file.path for file in Manifest.read(site / MANIFEST).files} == {"{{ ds }} cafe\u0301.png", "new.png"}
     assert "no Spark application is launched" in run()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorquant.jobs.plan import Plan, plan_run
+from colorquant.jobs.plan import Plan, RunRequest, plan_run
 from colorquant.report import summarize_run
 from colorquant_airflow.applications import IMAGE_APPLICATION
 from colorquant_airflow.operators import CompressImageOperator
@@ -70,7 +70,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     (images / "link.png").symlink_to(outside)
     (images / "inside.png").symlink_to("cat.png")
     (images / os.fsdecode(b"not utf-8 \xff.png")).write_bytes(outside.read_bytes())
-    plan = plan_run("run {{ ds }}/..", str(images), [4], str(folder / "out"))
+    plan = plan_run(RunRequest(run_id="run {{ ds }}/..", images=str(images), ks=[4], output=str(folder / "out")))
     for job in plan.jobs:
         compress_in_process(job.arguments())
     return plan

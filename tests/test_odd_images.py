@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from colorquant.decode.image_file import read_image
 from colorquant.errors import UnsupportedImage
-from colorquant.jobs.plan import plan_run
+from colorquant.jobs.plan import RunRequest, plan_run
 from colorquant.report import summarize_run
 from tests.conftest import photograph
 from tests.odd_images import IMAGE, ODD, SMALL, Odd
@@ -58,7 +58,7 @@ def test_the_table_of_the_document_has_a_row_for_each_odd_image_and_says_what_ha
 def test_of_a_jpeg_that_no_k_makes_smaller_the_original_is_recommended(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(photograph(240, 320)).save(tmp_path / "in" / "photograph.jpg", quality=30)
-    plan = plan_run("run", str(tmp_path / "in"), [64, 256], str(tmp_path / "out"))
+    plan = plan_run(RunRequest(run_id="run", images=str(tmp_path / "in"), ks=[64, 256], output=str(tmp_path / "out")))
     for job in plan.jobs:
         compress_in_process(job.arguments())
     summary = summarize_run(plan, tmp_path / "report")

@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.jobs.records import CompressionResult
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage.atomic import sha256_of
@@ -35,7 +35,10 @@ def test_two_runs_at_once_do_not_harm_each_other(
 ) -> None:
     output = tmp_path / "output"
     # Both are planned before either has done anything, so both do every job, at the same time.
-    plans = [plan_run(run_id, str(photographs), [5], str(output)) for run_id in ("nightly", "by hand")]
+    plans = [
+        plan_run(RunRequest(run_id=run_id, images=str(photographs), ks=[5], output=str(output)))
+        for run_id in ("nightly", "by hand")
+    ]
     assert [len(plan.pending()) for plan in plans] == [2, 2]
     threads = [threading.Thread(target=_do, args=(plan, output, bare_environment)) for plan in plans]
     for thread in threads:
@@ -49,4 +52,4 @@ def test_two_runs_at_once_do_not_harm_each_other(
     for job in plans[0].jobs:
         assert CompressionResult.read(job.result).output_sha256 == sha256_of(job.output)
     assert list(output.rglob(".tmp-*")) == []
-    assert plan_run("next", str(photographs), [5], str(output)).pending() == []
+    assert plan_run(RunRequest(run_id="next", images=str(photographs), ks=[5], output=str(output))).pending() == []

@@ -14,7 +14,7 @@ from colorquant.errors import InvalidLocation, InvalidPlan, InvalidRecord, Inval
 from colorquant.jobs import AUTO, CompressionResult, Job, JobFailure, Plan, parse_ks, parse_target, run_folder
 from colorquant.settings import Settings
 from colorquant.storage import is_remote, location
-from colorquant.text import printable
+from colorquant.text import printable, psnr_text
 from colorquant_airflow.checkout.api import AirflowApi
 from colorquant_airflow.checkout.home import DAG_ID, PROJECT, AirflowHome
 from colorquant_airflow.checkout.services import Services, ServicesFailed, airflow_services, interrupt_on_signals
@@ -176,9 +176,9 @@ def _outcome(job: Job) -> str:
             return f"{job.title}  FAILED: {JobFailure.read(job.failure).reason}"
         except (OSError, InvalidRecord):
             return f"{job.title}  FAILED without a reason: see the log of its task"
-    psnr = "lossless" if result.psnr_db is None else f"{result.psnr_db:.2f} dB"
     found = f"  k={result.k}" if job.k is None else ""
-    return f"{job.title}{found}  ratio {result.compression_ratio:.2f}  PSNR {psnr}  {result.seconds['total']:.1f} s"
+    figures = f"ratio {result.compression_ratio:.2f}  {psnr_text(result.psnr_db)}  {result.seconds['total']:.1f} s"
+    return f"{job.title}{found}  {figures}"
 
 
 def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: AirflowHome) -> int:

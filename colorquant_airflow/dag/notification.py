@@ -76,7 +76,7 @@ def _failures(context: Mapping[str, Any]) -> list[str]:
 
 def _reported(context: Mapping[str, Any]) -> list[str]:
     from colorquant.jobs import run_folder
-    from colorquant.report import read_summary
+    from colorquant.report import k_text, read_summary
 
     params = context.get("params") or {}
     if "output" not in params:
@@ -88,7 +88,7 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     totals = summary.totals
     lines = [f"{totals.failed} of {totals.jobs} jobs failed; the report is {folder / 'summary.html'}"]
     for image, reason, ks in failures[:_MAX_LISTED]:
-        lines.append(f"- {image!r}, k = {', '.join(map(str, ks))}: {reason}")
+        lines.append(f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}")
     if len(failures) > _MAX_LISTED:
         lines.append(f"- and {len(failures) - _MAX_LISTED} more")
     return lines

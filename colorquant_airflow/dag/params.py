@@ -73,7 +73,7 @@ def library_params() -> dict[str, Param]:
             description="For example 'ssim=0.95' or 'ssimulacra2=70'. The report chooses for each image the smallest k "
             "that reaches the target. Without a target it chooses the knee of the curve of quality against bytes.",
         ),
-        **{name: Param(default, **_schema(default, option)) for name, (default, option) in options().items()},
+        **{name: Param(option.default, **_schema(option)) for name, option in options().items()},
         "max_failures": Param(
             0,
             type="integer",
@@ -109,18 +109,18 @@ def _folder(variable: str, of_checkout: str) -> str:
     return folder
 
 
-def _schema(default: Any, option: Option) -> dict[str, Any]:
+def _schema(option: Option) -> dict[str, Any]:
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     schema: dict[str, Any] = {
-        "type": kinds[type(default)],
+        "type": kinds[type(option.default)],
         "section": QUALITY,
         "title": option.title,
         "description": f"{option.help[:1].upper()}{option.help[1:]}.",
     }
     if option.choices:
         schema["enum"] = list(option.choices)
-    if option.least is not None:
-        schema["minimum"] = option.least
-    if option.most is not None:
-        schema["maximum"] = option.most
+    if option.minimum is not None:
+        schema["minimum"] = option.minimum
+    if option.maximum is not None:
+        schema["maximum"] = option.maximum
     return schema

@@ -95,22 +95,22 @@ def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
     from airflow.sdk import conf
 
     from colorquant.errors import InvalidPlan, TooManyJobs
-    from colorquant.jobs import plan_run
+    from colorquant.jobs import RunRequest, plan_run
     from colorquant.settings import Settings, options
 
+    request = RunRequest(
+        run_id=run_id,
+        images=params["images"],
+        ks=params["ks"],
+        output=params["output"],
+        settings=Settings.parse({name: params[name] for name in options()}),
+        force=params["force"],
+        target=params["target"] or "",
+        pattern=params["pattern"],
+        publish=params["publish"],
+    )
     try:
-        return plan_run(
-            run_id,
-            params["images"],
-            params["ks"],
-            params["output"],
-            settings=Settings.parse({name: params[name] for name in options()}),
-            max_jobs=conf.getint("core", "max_map_length"),
-            force=params["force"],
-            target=params["target"] or "",
-            pattern=params["pattern"],
-            publish=params["publish"],
-        )
+        return plan_run(request, max_jobs=conf.getint("core", "max_map_length"))
     except TooManyJobs as error:
         raise InvalidPlan(_ways_out(error)) from None
 

@@ -104,7 +104,7 @@ class Run:
             return plan
         except StoreUnavailable:
             raise
-        except (OSError, InvalidRecord, KeyError, TypeError, ValueError) as error:
+        except (OSError, InvalidRecord) as error:
             raise NoSuchPage(self._without_plan(error)) from error
 
     def _without_plan(self, error: Exception) -> str:

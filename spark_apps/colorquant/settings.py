@@ -1,67 +1,131 @@
-"""The settings of a compression: what, beside the image and k, decides the output's bytes. Standard library only.
+"""The settings of a compression: all that decides the output's bytes besides the image and k. Standard library only.
 
-A setting is one field of ``Settings``, with its help and its limits. The applications' options, the parameters of the
-DAGs and ``make run`` all come from here, so that each knows every setting by the same name and limits.
+A setting is one field of ``Settings``, with its help and its limits. Command lines and forms are made from these
+fields, so all of them know every setting by the same name and limits. To add a setting, add a field.
 """
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 from colorquant.errors import InvalidSetting
 
-#: Raised by one whenever the same input, k and settings give other bytes than before, so that old outputs are not
-#: taken for current ones.
+#: Raised by one whenever the same input, k and settings give other bytes than before, so that outputs of older
+#: versions are not taken for current ones.
 ALGORITHM_VERSION = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """What a person is told of a setting, and its values: one of ``choices``, or from ``least`` to ``most`` (both)."""
+    """A setting as people see it, and its values: one of ``choices``, or from ``minimum`` to ``maximum``, inclusive.
 
+    Attributes
+    ----------
+    name : name of the field of ``Settings``.
+    default : its default; the values have the default's type: bool, int, float or str.
+    title, help : for forms and help texts.
+    """
+
+    name: str
+    default: Any
     title: str
     help: str
     choices: tuple[str, ...] = ()
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def flag(self) -> str:
+        """The option's name on a command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def allowed(self) -> str:
+        """The values that the setting takes, in words."""
+        if isinstance(self.default, bool):
+            return "true or false"
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        number = "a whole number" if isinstance(self.default, int) else "a number"
+        return f"{number} from {self.minimum} to {self.maximum}"
+
+    def check(self, value: Any) -> None:
+        """Raise InvalidSetting unless the value has the setting's type and is within its limits."""
+        kind = type(self.default)
+        wrong = type(value) is not kind and not (kind is float and type(value) is int)
+        if not wrong and self.choices:
+            wrong = value not in self.choices
+        if not wrong and self.minimum is not None:
+            wrong = not self.minimum <= value
+        if not wrong and self.maximum is not None:
+            wrong = not value <= self.maximum
+        if wrong:
+            raise self._refused(value)
+
+    def parse(self, value: Any) -> Any:
+        """The setting's value of what a person wrote: ``"7"``, ``" oklab "``, ``True``. Raises InvalidSetting."""
+        text = _text(value).strip()
+        parsed: Any = text
+        try:
+            if isinstance(self.default, bool):
+                parsed = {"true": True, "false": False}[text.lower()]
+            elif isinstance(self.default, int | float):
+                parsed = type(self.default)(text) if text.isascii() and "_" not in text else None
+        except (ValueError, KeyError):
+            parsed = None
+        if parsed is None:
+            raise self._refused(value)
+        self.check(parsed)
+        return parsed
+
+    def argument(self, text: str) -> Any:
+        """As ``parse``; the type of an argument of ``argparse``."""
+        try:
+            return self.parse(text)
+        except InvalidSetting:
+            raise argparse.ArgumentTypeError(f"{text!r} is wrong: it takes {self.allowed}") from None
+
+    def _refused(self, value: Any) -> InvalidSetting:
+        return InvalidSetting(f"{self.name} = {value!r} is wrong: it takes {self.allowed}.")
 
 
 def _option(default: Any, title: str, help: str, **limits: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"option": Option(title=title, help=help, **limits)})
+    return dataclasses.field(default=default, metadata={"title": title, "help": help, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What, beside the image and k, decides the output's bytes.
+    """All that decides the output's bytes besides the image and k.
 
     Raises
     ------
     InvalidSetting
-        For a value out of its limits.
+        For a value outside its limits.
     """
 
-    seed: int = _option(0, "Seed of the search", "the same seed gives the same bytes", least=0, most=2**31 - 1)
+    seed: int = _option(0, "Seed of the search", "the same seed gives the same bytes", minimum=0, maximum=2**31 - 1)
     color_space: str = _option(
         "rgb",
         "Color space",
-        "where the error is made small: rgb for the mean squared error, oklab for what people see",
+        "in which the error is minimized: rgb for the mean squared error, oklab for the differences that people see",
         choices=("rgb", "oklab"),
     )
     rate: float = _option(
         0.0,
         "Rate",
-        "what a bit of the file may cost, as part of the error: 0 for the least error, 0.1 for files some 10 % smaller "
-        "that look the same",
-        least=0,
-        most=100,
+        "weight of the file's bits against the error: 0 for the smallest error, 0.1 for files some 10 % smaller that "
+        "look the same",
+        minimum=0,
+        maximum=100,
     )
     dither: str = _option(
         "none",
         "Dithering",
-        "none for the least error, blue-noise to mix pixels of two colors: fewer visible bands, larger files; rate has "
-        "no effect then",
+        "none for the smallest error, blue-noise to mix pixels of two colors: fewer visible bands, larger files; rate "
+        "has no effect then",
         choices=("none", "blue-noise"),
     )
     format: str = _option(
@@ -78,21 +142,21 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for name, (default, option) in options().items():
-            _check(name, getattr(self, name), default, option)
+        for name, option in options().items():
+            option.check(getattr(self, name))
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
-        """Settings of values as people write them, by name: ``{"seed": "7"}``. Raises InvalidSetting."""
+        """The settings of values as people write them, by name: ``{"seed": "7"}``. Raises InvalidSetting."""
         known = options()
         for name in values:
             if name not in known:
                 raise InvalidSetting(f"There is no setting {name!r}; there are {', '.join(known)}.")
-        return cls(**{name: _parsed(name, value, *known[name]) for name, value in values.items()})
+        return cls(**{name: known[name].parse(value) for name, value in values.items()})
 
     @classmethod
     def of_record(cls, settings: Mapping[str, Any], seed: int) -> Self | None:
-        """The settings of a result record; None where another version's record has other ones than these."""
+        """The settings of a result record; None where another version, with other settings, wrote it."""
         values = {name: value for name, value in settings.items() if name != "algorithm_version"}
         if settings.get("algorithm_version") != ALGORITHM_VERSION or not values.keys() <= options().keys():
             return None
@@ -108,29 +172,39 @@ class Settings:
         return {"algorithm_version": ALGORITHM_VERSION} | values
 
     def identity(self) -> list[Any]:
-        """What tells these settings from others. A default is left out: a new setting leaves old outputs current."""
+        """What tells these settings from others. Without defaults: a new setting leaves old outputs current."""
         known = options()
-        changed = {name: value for name, value in self.as_record().items() if name in known and value != known[name][0]}
+        changed = {
+            name: value for name, value in self.as_record().items() if name in known and value != known[name].default
+        }
         return [self.seed, {"algorithm_version": ALGORITHM_VERSION} | changed]
 
     def arguments(self) -> list[str]:
         """The settings as options of an application's command line."""
-        return [f"--{name.replace('_', '-')}={_text(value)}" for name, value in dataclasses.asdict(self).items()]
+        return [f"{option.flag}={_text(getattr(self, name))}" for name, option in options().items()]
 
 
-def options() -> dict[str, tuple[Any, Option]]:
-    """Default and ``Option`` of every setting, by name."""
-    return {field.name: (field.default, field.metadata["option"]) for field in dataclasses.fields(Settings)}
+def options() -> dict[str, Option]:
+    """The ``Option`` of every setting, by name."""
+    return _options_of(Settings)
+
+
+@cache
+def _options_of(kind: type[Settings]) -> dict[str, Option]:
+    return {
+        field.name: Option(name=field.name, default=field.default, **field.metadata)
+        for field in dataclasses.fields(kind)
+    }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting to a command line."""
-    for name, (default, option) in options().items():
+    for option in options().values():
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            default=default,
-            type=_argument(name, default, option),
-            help=f"{option.help} ({allowed(default, option)}; default {_text(default)})".replace("%", "%%"),
+            option.flag,
+            default=option.default,
+            type=option.argument,
+            help=f"{option.help} ({option.allowed}; default {_text(option.default)})".replace("%", "%%"),
         )
 
 
@@ -139,56 +213,5 @@ def of_arguments(arguments: argparse.Namespace) -> Settings:
     return Settings(**{name: getattr(arguments, name) for name in options()})
 
 
-def allowed(default: Any, option: Option) -> str:
-    """The values that a setting takes, in words."""
-    if isinstance(default, bool):
-        return "true or false"
-    if option.choices:
-        return f"one of {', '.join(option.choices)}"
-    number = "a whole number" if isinstance(default, int) else "a number"
-    return f"{number} from {option.least} to {option.most}"
-
-
-def _check(name: str, value: Any, default: Any, option: Option) -> None:
-    kind = type(default)
-    wrong = type(value) is not kind and not (kind is float and type(value) is int)
-    if not wrong and option.choices:
-        wrong = value not in option.choices
-    if not wrong and option.least is not None:
-        wrong = not option.least <= value
-    if not wrong and option.most is not None:
-        wrong = not value <= option.most
-    if wrong:
-        raise InvalidSetting(f"{name} = {value!r} is wrong: it takes {allowed(default, option)}.")
-
-
-def _parsed(name: str, value: Any, default: Any, option: Option) -> Any:
-    text = _text(value).strip()
-    parsed: Any = text
-    try:
-        if isinstance(default, bool):
-            parsed = {"true": True, "false": False}[text.lower()]
-        elif isinstance(default, int):
-            parsed = int(text) if text.isascii() and "_" not in text else None
-        elif isinstance(default, float):
-            parsed = float(text) if text.isascii() and "_" not in text else None
-    except (ValueError, KeyError):
-        parsed = None
-    if parsed is None:
-        raise InvalidSetting(f"{name} = {value!r} is wrong: it takes {allowed(default, option)}.")
-    _check(name, parsed, default, option)
-    return parsed
-
-
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _argument(name: str, default: Any, option: Option) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            return _parsed(name, text, default, option)
-        except InvalidSetting:
-            raise argparse.ArgumentTypeError(f"{text!r} is wrong: it takes {allowed(default, option)}") from None
-
-    return parse

@@ -1,4 +1,4 @@
-"""A quality target, and the search for the smallest palette that reaches it. Standard library only."""
+"""A quality target, and the smallest palette size k that reaches it. Standard library only."""
 
 import math
 import re
@@ -9,33 +9,32 @@ from typing import Self
 from colorquant.errors import InvalidTarget
 from colorquant.limits import MAX_COLORS
 
-MIN_K, MAX_K = 1, MAX_COLORS
-# How many values in a row must lie clearly below the target before the search gives up on smaller palettes.
-_ENOUGH = 3
+# So many k in a row must lie clearly below the target before no smaller k is tried.
+_MAX_MISSES = 3
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of quality, more is better.
+    """A measure of quality; higher is better.
 
     Attributes
     ----------
     field : its name in a record.
-    title, unit, digits : how people read it.
-    least, most : the values that a target may have.
-    dip : what a larger palette may lose against a smaller one; measured (docs/choice.md).
+    title, unit, digits : its name, unit and decimal places for people.
+    minimum, maximum : the limits of a target.
+    dip : by how much a larger palette may be worse than a smaller one; measured (docs/choice.md).
     """
 
     field: str
     title: str
     unit: str
     digits: int
-    least: float
-    most: float
+    minimum: float
+    maximum: float
     dip: float
 
     def text(self, value: float, more_digits: int = 0) -> str:
-        """The value with as many digits as matter, and its unit."""
+        """A value with its significant digits and its unit."""
         return "infinite" if math.isinf(value) else f"{value:.{self.digits + more_digits}f}{self.unit}"
 
 
@@ -48,23 +47,23 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Target:
-    """A quality that an output should have: one of ``MEASURES``, and its least value."""
+    """A quality that an output must have: the name of one of ``MEASURES``, and the lowest value of it."""
 
     measure: str
     value: float
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Of ``ssim=0.95``, ``psnr=38`` or ``ssimulacra2=80``; a number alone is an SSIM. Raises InvalidTarget."""
+        """Parse ``ssim=0.95``, ``psnr=38`` or ``ssimulacra2=80``; a number alone is an SSIM. Raises InvalidTarget."""
         name, equals, number = text.strip().lower().rpartition("=")
         measure = MEASURES.get(name.strip() if equals else "ssim")
         if measure is None or not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", number.strip()):
             raise InvalidTarget(
-                f"{text!r} is no quality target: write ssim=0.95 (or 0.95 alone), or one of {', '.join(MEASURES)}."
+                f"{text!r} is not a quality target: write ssim=0.95 (or 0.95 alone), or one of {', '.join(MEASURES)}."
             )
         value = float(number)
-        if not measure.least <= value <= measure.most:
-            raise InvalidTarget(f"{text!r}: {measure.title} goes from {measure.least:g} to {measure.most:g}.")
+        if not measure.minimum <= value <= measure.maximum:
+            raise InvalidTarget(f"{text!r}: {measure.title} goes from {measure.minimum:g} to {measure.maximum:g}.")
         return cls(name.strip() or "ssim", value)
 
     def __str__(self) -> str:
@@ -72,12 +71,12 @@ class Target:
 
     @property
     def name(self) -> str:
-        """The measure's name as people read it."""
+        """The measure's name for people: ``SSIM``."""
         return self._measure.title
 
     @property
     def title(self) -> str:
-        """As people read it: ``SSIM 0.95``."""
+        """The target for people: ``SSIM 0.95``."""
         return f"{self._measure.title} {self.value:g}{self._measure.unit}"
 
     @property
@@ -86,21 +85,21 @@ class Target:
         return self._measure.field
 
     @property
-    def most(self) -> float:
-        """The largest value that the target's measure may have."""
-        return self._measure.most
+    def maximum(self) -> float:
+        """The highest value of the target's measure."""
+        return self._measure.maximum
 
     @property
     def dip(self) -> float:
-        """What a larger palette may lose against a smaller one."""
+        """By how much a larger palette may be worse than a smaller one."""
         return self._measure.dip
 
     def text(self, value: float) -> str:
-        """A value of the target's measure as people read it."""
+        """A value of the target's measure for people."""
         return self._measure.text(value)
 
-    def text_of_less(self, value: float) -> str:
-        """A value below the target, with the digits that it takes to see that."""
+    def text_below(self, value: float) -> str:
+        """A value below the target, with as many digits as show that it is below."""
         texts = (self._measure.text(value, more) for more in range(6))
         return next((text for text in texts if float(text.removesuffix(self._measure.unit)) < self.value), str(value))
 
@@ -109,36 +108,40 @@ class Target:
         return MEASURES[self.measure]
 
     def reached_by(self, value: float | None) -> bool:
-        """Whether a measured value is enough. None, which records have for an infinite one, is."""
+        """Whether a measured value reaches the target. None, which stands for infinity in records, does."""
         return value is None or value >= self.value
 
 
 @dataclass(frozen=True)
-class Search:
-    """What a search found: the palette size, whether it reaches the target, and every value on the way, by k."""
+class KSearch:
+    """What ``smallest_k`` found: k, whether it reaches the target, and the quality at each k that was tried."""
 
     k: int
     reached: bool
     tried: dict[int, float]
 
 
-def smallest_k(target: Target, quality_of: Callable[[int], float], most: int = MAX_K) -> Search:
-    """The smallest palette that reaches a target.
+def smallest_k(target: Target, quality_of: Callable[[int], float], max_k: int = MAX_COLORS) -> KSearch:
+    """The smallest palette size that reaches a target.
 
     Quality rises with k, but not always: one k may be a little worse than the k before it. Bisection finds a k where
-    the curve crosses the target; from there every smaller k is tried, until some in a row lie further below the
-    target than such dips go. On a curve whose dips are smaller than ``target.dip`` the result is that of
-    trying every k.
+    the quality crosses the target. From there the next smaller k are tried one by one, until some in a row are worse
+    than the target by more than such a dip. Where all dips are smaller than ``target.dip``, the result is the same as
+    that of trying every k.
 
     Parameters
     ----------
-    quality_of : measures the output at a k; called once for each k that is tried.
-    most : the largest palette to try, where the image has fewer colors than 256.
+    target : Target
+        What to reach.
+    quality_of : callable
+        Measures the output at a k; it is called once for each k that is tried.
+    max_k : int
+        The largest k to try: an image with fewer colors than ``MAX_COLORS`` needs no more.
 
     Returns
     -------
-    Search
-        With ``most`` as k where no palette reaches the target.
+    KSearch
+        With ``max_k`` as k where no k reaches the target.
     """
     tried: dict[int, float] = {}
 
@@ -147,21 +150,21 @@ def smallest_k(target: Target, quality_of: Callable[[int], float], most: int = M
             tried[k] = quality_of(k)
         return target.reached_by(tried[k])
 
-    crossing = _bisect(reached, most) if reached(most) else most
-    best, far_below = crossing, 0
-    for k in range(crossing - 1, MIN_K - 1, -1):
+    crossing = _bisect(reached, max_k) if reached(max_k) else max_k
+    smallest, misses = crossing, 0
+    for k in range(crossing - 1, 0, -1):
         if reached(k):
-            best, far_below = k, 0
+            smallest, misses = k, 0
         elif tried[k] < target.value - target.dip:
-            far_below += 1
-            if far_below == _ENOUGH:
+            misses += 1
+            if misses == _MAX_MISSES:
                 break
-    return Search(best, reached(best), dict(sorted(tried.items())))
+    return KSearch(smallest, reached(smallest), dict(sorted(tried.items())))
 
 
-def _bisect(reached: Callable[[int], bool], most: int) -> int:
-    """A k that reaches the target, where ``most`` does, and the k before it does not."""
-    below, above = MIN_K - 1, most
+def _bisect(reached: Callable[[int], bool], max_k: int) -> int:
+    """A k that reaches the target, while k - 1 does not, given that ``max_k`` reaches it."""
+    below, above = 0, max_k
     while above - below > 1:
         middle = (below + above) // 2
         if reached(middle):

@@ -1,4 +1,4 @@
-"""How names and figures are written for people. Standard library only."""
+"""Names and figures as texts for people. Standard library only."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -8,15 +8,15 @@ BYTES_OF = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def readable(name: str) -> str:
-    """The name with bytes that are no UTF-8 shown as U+FFFD, so that it can be encoded as UTF-8.
+    """The name with bytes that are not UTF-8 replaced by U+FFFD, so that it can be encoded as UTF-8.
 
-    Python holds such bytes of a file name as lone surrogates, which no encoder accepts.
+    Python represents such bytes of a file name as lone surrogates, which encoders refuse.
     """
     return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in name)
 
 
 def printable(text: str) -> str:
-    """One line that does nothing to a terminal: control, format and bidirectional characters shown as escapes."""
+    """One line without effects on a terminal: control, format and bidirectional characters become escapes."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in readable(text)
@@ -24,7 +24,7 @@ def printable(text: str) -> str:
 
 
 def display_width(text: str) -> int:
-    """Terminal columns of a printable text: East Asian wide characters take two, combining marks none."""
+    """Terminal columns of a printable text: wide East Asian characters take two, combining marks none."""
     return sum(map(_columns, text))
 
 
@@ -35,9 +35,9 @@ def _columns(character: str) -> int:
 
 
 def shorten(text: str, width: int) -> str:
-    """The text within ``width`` terminal columns; what is too much is left out in the middle.
+    """The text within ``width`` terminal columns; a text that is too long is cut in its middle.
 
-    Names of one library tend to share their beginning (folders), and end in what tells them apart.
+    Names of one library often begin with the same folders, and differ at their ends.
     """
     if display_width(text) <= width:
         return text
@@ -58,15 +58,23 @@ def _fitting(characters: Iterable[str], width: int) -> str:
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
-    """The text filled with spaces to ``width`` terminal columns; ``right`` aligns it to the right."""
+    """The text padded with spaces to ``width`` terminal columns; ``right`` aligns it to the right."""
     space = " " * max(0, width - display_width(text))
     return space + text if right else text + space
 
 
 def byte_size(count: int) -> str:
-    """Bytes in the unit that a person reads easily; decimal units, as storage is sold and measured."""
+    """A size in bytes with three digits and a decimal unit: ``1.23 MB``."""
     unit = next((unit for unit, size in reversed(BYTES_OF.items()) if count >= 0.9995 * size), "B")
     if unit == "B":
         return f"{count} B"
     value = count / BYTES_OF[unit]
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+
+
+def psnr_text(psnr_db: float | None, form: str = "PSNR {:.2f} dB") -> str:
+    """A PSNR in dB such as ``PSNR 38.12 dB``; ``lossless`` for None, which stands for infinity.
+
+    ``form`` is the format of the text; that of a column, whose title says the rest, is ``{:.2f}``.
+    """
+    return "lossless" if psnr_db is None else form.format(psnr_db)

@@ -46,7 +46,7 @@ def test_on_a_curve_with_small_dips_the_k_is_that_of_trying_all(seed: int, steep
         curve[k] = level - random.uniform(0, 0.0049)
     target = Target("ssim", value)
     good = [k for k in curve if curve[k] >= value]
-    found = smallest_k(target, curve.__getitem__, most=255)
+    found = smallest_k(target, curve.__getitem__, max_k=255)
     assert (found.k, found.reached) == ((good[0], True) if good else (255, False))
     assert found.tried == {k: curve[k] for k in found.tried}
 
@@ -64,7 +64,7 @@ def test_no_palette_is_tried_twice_and_few_are() -> None:
 
 
 def test_a_lossless_palette_reaches_every_psnr() -> None:
-    found = smallest_k(Target("psnr", 50), lambda k: math.inf if k >= 7 else 20 + k, most=9)
+    found = smallest_k(Target("psnr", 50), lambda k: math.inf if k >= 7 else 20 + k, max_k=9)
     assert (found.k, found.reached) == (7, True)
 
 
@@ -77,5 +77,5 @@ def test_each_palette_of_a_search_is_solved_once(monkeypatch, tmp_path):
     record = pipeline.compress_image(
         str(image), Target.parse("psnr=29"), str(tmp_path / "o.png"), None, Settings(), PixelSource
     )
-    assert record.search["reached"] and record.psnr_db >= 29
-    assert sorted(solved) == [k for k, _ in record.search["tried"]]
+    assert record.search.reached and record.psnr_db >= 29
+    assert sorted(solved) == [k for k, _ in record.search.tried]

@@ -12,13 +12,13 @@ from colorquant.compress.stopwatch import Stopwatch
 from colorquant.decode import DecodedImage, Metadata, changed, decode_output, read_image
 from colorquant.encode import MAX_SIDE, encode_indexed_png, encode_lossless_webp
 from colorquant.errors import UnsupportedImage
-from colorquant.jobs import CompressionResult
+from colorquant.jobs import CompressionResult, KSearchRecord
 from colorquant.limits import DEFAULT_MAX_PIXELS, MAX_COLORS
 from colorquant.quality import measures
 from colorquant.quantizer import ColorSource, Remapping, Solution, solve
 from colorquant.settings import Settings
 from colorquant.storage import write_atomically
-from colorquant.target import Search, Target, smallest_k
+from colorquant.target import KSearch, Target, smallest_k
 
 
 class Source(ColorSource, Protocol):
@@ -170,7 +170,7 @@ def _encode(palette: np.ndarray, indexes: np.ndarray, settings: Settings, metada
 
 def _search(
     target: Target, pixels: np.ndarray, source: Source, settings: Settings
-) -> tuple[Search, Solution, np.ndarray]:
+) -> tuple[KSearch, Solution, np.ndarray]:
     """What is found, with the solution and the index map of its k. The file is not encoded before its k is known."""
     found: dict[int, tuple[Solution, np.ndarray]] = {}
 
@@ -184,7 +184,7 @@ def _search(
             found[k] = solution, indexes
         return value
 
-    search = smallest_k(target, quality_of, most=min(MAX_COLORS, source.unique_colors))
+    search = smallest_k(target, quality_of, max_k=min(MAX_COLORS, source.unique_colors))
     return search, *found[search.k]
 
 
@@ -192,12 +192,12 @@ def _remap(source: Source, solution: Solution, settings: Settings, pixels: np.nd
     return source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
 
 
-def _found(target: Target, search: Search) -> dict[str, Any]:
-    tried = [[k, value if math.isfinite(value) else None] for k, value in search.tried.items()]
-    return {"target": str(target), "reached": search.reached, "tried": tried}
+def _found(target: Target, search: KSearch) -> KSearchRecord:
+    tried = tuple((k, value if math.isfinite(value) else None) for k, value in search.tried.items())
+    return KSearchRecord(target=str(target), reached=search.reached, tried=tried)
 
 
-def _out_of_reach(image: str, target: Target, search: Search) -> str:
+def _out_of_reach(image: str, target: Target, search: KSearch) -> str:
     best = f"{target.name} {target.text(search.tried[search.k])}"
     return f"{image!r}: no palette reaches {target.title} (k = {search.k} has {best}); lower the target."
 

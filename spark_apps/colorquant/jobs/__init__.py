@@ -1,12 +1,19 @@
 """What a run has to do and what it has done: jobs, plans, records. Standard library only.
 
-A DAG file imports this package, so nothing here may load numpy, OpenCV or PySpark.
+DAG files import this package: nothing here may load numpy, OpenCV or PySpark.
 """
 
 from colorquant.jobs.folders import RunFolders, versions_of
 from colorquant.jobs.job import TILED_SUFFIX, Job
-from colorquant.jobs.plan import AUTO, Plan, parse_ks, parse_target, plan_run, run_folder
-from colorquant.jobs.records import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, CompressionResult, JobFailure
+from colorquant.jobs.plan import AUTO, Plan, RunRequest, parse_ks, parse_target, plan_run, run_folder
+from colorquant.jobs.records import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_WRONG_ARGUMENTS,
+    CompressionResult,
+    JobFailure,
+    KSearchRecord,
+)
 
 __all__ = [
     "AUTO",
@@ -16,12 +23,14 @@ __all__ = [
     "EXIT_WRONG_ARGUMENTS",
     "Job",
     "JobFailure",
+    "KSearchRecord",
     "parse_ks",
     "parse_target",
     "Plan",
     "plan_run",
     "run_folder",
     "RunFolders",
+    "RunRequest",
     "TILED_SUFFIX",
     "versions_of",
 ]

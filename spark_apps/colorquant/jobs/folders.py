@@ -18,35 +18,37 @@ class RunFolders:
 
     @classmethod
     def of(cls, images: str, output: str, publish: str | None = None) -> Self:
-        """The folders that a run's parameters of these names give. Nothing is written.
+        """The folders that a run's parameters name: paths, or URIs. Nothing is written.
 
         Raises
         ------
         InvalidFolder
-            For a URI that cannot be opened, an image folder that is none or lies where the outputs go, and an output
-            folder that is something else.
+            For a URI that cannot be opened, an image folder that is not a folder or that the run would write to, and
+            an output folder that is not a folder. The message names the parameter's value.
         """
         published = _location("publish", publish) if publish else None
-        places = cls(_location("images", images), _location("output", output), published)
-        if not _is_folder(places.images, images):
-            raise InvalidFolder(f"The image folder {images!r} is no folder; give the path of one.")
-        if not is_remote(places.output) and places.output.exists() and not places.output.is_dir():
-            raise InvalidFolder(f"The output folder {output!r} is no folder; give the path of one, or a new one.")
-        for folder in places.written():
-            if is_within(places.images, folder):
-                raise InvalidFolder(f"The image folder {images!r} lies where this run writes, {folder}: name another.")
-        return places
+        folders = cls(_location("images", images), _location("output", output), published)
+        if not _is_folder(folders.images, images):
+            raise InvalidFolder(f"The image folder {images!r} is not a folder; give the path of one.")
+        if not is_remote(folders.output) and folders.output.exists() and not folders.output.is_dir():
+            raise InvalidFolder(f"The output folder {output!r} is not a folder; give the path of one, or a new path.")
+        for written in folders.written():
+            if is_within(folders.images, written):
+                raise InvalidFolder(
+                    f"The run would write to {written}, which contains the image folder {images!r}: name another one."
+                )
+        return folders
 
     def written(self) -> list[Path]:
-        """The folders that runs fill with images of their own."""
+        """The folders to which runs write images."""
         folders = [self.output / "compressed", self.output / "runs"]
         return [*folders, self.published, versions_of(self.published)] if self.published else folders
 
     def image_names(self, pattern: str) -> tuple[list[str], list[str]]:
-        """Names of the images that match a pattern, and of the files that are ignored (``listing.list_images``).
+        """Names of the images that match a pattern, and of the files that are ignored, as ``storage.list_images``.
 
-        The output folder and the published one may lie in the image folder: what earlier runs left there is no image
-        to compress.
+        The output folder and the published folder may lie in the image folder: files written by earlier runs are
+        not listed.
         """
         return list_images(self.images, pattern, without=self.written())
 
@@ -58,9 +60,9 @@ def _location(parameter: str, given: str) -> Path:
         raise InvalidFolder(f"{parameter}: {error}") from None
 
 
-def _is_folder(place: Path, given: str) -> bool:
+def _is_folder(folder: Path, given: str) -> bool:
     try:
-        return place.is_dir()
+        return folder.is_dir()
     except Exception as error:
         if not is_refusal(error):
             raise
@@ -68,5 +70,5 @@ def _is_folder(place: Path, given: str) -> bool:
 
 
 def versions_of(folder: Path) -> Path:
-    """The folder beside a published folder in which its versions lie (not in a bucket)."""
+    """The folder next to a published folder that contains its versions. A bucket has none."""
     return folder.parent / f"{folder.name}.versions"

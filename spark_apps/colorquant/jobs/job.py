@@ -1,6 +1,6 @@
 """A job: one image at one palette size, or at a quality target, and whether it is done. Standard library only.
 
-A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, nor touch a file at import time.
+DAG files import this module: nothing here may load numpy, OpenCV or PySpark, or open a file at import time.
 """
 
 from dataclasses import dataclass
@@ -8,54 +8,68 @@ from pathlib import Path
 
 from colorquant.errors import InvalidRecord
 from colorquant.jobs.records import CompressionResult
+from colorquant.limits import Count, PaletteSize
 from colorquant.settings import Settings
 from colorquant.storage import location, sha256_of
 from colorquant.target import Target
+from colorquant.text import printable
 
-#: Of the output of an image that is read by regions, whatever suffix was planned.
+#: Suffix of the output of an image that is compressed tile by tile, whatever suffix was planned.
 TILED_SUFFIX = ".tif"
 
-_LONGEST_NAME = 200
+_MAX_TITLE_NAME = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One image at one palette size ``k``, or, where that is None, at the smallest that reaches ``target``.
 
-    ``image`` is the file's path, ``name`` what people call it: its path below the input folder. ``image_bytes`` is the
-    file's size, 0 where it is not known.
-    ``output`` and ``result`` hold the input's hash and the settings in their path, so they never change once they
-    are there. ``failure`` belongs to the run.
+    The paths of output and result contain the input's hash and the settings, so these files never change once they
+    exist. The failure belongs to the run.
+
+    Attributes
+    ----------
+    image : path or URI of the image file.
+    name : the image's path below the input folder, which is what people call it.
+    image_sha256 : hex SHA-256 of the file; None where it could not be read.
+    output, result, failure : paths or URIs of the output, of its ``CompressionResult``, and of a ``JobFailure``.
+    image_bytes : size of the file; 0 where it is not known.
+
+    Raises
+    ------
+    InvalidTarget
+        Where there is no k, and ``target`` is not a quality target.
     """
 
     image: str
     name: str
     image_sha256: str | None
-    k: int | None
+    k: PaletteSize | None
     settings: Settings
     output: str
     result: str
     failure: str
     target: str | None = None
-    image_bytes: int = 0
+    image_bytes: Count = 0
+
+    def __post_init__(self) -> None:
+        if self.k is None:
+            Target.parse(self.target or "")
 
     @property
     def label(self) -> str:
-        """What tells the job from others of its plan."""
+        """The job's name within its plan, where it is unique."""
         return f"{self.name} {self._choice}"
 
     @property
     def title(self) -> str:
-        """What the job is called for people, for example ``astronaut.png k=16``: one line, nothing of it invisible.
+        """The job's name for people, for example ``astronaut.png k=16``: one printable line.
 
-        A long name is cut in its middle: Airflow's database has room for 250 characters.
+        A long name is cut in its middle: a job scheduler may allow 250 characters.
         """
-        name = "".join(
-            character if character.isprintable() else character.encode("unicode_escape").decode()
-            for character in self.name
-        )
-        if len(name) > _LONGEST_NAME:
-            name = f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 :]}"
+        name = printable(self.name)
+        if len(name) > _MAX_TITLE_NAME:
+            name = f"{name[: _MAX_TITLE_NAME // 2]}…{name[-_MAX_TITLE_NAME // 2 :]}"
         return f"{name} {self._choice}"
 
     @property
@@ -64,11 +78,11 @@ class Job:
 
     @property
     def palette(self) -> int | Target:
-        """The palette size, or the target that it is searched for."""
+        """The palette size, or the target that the smallest palette must reach."""
         return Target.parse(self.target or "") if self.k is None else self.k
 
     def arguments(self) -> list[str]:
-        """Command line of ``compress_image.py``; ``--name=value``, because a value may begin with a dash."""
+        """Arguments of ``compress_image.py``, as ``--name=value``, because a value may begin with a dash."""
         arguments = [
             f"--image={self.image}",
             f"--target={self.target}" if self.k is None else f"--k={self.k}",
@@ -82,7 +96,7 @@ class Job:
         return arguments
 
     def is_done(self) -> bool:
-        """Whether a result of just this job is there, and its output is the one that was measured."""
+        """Whether this job's result exists, and its output is still the file that was measured."""
         try:
             result = CompressionResult.read(self.result)
             return (
@@ -95,16 +109,16 @@ class Job:
             return False
 
     def output_paths(self) -> tuple[Path, Path]:
-        """The paths that the output may have, at one of which it is: as planned, or a TIFF of an image in regions."""
+        """The two paths that the output may have: as planned, or with ``TILED_SUFFIX``."""
         output = location(self.output)
         return output, output.with_suffix(TILED_SUFFIX)
 
     def written(self, result: CompressionResult) -> Path:
-        """The output's path by the name that the record has: a TIFF where the input was read by regions."""
+        """The output's path, with the file name of its record: the suffix may be ``TILED_SUFFIX``."""
         return location(self.output).with_name(Path(result.output).name)
 
     def is_answered_by(self, result: CompressionResult) -> bool:
-        """Whether a result is at this job's k, or has searched for its target."""
+        """Whether a result has this job's k, or the smallest k for its target."""
         if self.k is not None:
             return result.k == self.k
-        return isinstance(result.search, dict) and result.search.get("target") == self.target
+        return result.search is not None and result.search.target == self.target

@@ -1,9 +1,8 @@
-"""The plan of a run: which (image, k) jobs there are, and which of them are done already. Standard library only.
+"""The plan of a run: its jobs, each an image at a k, and which of them are done already. Standard library only.
 
-A DAG file imports this module, so nothing here may load numpy, cv2 or pyspark, nor touch a file at import time.
+DAG files import this module: nothing here may load numpy, OpenCV or PySpark, or open a file at import time.
 """
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -11,33 +10,40 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from colorquant.errors import InvalidFolder, InvalidPlan, InvalidRecord, InvalidTarget
+from colorquant.errors import InvalidFolder, InvalidPlan, InvalidTarget, TooManyJobs
 from colorquant.jobs.folders import RunFolders
 from colorquant.jobs.job import Job
 from colorquant.jobs.records import SCHEMA_VERSION
-from colorquant.limits import MAX_COLORS
+from colorquant.limits import MAX_COLORS, PaletteSize
 from colorquant.settings import Settings
-from colorquant.storage import IMAGE_SUFFIXES, StrPath, location, read, sha256_of, write_atomically
+from colorquant.storage import IMAGE_SUFFIXES, JsonRecord, StrPath, location, sha256_of
 from colorquant.target import Target
 
-#: In place of palette sizes: find the smallest that reaches the target.
+#: Given in place of palette sizes: find the smallest k that reaches the target.
 AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(JsonRecord):
     """All jobs of a run.
 
-    ``ks`` is empty where each job finds the smallest k that reaches ``target``. ``reused`` are the labels of the jobs
-    whose result was there before the run: none where ``force`` asks for all.
+    Attributes
+    ----------
+    run_id : the run's name; no two runs of an output folder have the same.
+    images_folder : path or URI of the folder of the images.
+    ks : palette sizes, ascending; empty where each job finds the smallest k that reaches ``target``.
+    reused : labels of the jobs whose result existed before the run; empty where ``force`` plans all jobs again.
+    ignored : names of the files of the folder that are not images.
+    target : the quality target as ``str(Target)`` writes it.
+    pattern : the pattern that the images' names match.
     """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
     images_folder: str
-    ks: tuple[int, ...]
+    ks: tuple[PaletteSize, ...]
     settings: Settings
     jobs: tuple[Job, ...]
     reused: frozenset[str]
@@ -47,121 +53,118 @@ class Plan:
     pattern: str = "*"
 
     def pending(self) -> list[Job]:
-        """The jobs that a Spark application must still do."""
+        """The jobs that are still to be done."""
         return [job for job in self.jobs if job.label not in self.reused]
 
     def submissions(self) -> list[dict[str, Any]]:
-        """What differs between the pending jobs' spark-submits: their name, arguments and failure file."""
+        """The keyword arguments in which the pending jobs' spark-submits differ: name, arguments, failure file."""
         force = ["--force"] if self.force else []
         return [
             {"name": job.title, "application_args": job.arguments() + force, "failure": job.failure}
             for job in self.pending()
         ]
 
-    def write(self, path: StrPath) -> None:
-        """Write the plan as JSON, atomically."""
-        content = dataclasses.asdict(self) | {"reused": sorted(self.reused)}
-        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
-    @classmethod
-    def read(cls, path: StrPath) -> Self:
-        """Read a plan. Raises FileNotFoundError, or InvalidRecord for another schema version."""
-        content = json.loads(read(path))
-        if content.get("schema_version") != SCHEMA_VERSION:
-            raise InvalidRecord(f"{path}: schema_version {content.get('schema_version')!r} is unknown")
-        jobs = tuple(Job(**job | {"settings": Settings(**job["settings"])}) for job in content["jobs"])
-        return cls(
-            **content
-            | {
-                "settings": Settings(**content["settings"]),
-                "ks": tuple(content["ks"]),
-                "jobs": jobs,
-                "reused": frozenset(content["reused"]),
-                "ignored": tuple(content["ignored"]),
-            }
-        )
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What a person asks for, before anything of it is checked.
+
+    Attributes
+    ----------
+    run_id : the run's name.
+    images : path or URI of the folder of the images.
+    ks : palette sizes, as numbers or as texts; or ``AUTO`` alone, to find the smallest that reaches the target.
+    output : path or URI of the folder for outputs and reports.
+    settings : the settings of the compression.
+    target : the quality target (``Target.parse``); empty for none.
+    pattern : which images, by their path below the folder, as ``fnmatch`` matches it: ``*`` also matches slashes.
+    publish : path or URI of the folder that the run publishes to; empty or None for none. Like the output folder it
+        may lie in the image folder: files in either are not images of the run.
+    force : plan all jobs, including those whose result exists.
+    """
+
+    run_id: str
+    images: str
+    ks: Iterable[str | int]
+    output: str
+    settings: Settings = Settings()
+    target: str = ""
+    pattern: str = "*"
+    publish: str | None = None
+    force: bool = False
 
 
-def plan_run(
-    run_id: str,
-    images_folder: str,
-    ks: Iterable[str | int],
-    output_folder: str,
-    settings: Settings | None = None,
-    max_jobs: int | None = 1024,
-    force: bool = False,
-    target: str = "",
-    pattern: str = "*",
-    publish: str | None = None,
-    look_at_all: "LookAtAll" = map,
-) -> Plan:
-    """List the images below a folder and make a job for each of them and each k.
+def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "LookAtAll" = map) -> Plan:
+    """List the images of a folder, and make a job for each of them and each k.
 
     Parameters
     ----------
-    ks : palette sizes, as numbers or as the strings that Airflow's trigger form sends; or ``AUTO`` alone, to find the
-        smallest that reaches the target.
-    max_jobs : how many tasks Airflow can map at most (``[core] max_map_length``); None where it maps none.
-    force : plan every job, also those whose result is there.
-    target : the quality that is asked for (``target.Target``); empty for none.
-    pattern : which images, by their path below the folder, as `fnmatch` has it: ``*`` also matches slashes.
-    publish : the folder that the run publishes to. Like the output folder it may lie in the image folder: nothing in
-        either is an image of the library.
-    look_at_all : maps a function over the images' names, in order; files are only looked at within it. By default one
-        after the other in this process.
+    request : RunRequest
+        What to plan.
+    max_jobs : int, optional
+        The largest number of jobs that the caller can run; None for any.
+    look_at_all : callable, optional
+        Maps a function over the images' names, in order; the function reads the files. By default it runs in this
+        process, for one image after the other.
+
+    Returns
+    -------
+    Plan
+        It is not written.
 
     Raises
     ------
+    TooManyJobs
+        Where the plan would have more than ``max_jobs``.
     InvalidPlan
-        For a wrong parameter, a folder that cannot be worked with (``places.RunFolders``) or has no images, or too many
-        jobs.
+        For a wrong parameter, or a folder that the run cannot work with (``RunFolders.of``) or that has no images.
     """
-    settings = settings or Settings()
-    sizes = parse_ks(ks)
-    wanted = parse_target(target, sizes)
+    ks = parse_ks(request.ks)
+    target = parse_target(request.target, ks)
     try:
-        places = RunFolders.of(images_folder, output_folder, publish)
+        folders = RunFolders.of(request.images, request.output, request.publish)
     except InvalidFolder as error:
         raise InvalidPlan(str(error)) from None
-    folder, output = str(places.images), str(places.output)
-    names, ignored = places.image_names(pattern)
+    names, ignored = folders.image_names(request.pattern)
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        matching = "" if pattern == "*" else f" that matches {pattern!r}"
-        raise InvalidPlan(f"There is no image{matching} in {images_folder!r}: no file there ends in one of {suffixes}.")
-    jobs_each = len(sizes or (None,))
-    if max_jobs is not None and len(names) * jobs_each > max_jobs:
+        matching = "" if request.pattern == "*" else f" that matches {request.pattern!r}"
         raise InvalidPlan(
-            f"{len(names)} images x {jobs_each} k are {len(names) * jobs_each} jobs, and Airflow maps at most "
-            f"{max_jobs}. Trigger the DAG kmeans_corpus_compression in Airflow's UI (make ui), which does them all in "
-            "one Spark application; or give fewer k or a smaller folder; or start Airflow (make run, make ui) with "
-            f"AIRFLOW__CORE__MAX_MAP_LENGTH={len(names) * jobs_each} in the environment."
+            f"There is no image{matching} in {request.images!r}: no file name there ends in one of {suffixes}."
         )
-    jobs_of = _JobMaker(run_id, folder, output, sizes or (None,), settings, wanted)
+    count = len(names) * max(1, len(ks))
+    if max_jobs is not None and count > max_jobs:
+        raise TooManyJobs(count, max_jobs)
+    jobs_of = _JobMaker(
+        request.run_id, str(folders.images), str(folders.output), ks or (None,), request.settings, target
+    )
     jobs: list[Job] = []
     reused: list[str] = []
-    for name, seen in zip(names, look_at_all(partial(_look_at, jobs_of, force), names), strict=True):
+    for name, seen in zip(names, look_at_all(partial(_look_at, jobs_of, request.force), names), strict=True):
         jobs_of_image = jobs_of(name, seen)
         jobs += jobs_of_image
         reused += [jobs_of_image[index].label for index in seen.done]
     return Plan(
-        run_id=run_id,
-        images_folder=folder,
-        ks=sizes,
-        settings=settings,
+        run_id=request.run_id,
+        images_folder=str(folders.images),
+        ks=ks,
+        settings=request.settings,
         jobs=tuple(jobs),
         reused=frozenset(reused),
         ignored=tuple(ignored),
-        force=force,
-        target=wanted,
-        pattern=pattern,
+        force=request.force,
+        target=target,
+        pattern=request.pattern,
     )
 
 
 def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
     """Palette sizes, ascending and distinct; none for ``AUTO``.
 
-    Raises InvalidPlan where one is no whole number from 1 to 256.
+    Raises
+    ------
+    InvalidPlan
+        Where there is none, or one is not a whole number from 1 to ``MAX_COLORS``.
     """
     sizes = set()
     given = list(ks or ())
@@ -170,7 +173,7 @@ def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
     for k in given:
         if not re.fullmatch(r"[0-9]{1,9}", str(k).strip()) or not 1 <= int(k) <= MAX_COLORS:
             raise InvalidPlan(
-                f"k = {k!r} is no palette size: give whole numbers from 1 to {MAX_COLORS}, or {AUTO} alone."
+                f"k = {k!r} is not a palette size: give whole numbers from 1 to {MAX_COLORS}, or {AUTO} alone."
             )
         sizes.add(int(k))
     if not sizes:
@@ -179,7 +182,13 @@ def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
 
 
 def parse_target(target: str, ks: Sequence[int]) -> str | None:
-    """The target as it is always written; None where none is asked for. Raises InvalidPlan, also if AUTO needs one."""
+    """The target as ``str(Target)`` writes it; None where it is empty.
+
+    Raises
+    ------
+    InvalidPlan
+        For a text that is not a target, and where ``ks`` is empty, as for ``AUTO``, which needs a target.
+    """
     if not target.strip():
         if not ks:
             raise InvalidPlan(f"k = {AUTO} finds the smallest k that reaches a target: give a target, like ssim=0.95.")
@@ -192,7 +201,7 @@ def parse_target(target: str, ks: Sequence[int]) -> str | None:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is found out about an image by looking at its file: hash, size, and which of its jobs are done already."""
+    """What an image's file shows: its hash, its size in bytes, and which of its jobs (by index) are done."""
 
     sha256: str | None
     size: int
@@ -204,7 +213,7 @@ LookAtAll = Callable[[Callable[[str], _Seen], list[str]], Iterable[_Seen]]
 
 @dataclass(frozen=True)
 class _JobMaker:
-    """Makes the jobs of an image; travels to where images are looked at."""
+    """Makes the jobs of an image. It is pickled and sent to the processes that read the files."""
 
     run_id: str
     folder: str
@@ -239,7 +248,7 @@ class _JobMaker:
 def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
     image = location(f"{jobs_of.folder.rstrip('/')}/{name}")
     try:
-        # Only a regular file is opened: reading a FIFO would wait for ever. Its job says what it is instead.
+        # Only regular files are opened: reading a FIFO would never end. Its job reports that it is one.
         seen = _Seen(sha256_of(image), image.stat().st_size) if image.is_file() else _Seen(None, 0)
     except OSError:
         seen = _Seen(None, 0)
@@ -248,7 +257,7 @@ def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
 
 
 def run_folder(output_folder: StrPath, run_id: str) -> Path:
-    """The folder of a run's plan and report: no two runs share one."""
+    """The folder of a run's plan and report. Different runs have different folders."""
     readable = re.sub(r"[^A-Za-z0-9._-]", "_", run_id).lstrip(".")[:100]
     return location(output_folder) / "runs" / f"{readable}-{_digest(run_id)}"
 

@@ -1,16 +1,16 @@
-"""What a job leaves behind: what was measured, or why there is nothing; one JSON object. Standard library only."""
+"""What a job leaves behind: what was measured, or why there is no output; one JSON object. Standard library only."""
 
-import dataclasses
-import json
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import PurePath
+from typing import Any
 
 from colorquant.errors import InvalidRecord
-from colorquant.storage import StrPath, read, write_atomically
+from colorquant.limits import Count, PaletteSize, PositiveInt
+from colorquant.storage import JsonRecord
 
 SCHEMA_VERSION = 1
 
-# Exit codes of the applications beside 0; any other is a failure worth a retry.
+# Exit codes of the applications besides 0. Any other means a failure that a retry may repair.
 EXIT_FAILED = 1
 EXIT_WRONG_ARGUMENTS = 2
 #: EX_DATAERR of sysexits.h: the image cannot be compressed, a retry is useless.
@@ -18,43 +18,26 @@ EXIT_BAD_INPUT = 65
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Record:
-    schema_version: int = SCHEMA_VERSION
+class KSearchRecord:
+    """How the k of a result was found: the smallest that reaches a target.
 
-    def write(self, path: StrPath) -> None:
-        """Write the record as JSON, atomically. JSON has no infinity or NaN: such a value raises ValueError."""
-        text = json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False)
-        write_atomically(path, (text + "\n").encode())
+    Attributes
+    ----------
+    target : str
+        The target as ``str(Target)`` writes it.
+    reached : bool
+        Whether the result reaches it.
+    tried : tuple of (int, float or None)
+        Every k that was tried, with the value of the target's measure there; None where it is infinite.
+    """
 
-    @classmethod
-    def read(cls, path: StrPath) -> Self:
-        """Read a record. Raises FileNotFoundError, or InvalidRecord where it is not one of this schema."""
-        try:
-            content = json.loads(read(path))
-        except ValueError as error:
-            raise InvalidRecord(f"{path}: not JSON ({error})") from error
-        return cls.from_json(content, source=str(path))
-
-    @classmethod
-    def from_json(cls, content: Any, source: str = "record") -> Self:
-        """Make a record of parsed JSON. Raises InvalidRecord naming ``source``."""
-        if not isinstance(content, dict):
-            raise InvalidRecord(f"{source}: a JSON object is expected, not {type(content).__name__}")
-        version = content.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise InvalidRecord(f"{source}: schema_version {version!r} is unknown; this version reads {SCHEMA_VERSION}")
-        fields = dataclasses.fields(cls)
-        names = {field.name for field in fields}
-        # A field that came later has a default: records from before it stay good.
-        required = {field.name for field in fields if field.default is dataclasses.MISSING}
-        missing, unknown = sorted(required - content.keys()), sorted(content.keys() - names)
-        if missing or unknown:
-            raise InvalidRecord(f"{source}: fields missing {missing}, unknown {unknown}")
-        return cls(**content)
+    target: str
+    reached: bool
+    tried: tuple[tuple[PaletteSize, float | None], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressionResult(_Record):
+class CompressionResult(JsonRecord):
     """One compressed image: every figure is measured on the decoded output file.
 
     Attributes
@@ -62,35 +45,41 @@ class CompressionResult(_Record):
     mse : mean over pixels of the squared Euclidean RGB distance (the sum of the three channels).
     psnr_db : ``10 log10(255^2 / (mse / 3))``; None, with ``lossless`` true, where mse is 0.
     ssim : mean structural similarity, 11x11 Gaussian window.
-    ssimulacra2 : the perceptual measure of that name, at most 100; None in records from before it was measured, and
-        of images that were compressed tile by tile.
+    ssimulacra2 : SSIMULACRA2, at most 100; None in records of versions that did not measure it, and for images that
+        are compressed tile by tile.
     inertia : the sum of squared distances that the solver ends with, on the 8-bit palette.
     compression_ratio : original_bytes / compressed_bytes.
     bits_per_pixel : 8 * compressed_bytes / (width * height).
     seconds : decode, histogram, kmeans, remap, encode, metrics, total.
     spark : application_id, master, version, partitions, jobs.
-    search : how k was found, where a target was given in its place: ``target``, whether it is ``reached``, and
-        ``tried``, a list of k and the measure's value there (None where it is infinite).
+    search : how k was found; None where it was given.
+
+    Raises
+    ------
+    InvalidRecord
+        Where ``psnr_db`` is missing and the output is not lossless, ``output`` does not name a file, or ``seconds`` has
+        no total.
     """
 
+    schema_version: int = SCHEMA_VERSION
     image: str
     image_sha256: str
-    width: int
-    height: int
-    unique_colors: int
-    k: int
-    colors_used: int
+    width: PositiveInt
+    height: PositiveInt
+    unique_colors: PositiveInt
+    k: PaletteSize
+    colors_used: PositiveInt
     seed: int
     settings: dict[str, Any]
-    iterations: int
+    iterations: Count
     converged: bool
     inertia: int
     mse: float
     psnr_db: float | None
     ssim: float
     lossless: bool
-    original_bytes: int
-    compressed_bytes: int
+    original_bytes: PositiveInt
+    compressed_bytes: PositiveInt
     compression_ratio: float
     bits_per_pixel: float
     output: str
@@ -98,16 +87,25 @@ class CompressionResult(_Record):
     seconds: dict[str, float]
     spark: dict[str, Any]
     ssimulacra2: float | None = None
-    search: dict[str, Any] | None = None
+    search: KSearchRecord | None = None
+
+    def __post_init__(self) -> None:
+        if self.psnr_db is None and not self.lossless:
+            raise InvalidRecord("psnr_db is None, though the output is not lossless")
+        if not PurePath(self.output).name:
+            raise InvalidRecord(f"output is {self.output!r}, which does not name a file")
+        if "total" not in self.seconds:
+            raise InvalidRecord("seconds has no total")
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobFailure(_Record):
+class JobFailure(JsonRecord):
     """Why a job of a run has no result.
 
     ``retryable`` is False where another try of the same input would end the same.
     """
 
+    schema_version: int = SCHEMA_VERSION
     image: str
     k: int | None
     reason: str

@@ -1,5 +1,6 @@
 """The published folder: one file for each image, with a manifest, on a disk or in a bucket. Standard library only."""
 
-from colorquant.publish.folder import Candidate, PublishFailed, publish, refuse_others
+from colorquant.publish.folder import publish, refuse_others, verify
+from colorquant.publish.manifest import Candidate, Manifest
 
-__all__ = ["Candidate", "publish", "PublishFailed", "refuse_others"]
+__all__ = ["Candidate", "Manifest", "publish", "refuse_others", "verify"]

@@ -1,9 +1,9 @@
-"""The published folder: for each image the one file worth keeping, under its own relative path. Standard library only.
+"""The published folder: one file for each image, under the image's relative path. Standard library only.
 
 ``python -m colorquant.publish FOLDER`` verifies a published folder against its manifest.
 
-The folder is a symbolic link to a version beside it. A new version is made whole, reaches the disk, and then takes the
-link's place in one rename: who reads the folder sees the old files or the new ones.
+The folder is a symbolic link to a version next to it. A new version is written completely and synced to the disk; then
+one rename replaces the link, so a reader sees either the old files or the new ones.
 """
 
 import argparse
@@ -15,34 +15,42 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from colorquant.errors import PublishFailed
+from colorquant.errors import InvalidRecord, PublishFailed
 from colorquant.jobs import versions_of
 from colorquant.publish.bucket import publish_to_bucket, refuse_objects_of_others
 from colorquant.publish.manifest import MANIFEST, Candidate, Manifest, PublishedFile, published_paths
 from colorquant.storage import is_refusal, is_remote, location, read, sha256_of, sizes_below
 from colorquant.text import printable
 
-__all__ = ["MANIFEST", "Candidate", "Manifest", "PublishFailed", "publish", "verify"]
-
 _LOCK = ".lock"
 _PREFIX = "version-"
 # As many as Linux follows.
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 
 
 def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_at: str) -> Manifest:
-    """Put the candidates' files, and a manifest of them, in the place of what the folder held.
+    """Replace the contents of a folder by the candidates' files and a manifest of them.
 
     Parameters
     ----------
-    folder : not there yet, empty, or published before; or a link to such a folder, which stays as it is. Versions lie
-        in ``<folder>.versions`` beside it; the one before the new one is kept for who still reads it. In a bucket it
-        goes otherwise (``published_bucket``).
+    candidates : iterable of Candidate
+        The files to publish, one for each image.
+    folder : pathlib.Path
+        A new or empty folder, one that was published before, or a link to one of these, which is kept. Its versions
+        are in ``<folder>.versions`` next to it; the previous version is kept for its readers. For a folder of a bucket
+        see the module ``bucket``.
+    run_id, written_at : str
+        The run, and the time of its summary, for the manifest.
+
+    Returns
+    -------
+    Manifest
+        As written.
 
     Raises
     ------
     PublishFailed
-        Where the folder holds something else, or a file is gone or has changed since it was measured.
+        Where the folder has other contents, or a file is missing or has changed since it was measured.
     OSError
         Where a file cannot be read or written.
     """
@@ -53,13 +61,13 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
     versions = versions_of(folder)
     versions.mkdir(parents=True, exist_ok=True)
     with open(versions / _LOCK, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # Another run that publishes to the same folder waits.
+        fcntl.flock(lock, fcntl.LOCK_EX)  # A second run that publishes to the same folder waits.
         before = folder.resolve() if folder.is_symlink() else None
         version = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=versions))
         version.chmod(0o755)
         try:
             manifest = _write_version(list(candidates), version, before, run_id, written_at)
-            os.sync()  # One for all files: what the link leads to is on the disk before the link is.
+            os.sync()  # Once for all files: they reach the disk before the link to them does.
             _point(folder, version)
         except BaseException:
             shutil.rmtree(version, ignore_errors=True)
@@ -71,20 +79,20 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
 
 
 def refuse_others(folder: Path) -> None:
-    """Raise PublishFailed where the folder holds what was not published from here, or cannot be read.
+    """Raise PublishFailed where the folder has contents that were not published by ``publish``, or cannot be read.
 
-    It may be missing; its bucket must be there.
+    The folder may be missing; its bucket must exist.
     """
     try:
         if is_remote(folder):
             refuse_objects_of_others(folder, sizes_below(folder))
         else:
-            place = _followed(folder)
-            if not place.is_symlink() and place.exists() and (not place.is_dir() or any(place.iterdir())):
+            target = _followed(folder)
+            if not target.is_symlink() and target.exists() and (not target.is_dir() or any(target.iterdir())):
                 raise PublishFailed(
-                    f"{folder} is there and was not published from here: name a folder that is new or empty."
+                    f"{folder} exists and was not published by this project: name a new or an empty folder."
                 )
-    except FileNotFoundError as error:  # What is said of a missing bucket; of a folder that has just gone, too.
+    except FileNotFoundError as error:  # A missing bucket, or a folder that was removed just now.
         raise PublishFailed(f"Nothing can be published to {folder}: {error}.") from None
     except Exception as error:
         if not is_refusal(error):
@@ -93,18 +101,18 @@ def refuse_others(folder: Path) -> None:
 
 
 def _followed(folder: Path) -> Path:
-    """Where links lead that were not made here: to a folder, or to the link that an earlier run published by."""
-    place = folder.absolute()
-    for _ in range(_MOST_LINKS):
-        if not place.is_symlink() or _is_published(place):
-            return place
-        # What the link says holds from where it truly lies.
-        place = Path(os.path.realpath(place.parent)) / os.readlink(place)
-    raise PublishFailed(f"{folder} is a link that leads nowhere: name a folder that is new or empty.")
+    """The path at the end of the links that ``publish`` did not make: a folder, or a link that ``publish`` made."""
+    path = folder.absolute()
+    for _ in range(_MAX_LINKS):
+        if not path.is_symlink() or _is_published(path):
+            return path
+        # A relative link starts from the real folder that contains it.
+        path = Path(os.path.realpath(path.parent)) / os.readlink(path)
+    raise PublishFailed(f"{folder} is a link that leads nowhere: name a new or an empty folder.")
 
 
 def _is_published(link: Path) -> bool:
-    """Whether a symbolic link leads to a version of its own."""
+    """Whether a symbolic link is one that ``publish`` made: it leads to one of its own versions."""
     target, versions = Path(os.path.realpath(link)), os.path.realpath(versions_of(link))
     return str(target.parent) == versions and target.name.startswith(_PREFIX)
 
@@ -114,17 +122,17 @@ def _write_version(
 ) -> Manifest:
     paths = published_paths(chosen)
     known = {file.sha256: before / file.path for file in _files_of(before)} if before else {}
-    files = tuple(_place(item, version, paths[item.image], known) for item in chosen)
+    files = tuple(_add(item, version, paths[item.image], known) for item in chosen)
     manifest = Manifest(run_id=run_id, written_at=written_at, files=files)
-    manifest.write(version)
+    manifest.write(version / MANIFEST)
     return manifest
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with a published folder, a sentence for each: none where every file is as the manifest says."""
+    """What is wrong with a published folder, a sentence for each problem; none where all files match the manifest."""
     try:
-        manifest = Manifest.read(folder)
-    except (OSError, ValueError) as error:
+        manifest = Manifest.read(folder / MANIFEST)
+    except (OSError, InvalidRecord) as error:
         return [f"{MANIFEST} cannot be read: {error}"]
     expected = {file.path: file for file in manifest.files}
     root = folder if is_remote(folder) else folder.resolve()
@@ -143,17 +151,17 @@ def _names_in(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
 
 
-def _place(item: Candidate, version: Path, path: str, known: dict[str, Path]) -> PublishedFile:
+def _add(item: Candidate, version: Path, path: str, known: dict[str, Path]) -> PublishedFile:
     target = version / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    if item.sha256 in known and _is_whole(known[item.sha256], item.sha256):
-        # A version shares with the one before what has not changed, never with the originals or outputs.
+    if item.sha256 in known and _is_complete(known[item.sha256], item.sha256):
+        # A version shares unchanged files with the previous version, never with the originals or the outputs.
         os.link(known[item.sha256], target)
     else:
         try:
             target.write_bytes(read(item.source))
         except FileNotFoundError:
-            raise PublishFailed(f"{item.source} is gone; run again.") from None
+            raise PublishFailed(f"{item.source} does not exist any more; run again.") from None
     sha256 = sha256_of(target)
     if item.sha256 not in (None, sha256):
         raise PublishFailed(f"{item.source} has changed since it was measured; run again.")
@@ -162,7 +170,7 @@ def _place(item: Candidate, version: Path, path: str, known: dict[str, Path]) ->
     )
 
 
-def _is_whole(file: Path, sha256: str) -> bool:
+def _is_complete(file: Path, sha256: str) -> bool:
     try:
         return sha256_of(file) == sha256
     except OSError:
@@ -171,8 +179,8 @@ def _is_whole(file: Path, sha256: str) -> bool:
 
 def _files_of(version: Path) -> tuple[PublishedFile, ...]:
     try:
-        return Manifest.read(version).files
-    except (OSError, ValueError):
+        return Manifest.read(version / MANIFEST).files
+    except (OSError, InvalidRecord):
         return ()
 
 
@@ -190,7 +198,7 @@ def _point(folder: Path, version: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Verify a published folder; 0 where it is as its manifest says, else 1."""
+    """Verify a published folder. The exit status is 0 where all its files match its manifest, else 1."""
     parser = argparse.ArgumentParser(prog="python -m colorquant.publish", description="Verify a published folder.")
     parser.add_argument("folder", type=location, help="a path, or an s3:// URI")
     folder = parser.parse_args(argv).folder
@@ -198,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
     for problem in problems:
         print(printable(problem), file=sys.stderr)
     if not problems:
-        print(f"{len(Manifest.read(folder).files)} files are as {folder / MANIFEST} says.")
+        print(f"{len(Manifest.read(folder / MANIFEST).files)} files match {folder / MANIFEST}.")
     return min(1, len(problems))
 
 

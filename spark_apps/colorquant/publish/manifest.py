@@ -1,24 +1,30 @@
-"""What a published folder holds: its manifest, and the files that are to be published. Standard library only."""
+"""The manifest of a published folder, and the files to publish. Standard library only."""
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 from colorquant.errors import PublishFailed
-from colorquant.storage import output_names, read, write_atomically
+from colorquant.limits import Count, PaletteSize
+from colorquant.storage import JsonRecord, output_names
 
 MANIFEST = "manifest.json"
-#: In a bucket, the manifest of what is being published: not all of it may be there.
+#: In a bucket, the manifest while publishing: some of its files may not exist yet.
 UNFINISHED = "manifest.unfinished.json"
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A file to publish for an image: ``source`` with its hash, or the original (``k`` None), whatever it is now."""
+    """A file to publish for an image: an output, or the original.
+
+    Attributes
+    ----------
+    image : the image's path below the input folder.
+    source : the file to copy.
+    sha256 : hex SHA-256 that the file must have; None for an original, which is published as it is.
+    k : palette size of the output; None for an original.
+    reason : why this file was chosen, in one sentence.
+    """
 
     image: str
     source: Path
@@ -29,49 +35,33 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """A file of a published folder: its path there, and the image and palette size (None: the original) it is of."""
+    """A file of a published folder: its path below it, its image, and its palette size (None for the original)."""
 
     path: str
     image: str
-    k: int | None
-    bytes: int
+    k: PaletteSize | None
+    bytes: Count
     sha256: str
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What a published folder holds, and the run that it is of."""
+class Manifest(JsonRecord):
+    """The files of a published folder, and the run that published them. ``written_at`` is an ISO 8601 time in UTC."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = 1
     run_id: str
     written_at: str
     files: tuple[PublishedFile, ...]
 
-    @classmethod
-    def read(cls, folder: Path, name: str = MANIFEST) -> Self:
-        """The manifest of a folder. Raises FileNotFoundError, or ValueError where it is not one of this schema."""
-        content: Any = json.loads(read(folder / name))
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version {version!r} is unknown; this version reads {SCHEMA_VERSION}")
-        try:
-            return cls(**content | {"files": tuple(PublishedFile(**file) for file in content["files"])})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"no manifest of schema_version {version} ({error})") from error
-
-    def write(self, folder: Path, name: str = MANIFEST) -> None:
-        """Write it into a folder, whole or not at all. Raises OSError."""
-        write_atomically(folder / name, (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode())
-
 
 def published_paths(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """The path in the published folder of each candidate's image.
+    """The path of each candidate's image below the published folder, by the image's name.
 
     Raises
     ------
     PublishFailed
-        For a path that leads out of the folder, or is that of the manifest.
+        For a path that leads out of the folder, or that is the manifest's.
     """
     endings = {one.image: one.source.suffix if one.k is not None else Path(one.image).suffix for one in candidates}
     paths = output_names(endings)

@@ -1,4 +1,4 @@
-"""The report of a run: rows and totals, tables, plots, contact sheets and a page.
+"""The report of a run: rows, totals, choices, changes, tables, plots, contact sheets and a page.
 
 Modules that need more than the standard library are imported on first use.
 """
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from colorquant.lazy import imported_on_first_use
 from colorquant.report.candidates import candidates_of
-from colorquant.report.rows import Row, row_of
+from colorquant.report.rows import Row, k_text, row_of
 from colorquant.report.summary import Summary, read_summary
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "candidates_of",
     "decode_preview",
     "environment",
+    "k_text",
     "load_preview",
     "page_script",
     "read_summary",

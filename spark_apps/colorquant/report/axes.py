@@ -1,4 +1,4 @@
-"""The axes of a plot: where a value lies, and which values get a tick. Standard library only."""
+"""The axes of a plot: their ends, their ticks, and the position of a value. Standard library only."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Axis:
-    """Values ``low`` to ``high`` along a plot's side; ``ticks`` are value and label.
+    """The values from ``low`` to ``high`` along a side of a plot.
 
-    ``reference`` is a value that the plot marks.
+    ``ticks`` are pairs of a value and its label; ``reference`` is a value that the plot marks.
     """
 
     title: str
@@ -20,14 +20,14 @@ class Axis:
     reference: float | None = None
 
     def fraction(self, value: float) -> float:
-        """How far along the axis a value lies: 0 at ``low``, 1 at ``high``."""
+        """The position of a value on the axis: 0 at ``low``, 1 at ``high``."""
         if self.logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
 def palette_axis(ks: Sequence[int], length: float, spacing: float = 24) -> Axis:
-    """Palette sizes on a logarithmic axis of ``length`` pixels; ticks at the sizes there are, ``spacing`` apart."""
+    """Palette sizes on a logarithmic axis of ``length`` pixels; ticks at given sizes, at least ``spacing`` apart."""
     low, high = min(ks) / 1.15, max(ks) * 1.15
     axis = Axis("colors (k)", low, high, (), logarithmic=True)
     shown: list[int] = []
@@ -37,8 +37,8 @@ def palette_axis(ks: Sequence[int], length: float, spacing: float = 24) -> Axis:
     return Axis(axis.title, low, high, tuple((k, str(k)) for k in reversed(shown)), logarithmic=True)
 
 
-def linear_axis(title: str, values: Sequence[float], from_zero: bool = False, most: float = math.inf) -> Axis:
-    """A linear axis around the values, with round ticks and its ends on one. ``most`` is where the measure ends."""
+def linear_axis(title: str, values: Sequence[float], from_zero: bool = False, maximum: float = math.inf) -> Axis:
+    """A linear axis around the values, with round ticks, two of them at its ends. No value exceeds ``maximum``."""
     low, high = min(values), max(values)
     if from_zero:
         low = min(low, 0)
@@ -47,7 +47,7 @@ def linear_axis(title: str, values: Sequence[float], from_zero: bool = False, mo
     margin = 0.06 * (high - low)
     low, high = (low if from_zero else low - margin), high + margin
     step = _round_step((high - low) / 5)
-    high = most if max(values) <= most < high else high
+    high = maximum if max(values) <= maximum < high else high
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     ticks = tuple((number * step, f"{number * step:.{digits}f}") for number in range(first, last + 1))
@@ -55,7 +55,7 @@ def linear_axis(title: str, values: Sequence[float], from_zero: bool = False, mo
 
 
 def ratio_axis(title: str, values: Sequence[float]) -> Axis:
-    """A logarithmic axis around positive values: halving the bytes is as far everywhere. Ticks at 1, 2, 5, 10, ..."""
+    """A logarithmic axis around positive values, with ticks at 1, 2, 5, 10, ...: equal ratios are equally far apart."""
     low, high = min(values) / 1.1, max(values) * 1.1
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     rounds = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]

@@ -1,4 +1,4 @@
-"""From a summary to the files that are published of it. Standard library only."""
+"""The files of a run to publish. Standard library only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +10,14 @@ from colorquant.storage import location, resolve
 
 
 def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candidate]:
-    """The file to publish of each planned image: the chosen output, or the original.
+    """The file to publish for each planned image: the chosen output, or the original.
 
     Parameters
     ----------
-    folder : the run's folder, which the summary's paths are relative to.
+    plan, summary : Plan, Summary
+        Of the same run.
+    folder : pathlib.Path
+        The run's folder, which the summary's paths are relative to.
     """
     originals = {job.name: location(job.image) for job in plan.jobs}
     choices = {choice.image: choice for choice in summary.choices}

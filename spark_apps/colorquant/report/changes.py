@@ -1,22 +1,25 @@
-"""Night over night: what changed since the previous run on the same folder of images. Standard library only."""
+"""Changes since the previous run on the same folder of images. Standard library only."""
 
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-#: Quality that an unchanged image may lose from run to run before the report warns.
+from colorquant.limits import Count, PaletteSize
+
+#: Loss of quality between two runs, for an unchanged image, above which the report warns.
 PSNR_TOLERANCE_DB, SSIM_TOLERANCE = 0.1, 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """An output whose bytes are others than in the previous run, with what that meant.
+    """An output whose bytes differ from those in the previous run, and its figures before and now.
 
-    ``same_image`` tells a change of settings or software from one of the original. PSNR is None where lossless.
+    ``same_image`` says that the original is the same file: settings or software have changed. PSNR is None where the
+    output is lossless.
     """
 
     image: str
-    k: int
+    k: PaletteSize
     same_image: bool
     ratio_before: float
     ratio: float
@@ -27,7 +30,7 @@ class Move:
 
     @property
     def regressed(self) -> bool:
-        """Whether the same image came out worse than before, by more than the tolerances."""
+        """Whether the output of the same image is worse than before, by more than the tolerances."""
         lost = _decibels(self.psnr_db_before) - _decibels(self.psnr_db) if self.psnr_db is not None else 0.0
         worse = lost > PSNR_TOLERANCE_DB or self.ssim_before - self.ssim > SSIM_TOLERANCE
         return self.same_image and worse
@@ -35,16 +38,17 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What a run has that the previous one had not, and the other way round.
+    """The differences between a run and the previous one.
 
     Attributes
     ----------
     run_id, written_at : of the previous run.
-    settings : names of the settings that have another value, each with the one before and the one now.
+    settings : names of the settings that have changed, each with its value before and now.
     added, removed : names of images.
-    recomputed : jobs that this run computed though the previous one had their output.
-    failed, mended : jobs ("image", k) without an output that had one before; with one that had none.
-    moved : outputs with other bytes, those that regressed first.
+    recomputed : number of jobs that this run computed, though the previous run had their output.
+    failed : jobs, as (image, k), that have no output and had one before.
+    mended : jobs, as (image, k), that have an output and had none before.
+    moved : outputs whose bytes have changed, regressions first.
     """
 
     run_id: str
@@ -52,19 +56,19 @@ class Changes:
     settings: dict[str, tuple[Any, Any]]
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    recomputed: int
-    failed: tuple[tuple[str, int], ...]
-    mended: tuple[tuple[str, int], ...]
+    recomputed: Count
+    failed: tuple[tuple[str, PaletteSize | None], ...]
+    mended: tuple[tuple[str, PaletteSize | None], ...]
     moved: tuple[Move, ...]
 
     @property
     def regressed(self) -> list[Move]:
-        """What came out worse of an image that is the same."""
+        """The outputs that are worse than before, of unchanged images."""
         return [move for move in self.moved if move.regressed]
 
     @property
     def nothing(self) -> bool:
-        """Whether the run ended as the previous one did."""
+        """Whether the run has the same results as the previous one."""
         return not (self.settings or self.added or self.removed or self.failed or self.mended or self.moved)
 
     def sentence(self) -> str:
@@ -79,15 +83,6 @@ class Changes:
         told = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing changed"
         warning = f" WARNING: the quality of {len(self.regressed)} outputs regressed." if self.regressed else ""
         return f"Since run {self.run_id}: {told}.{warning}"
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
-        """The changes of parsed JSON."""
-        pairs = {name: tuple((image, k) for image, k in content[name]) for name in ("failed", "mended")}
-        names = {name: tuple(content[name]) for name in ("added", "removed")}
-        settings = {name: (before, now) for name, (before, now) in content["settings"].items()}
-        moved = tuple(Move(**move) for move in content["moved"])
-        return cls(**content | pairs | names | {"settings": settings, "moved": moved})
 
 
 def _decibels(psnr_db: float | None) -> float:

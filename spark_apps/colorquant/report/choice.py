@@ -1,8 +1,7 @@
-"""The k worth keeping of each image, from its measured outputs, and why. Standard library only, but for the knee.
+"""The choice of an output for each image, by its measured quality and size. Only the knee needs the library kneed.
 
-With a target it is the smallest k that reaches it; without one it is a lossless output, else the knee of PSNR against
-bytes.
-An output that is not smaller than its original is never chosen: the original stays.
+With a target the smallest k that reaches it is chosen. Without one, a lossless output is chosen, or else the knee of
+PSNR against bytes. An output that is not smaller than its original is never chosen: the original is kept.
 """
 
 import math
@@ -10,32 +9,33 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from colorquant.limits import Count, PaletteSize
 from colorquant.report.rows import Row
 from colorquant.target import MEASURES, Target
 
-#: Of low quality by that measure's own scale.
+# Below it SSIMULACRA2's own scale says "low quality".
 _LOW_SSIMULACRA2 = 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What to publish of an image: its output at ``k``, or the original where ``k`` is None.
+    """The file to publish for an image: its output at ``k``, or the original where ``k`` is None.
 
-    ``bytes`` and ``original_bytes`` are the sizes of the chosen file and of the original, ``output`` the chosen file
-    relative to the folder of the summary (None for the original), ``reason`` one sentence.
+    ``bytes`` and ``original_bytes`` are the sizes of the chosen file and of the original. ``output`` is the chosen
+    file's path relative to the folder of the summary, None for the original. ``reason`` is one sentence.
     """
 
     image: str
-    k: int | None
+    k: PaletteSize | None
     output: str | None
-    bytes: int
-    original_bytes: int
+    bytes: Count
+    original_bytes: Count
     reason: str
 
 
 def choose(rows: Sequence[Row], target: Target | None) -> Choice | None:
-    """The choice for one image, of its rows; None where none of them has an output."""
-    measured = sorted((row for row in rows if not row.failed), key=lambda row: row.k)
+    """The choice for one image among its rows; None where none of them has an output."""
+    measured = sorted((row for row in rows if not row.failed), key=lambda row: row.k or 0)
     if not measured:
         return None
     chosen, reason = _reaching(measured, target) if target else _balanced(measured)
@@ -65,15 +65,16 @@ def _reaching(measured: Sequence[Row], target: Target) -> tuple[Row | None, str]
     if chosen.lossless:
         return chosen, f"k = {chosen.k}: lossless."
     reached = f"k = {chosen.k}: {_text(chosen, target)} reaches {target.title}"
-    return chosen, f"{reached}{_beside(chosen, measured, target)}{_warning(chosen, target)}."
+    return chosen, f"{reached}{_neighbor(chosen, measured, target)}{_warning(chosen, target)}."
 
 
-def _beside(chosen: Row, measured: Sequence[Row], target: Target) -> str:
-    """What the next larger palette would bring; where the k was searched for, what the next smaller one lacks."""
-    smaller = dict(chosen.tried).get(chosen.k - 1)
+def _neighbor(chosen: Row, measured: Sequence[Row], target: Target) -> str:
+    """The quality of the next smaller k, where it was tried; else what the next larger output would gain."""
+    k = chosen.k or 0
+    smaller = dict(chosen.tried).get(k - 1)
     if smaller is not None:
-        return f"; k = {chosen.k - 1} has {target.text_of_less(smaller)}"
-    after = next((row for row in measured if row.k > chosen.k and _bytes(row) > _bytes(chosen)), None)
+        return f"; k = {k - 1} has {target.text_below(smaller)}"
+    after = next((row for row in measured if (row.k or 0) > k and _bytes(row) > _bytes(chosen)), None)
     if after is None:
         return ""
     more, gain = _bytes(after) / _bytes(chosen) - 1, _quality(after, target)
@@ -82,7 +83,7 @@ def _beside(chosen: Row, measured: Sequence[Row], target: Target) -> str:
 
 
 def _warning(chosen: Row, target: Target | None = None) -> str:
-    """Where the target's measure or the knee is content, and the measure that agrees best with eyes is not."""
+    """A warning where SSIMULACRA2, which agrees best with people's judgments, is low for the chosen output."""
     value = chosen.ssimulacra2
     if (target and target.field == "ssimulacra2") or value is None or value >= _LOW_SSIMULACRA2:
         return ""
@@ -94,32 +95,33 @@ def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:
     if lossless:
         chosen = min(lossless, key=_bytes)
         return chosen, f"k = {chosen.k}: lossless."
-    # Only points that more bytes make better; the others are no choice at all.
+    # Only outputs that are better than all smaller ones: the others are never worth their bytes.
     curve: list[Row] = []
-    for row in sorted(measured, key=lambda row: (_bytes(row), -_psnr(row))):
-        if math.isfinite(_psnr(row)) and (not curve or _psnr(row) > _psnr(curve[-1])):
+    for row in sorted(measured, key=lambda row: (_bytes(row), -row.psnr)):
+        if math.isfinite(row.psnr) and (not curve or row.psnr > curve[-1].psnr):
             curve.append(row)
     if not curve:
         return None, f"Original kept: k = {measured[0].k} is lossless, but {_share(measured[0])}."
-    place = knee([_bytes(row) for row in curve], [_psnr(row) for row in curve])
-    chosen = curve[-1 if place is None else place]
+    index = knee([_bytes(row) for row in curve], [row.psnr for row in curve])
+    chosen = curve[-1 if index is None else index]
     if not _saves(chosen):
         return None, f"Original kept: k = {chosen.k} would be the choice, but {_share(chosen)}."
-    if place is None:
-        best = f"k = {chosen.k}: the best quality of this run; for a knee of the curve it has too few k"
+    if index is None:
+        best = f"k = {chosen.k}: the best quality of this run, which has too few k for a knee of the curve"
         return chosen, f"{best}{_warning(chosen)}."
     sentence = f"k = {chosen.k}: the knee of quality against bytes"
-    if place + 1 < len(curve):
-        after = curve[place + 1]
-        more, gain = _bytes(after) / _bytes(chosen) - 1, _psnr(after) - _psnr(chosen)
+    if index + 1 < len(curve):
+        after = curve[index + 1]
+        more, gain = _bytes(after) / _bytes(chosen) - 1, after.psnr - chosen.psnr
         sentence += f"; k = {after.k} adds {_percent(more)} bytes for {gain:.1f} dB"
     return chosen, f"{sentence}{_warning(chosen)}."
 
 
 def knee(sizes: Sequence[float], qualities: Sequence[float]) -> int | None:
-    """Index of the knee of a rising curve by Kneedle (Satopaa, Albrecht, Irwin and Raghavan, 2011).
+    """Index of the knee of a rising curve, by Kneedle; None for fewer than three points, or without a bend.
 
-    With sensitivity 1; where the points are too few for that, with 0. None for less than three points or no bend.
+    The sensitivity is 1, or 0 where 1 finds no knee because the points are few. Method: Satopaa, Albrecht, Irwin and
+    Raghavan, "Finding a 'Kneedle' in a Haystack", 2011, DOI 10.1109/ICDCSW.2011.20.
     """
     if len(sizes) < 3:
         return None
@@ -127,7 +129,7 @@ def knee(sizes: Sequence[float], qualities: Sequence[float]) -> int | None:
 
     for sensitivity in (1, 0):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # That there is no knee is an answer.
+            warnings.simplefilter("ignore")  # kneed warns where there is no knee.
             found = KneeLocator(sizes, qualities, S=sensitivity, curve="concave", direction="increasing").knee
         if found is not None:
             return list(sizes).index(found)
@@ -135,13 +137,9 @@ def knee(sizes: Sequence[float], qualities: Sequence[float]) -> int | None:
 
 
 def _quality(row: Row, target: Target) -> float:
-    """The value of the target's measure; where a record from before it was measured has none, the least."""
+    """The value of the target's measure; minus infinity where an old record does not have it."""
     value: float | None = getattr(row, target.field)
     return value if value is not None else math.inf if row.lossless else -math.inf
-
-
-def _psnr(row: Row) -> float:
-    return math.inf if row.psnr_db is None else row.psnr_db
 
 
 def _bytes(row: Row) -> int:

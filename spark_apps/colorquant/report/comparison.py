@@ -1,4 +1,4 @@
-"""Comparison of two runs: which one was before, and what changed since. Standard library only."""
+"""Comparison of a run with the previous one. Standard library only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from colorquant.report.summary import Summary, read_summary
 
 
 def compare(before: Summary, now: Summary) -> Changes:
-    """What changed between two summaries of the same images; images and k that only one has are not compared."""
-    old = {_place(row): row for row in before.rows}
-    pairs = [(old[place], row) for row in now.rows if (place := _place(row)) in old]
+    """The changes between two summaries. Images and k that only one of them has are not compared."""
+    old = {_job(row): row for row in before.rows}
+    pairs = [(old[job], row) for row in now.rows if (job := _job(row)) in old]
     names, old_names = set(now.rows_by_image()), set(before.rows_by_image())
     moved = [_move(*pair) for pair in pairs if not (pair[0].failed or pair[1].failed) and _has_moved(*pair)]
     return Changes(
@@ -33,19 +33,22 @@ def compare(before: Summary, now: Summary) -> Changes:
 
 
 def previous_summary(summary: Summary, folder: Path) -> Summary | None:
-    """The latest summary that was written before this one on the same images; None where there is none.
+    """The latest earlier summary of the same folder and pattern; None where there is none.
 
-    They are those of the same folder and pattern: what another pattern chooses did not come or go.
+    With another pattern, images would seem to be added or removed.
 
     Parameters
     ----------
-    folder : where the summary lies; those of other runs lie beside it.
+    summary : Summary
+        The summary to compare.
+    folder : pathlib.Path
+        Its folder; the folders of other runs are next to it.
     """
     for path in _latest_first(folder):
         try:
             other = read_summary(path)
         except (OSError, InvalidRecord):
-            continue  # Of another version, or just being removed.
+            continue  # Written by another version, or removed just now.
         same_images = (other.images_folder, other.pattern) == (summary.images_folder, summary.pattern)
         if same_images and other.written_at <= summary.written_at:
             return other
@@ -62,8 +65,8 @@ def _latest_first(folder: Path) -> Iterator[Path]:
     return (path for _, path in sorted(written, reverse=True) if path.parent != folder)
 
 
-def _place(row: Row) -> tuple[str, int | str]:
-    """What makes rows of two runs comparable: the image, and the k or the target that was asked for."""
+def _job(row: Row) -> tuple[str, int | str | None]:
+    """What is equal for comparable rows of two runs: the image, and the k or the target that was asked for."""
     return row.image, row.target or row.k
 
 
@@ -74,7 +77,7 @@ def _has_moved(before: Row, now: Row) -> bool:
 def _move(before: Row, now: Row) -> Move:
     return Move(
         image=now.image,
-        k=now.k,
+        k=now.k or 0,
         same_image=before.image_sha256 == now.image_sha256,
         ratio_before=before.compression_ratio or 0.0,
         ratio=now.compression_ratio or 0.0,

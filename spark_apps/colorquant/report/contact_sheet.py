@@ -15,24 +15,25 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from colorquant.report.rows import Row
-from colorquant.text import byte_size, printable, shorten
+from colorquant.text import byte_size, printable, psnr_text, shorten
 
 _DPI = 100
 _CAPTION = 46
 _MARGIN = 24
 _HEADER = 56
-_LARGEST_CELL = 400
-_SMALLEST_CELL = 120
-#: Bounds the sheet's height and width together, and with them its memory (4 bytes a pixel, a few times over).
-_MOST_PIXELS = 12_000_000
-_NAME_MAX = 255
+_MAX_CELL = 400
+_MIN_CELL = 120
+# Of a sheet. It bounds the memory for drawing one: some copies with 4 bytes a pixel.
+_MAX_PIXELS = 12_000_000
+_MAX_NAME_BYTES = 255
 _INK, _QUIET, _EMPTY = "#1c1f23", "#5d646c", "#ecece7"
 
 
 def sheet_names(images: Iterable[str]) -> dict[str, str]:
     """The file name of each image's sheet below ``contact_sheets``: the image's relative name and ``.png``.
 
-    A last part too long for the file system is cut and gets a hash; so does a name that is another's folder.
+    A file name that is too long for the file system is cut and gets a hash, as does a name that is the folder of
+    another sheet.
     """
     names = {image: _sheet_name(image) for image in images}
     folders = {parent for name in names.values() for parent in _parents(name)}
@@ -41,14 +42,14 @@ def sheet_names(images: Iterable[str]) -> dict[str, str]:
 
 def _sheet_name(image: str) -> str:
     name = image + ".png"
-    return name if len(os.fsencode(os.path.basename(name))) <= _NAME_MAX else _hashed(name)
+    return name if len(os.fsencode(os.path.basename(name))) <= _MAX_NAME_BYTES else _hashed(name)
 
 
 def _hashed(name: str) -> str:
     folder, base = os.path.split(name)
     ending = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.png"
-    # Cut by bytes, not characters: that is what the file system counts. What is cut of a character is dropped.
-    stem = os.fsencode(base.removesuffix(".png"))[: _NAME_MAX - len(ending)].decode("utf-8", "ignore")
+    # Cut by bytes, which file systems count. An incomplete character at the end is dropped.
+    stem = os.fsencode(base.removesuffix(".png"))[: _MAX_NAME_BYTES - len(ending)].decode("utf-8", "ignore")
     return os.path.join(folder, stem + ending)
 
 
@@ -62,19 +63,22 @@ def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tu
 
     Parameters
     ----------
-    name : the image's name, as people read it.
-    original, versions : previews (RGB), or None for what cannot be shown; a place is kept for it.
+    name : str
+        The image's name.
+    original : PIL.Image.Image or None
+        Preview of the original, RGB; None where it cannot be shown.
+    versions : sequence of (Row, PIL.Image.Image or None)
+        Each output's row and preview. An empty box stands for a preview that is None.
 
     Returns
     -------
-    The PNG's bytes: the same for the same input and Matplotlib, and at most about 12 megapixels.
+    bytes
+        A PNG of at most about 12 megapixels; the same bytes for the same input and version of Matplotlib.
     """
     pictures = [original, *(preview for _, preview in versions)]
     columns = _columns(len(pictures))
     lines = math.ceil(len(pictures) / columns)
-    cell = int(
-        min(_LARGEST_CELL, max(_SMALLEST_CELL, math.sqrt(_MOST_PIXELS / (columns * lines)) - _CAPTION - _MARGIN))
-    )
+    cell = int(min(_MAX_CELL, max(_MIN_CELL, math.sqrt(_MAX_PIXELS / (columns * lines)) - _CAPTION - _MARGIN)))
     shown = [_fitted(picture, cell) for picture in pictures]
     tallest = max([cell // 4, *(picture.height for picture in shown if picture)])
     width = max(columns * (cell + _MARGIN) + _MARGIN, 480)
@@ -87,18 +91,18 @@ def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tu
     for index, (picture, caption) in enumerate(zip(shown, captions, strict=True)):
         left = _MARGIN + index % columns * (cell + _MARGIN)
         bottom = height - _HEADER - (index // columns + 1) * (tallest + _CAPTION + _MARGIN) + _CAPTION + _MARGIN
-        _place(figure, picture, left, bottom, cell, tallest, caption)
+        _draw(figure, picture, left, bottom, cell, tallest, caption)
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        # A name in a script that the bundled font lacks is drawn as boxes; that is no news for the log.
+        # Characters that the bundled font lacks are drawn as boxes; the log need not say so.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         canvas.print_png(stream, metadata={"Software": None})
     return stream.getvalue()
 
 
 def _columns(count: int) -> int:
-    """How many pictures stand side by side: all of a few, and else so many that the sheet is a little wider than high
-    and its last line not left half empty."""
+    """Number of pictures in a line: all, if they are few; else about as many as make the sheet a little wider than
+    high, with a full last line."""
     if count <= 5:
         return count
     middle = math.ceil(math.sqrt(count * 1.3))
@@ -106,7 +110,7 @@ def _columns(count: int) -> int:
 
 
 def _fitted(picture: Image.Image | None, cell: int) -> Image.Image | None:
-    """Scaled down by averaging, or up by whole factors without smoothing: tiny pictures keep their pixels."""
+    """The picture scaled to a cell: down by averaging, or up by a whole factor without smoothing."""
     if picture is None:
         return None
     factor = cell // max(picture.size)
@@ -117,13 +121,13 @@ def _fitted(picture: Image.Image | None, cell: int) -> Image.Image | None:
     return smaller
 
 
-def _place(
+def _draw(
     figure: Figure, picture: Image.Image | None, left: int, bottom: int, cell: int, tallest: int, caption: Sequence[str]
 ) -> None:
-    """Put a picture and its caption on the figure, pixel for pixel: nothing is resampled here."""
+    """Draw a picture and its caption on the figure, without resampling."""
     if picture is None:
-        place = Rectangle((left, bottom), cell, tallest, transform=None, facecolor=_EMPTY, edgecolor="none")
-        figure.add_artist(place)
+        box = Rectangle((left, bottom), cell, tallest, transform=None, facecolor=_EMPTY, edgecolor="none")
+        figure.add_artist(box)
         _write(figure, left + 16, bottom + tallest / 2 - 4, "no picture", 9, _QUIET)
     else:
         figure.figimage(np.asarray(picture), left, bottom + (tallest - picture.height) // 2, origin="upper")
@@ -133,7 +137,7 @@ def _place(
 
 
 def _write(figure: Figure, x: float, y: float, text: str, size: float, color: str, weight: str = "normal") -> None:
-    # A file name may hold $ and _, which Matplotlib would take for mathematics.
+    # A file name may contain $ and _, which Matplotlib would read as mathematics.
     figure.text(
         x / figure.bbox.width,
         y / figure.bbox.height,
@@ -157,7 +161,6 @@ def _original_caption(versions: Sequence[tuple[Row, Image.Image | None]], shown:
 
 def _caption(row: Row) -> tuple[str, ...]:
     if row.failed:
-        return (f"k = {row.k}: failed", *textwrap.wrap(printable(" ".join((row.reason or "").split())), 66)[:2])
-    psnr = "lossless" if row.psnr_db is None else f"PSNR {row.psnr_db:.2f} dB"
+        return (f"k = {row.size}: failed", *textwrap.wrap(printable(" ".join((row.reason or "").split())), 66)[:2])
     ratio = f"ratio {row.compression_ratio:.2f}, {byte_size(row.compressed_bytes or 0)}"
-    return (f"k = {row.k}", ratio, f"{psnr}, SSIM {row.ssim:.4f}")
+    return (f"k = {row.k}", ratio, f"{psnr_text(row.psnr_db)}, SSIM {row.ssim:.4f}")

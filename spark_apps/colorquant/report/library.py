@@ -1,4 +1,4 @@
-"""The report of a large library: too many images for one page, so some of them, distributions, and tables by pages."""
+"""The report of a large library: some of its images, distributions, and the table of all jobs on pages of its own."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -8,12 +8,12 @@ from colorquant.report.choice import Choice
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
 
-#: A page shows at most so many images with their pictures.
-MOST_IMAGES = 200
+#: Images that the page of the report shows with their pictures.
+MAX_IMAGES = 200
 #: Rows of a page of the table of all jobs.
 PAGE_ROWS = 1000
-#: Failures that are listed on the first page; the tables have all.
-MOST_FAILURES = 200
+#: Failures that the page of the report lists; the table of all jobs has all of them.
+MAX_FAILURES = 200
 ROWS_FOLDER = "rows"
 _SHOWN = 8
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -22,7 +22,7 @@ _Key = Callable[[Choice, Row | None], float]
 
 @dataclass(frozen=True)
 class Group:
-    """Images that are shown for a reason, the first the most so."""
+    """Images that are extreme in one respect, the most extreme one first."""
 
     title: str
     images: tuple[str, ...]
@@ -30,7 +30,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Spread:
-    """How a measure is distributed over the images at one k: its quantiles, and how many images there are."""
+    """The distribution of a measure over the images at one k: its quantiles, and the number of images."""
 
     k: int
     images: int
@@ -49,9 +49,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Library:
-    """What the page says of a large library in place of all its images.
+    """What the page shows of a large library instead of all its images.
 
-    ``spreads`` has a title, the digits that matter, and a spread for each k.
+    Each of ``spreads`` is a title, a number of decimal places, and a spread for each k.
     """
 
     groups: list[Group]
@@ -66,15 +66,15 @@ class Library:
 
 
 def library_of(summary: Summary) -> Library | None:
-    """The parts of a large library's report; None where one page holds all images."""
-    if summary.totals.images <= MOST_IMAGES:
+    """The parts of a large library's report; None where one page can show all images."""
+    if summary.totals.images <= MAX_IMAGES:
         return None
     return Library(
         groups=_groups(summary),
-        quantiles=["least", *(f"{100 * share:g} %" for share in _QUANTILES[1:-1]), "most"],
+        quantiles=["lowest", *(f"{100 * share:g} %" for share in _QUANTILES[1:-1]), "highest"],
         spreads=[
             ("Compression ratio", 2, _spreads(summary, lambda row: row.compression_ratio)),
-            ("PSNR, dB", 2, _spreads(summary, lambda row: math.inf if row.psnr_db is None else row.psnr_db)),
+            ("PSNR, dB", 2, _spreads(summary, lambda row: row.psnr)),
             ("SSIM", 4, _spreads(summary, lambda row: row.ssim)),
         ],
         pages=list(_pages(summary.rows)),
@@ -82,12 +82,13 @@ def library_of(summary: Summary) -> Library | None:
 
 
 def _groups(summary: Summary) -> list[Group]:
-    by_place = {(row.image, row.k): row for row in summary.rows if not row.failed}
-    candidates = [(choice, by_place.get((choice.image, choice.k)) if choice.k else None) for choice in summary.choices]
-    saved: _Key = lambda choice, _: choice.bytes - choice.original_bytes  # noqa: E731
-    share: _Key = lambda choice, _: -choice.bytes / max(choice.original_bytes, 1)  # noqa: E731
-    ssim: _Key = lambda _, row: math.inf if row is None or row.ssim is None else row.ssim  # noqa: E731
-    named = {"Most bytes saved": saved, "Least gained": share, "Lowest SSIM": ssim}
+    measured = {(row.image, row.k): row for row in summary.rows if not row.failed}
+    candidates = [(choice, measured.get((choice.image, choice.k)) if choice.k else None) for choice in summary.choices]
+    named: dict[str, _Key] = {
+        "Most bytes saved": lambda choice, _: choice.bytes - choice.original_bytes,
+        "Lowest share of bytes saved": lambda choice, _: -choice.bytes / max(choice.original_bytes, 1),
+        "Lowest SSIM": lambda _, row: math.inf if row is None or row.ssim is None else row.ssim,
+    }
     groups = []
     for title, key in named.items():
         best = sorted(candidates, key=lambda candidate, key=key: key(*candidate))[:_SHOWN]  # type: ignore[misc]
@@ -99,13 +100,13 @@ def _spreads(summary: Summary, measure: Callable[[Row], float | None]) -> list[S
     by_k: dict[int, list[float]] = {}
     for row in summary.rows:
         value = None if row.failed else measure(row)
-        if value is not None:
+        if value is not None and row.k is not None:
             by_k.setdefault(row.k, []).append(value)
     return [Spread(k, len(values), _quantiles(sorted(values))) for k, values in sorted(by_k.items())]
 
 
 def _quantiles(ascending: list[float]) -> tuple[float, ...]:
-    """The values that lie at each share of the way, without interpolation: each is some image's."""
+    """The quantiles without interpolation: each is the value of an image."""
     return tuple(ascending[round(share * (len(ascending) - 1))] for share in _QUANTILES)
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// The page works without this: it adds search, sorting, the comparison of two pictures, and opens what a link names.
+// The page works without this script, which adds search, sorting and the comparison, and opens the image of a link.
 (() => {
   const tools = document.querySelector(".tools");
   const list = document.querySelector(".images");
@@ -10,8 +10,9 @@
   function sort() {
     const key = field("sort").value;
     const sign = descending.has(key) ? -1 : 1;
-    const value = (image) => Number(image.dataset[key === "name" ? "number" : key]);
-    images.sort((a, b) => sign * (value(a) - value(b)) || a.dataset.number - b.dataset.number);
+    // An image without the figure comes last.
+    const value = (image) => Number(image.dataset[key === "name" ? "number" : key] ?? sign * Infinity);
+    images.sort((a, b) => (value(a) === value(b) ? a.dataset.number - b.dataset.number : sign * (value(a) - value(b))));
     list.append(...images);
   }
 
@@ -86,7 +87,7 @@
   });
   addEventListener("afterprint", () => { for (const part of closed) part.open = false; });
   tools.hidden = images.length < 2;
-  // A reload keeps what the fields held. The page comes sorted by gain.
+  // A reload keeps the contents of the fields. The page is sorted by gain.
   if (field("sort").value !== "gain") sort();
   search();
   open();

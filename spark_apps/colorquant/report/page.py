@@ -1,4 +1,4 @@
-"""The report's page: one HTML file that needs no network, and is whole without its script."""
+"""The page of the report: one HTML file that loads nothing, and that is complete without its script."""
 
 import base64
 import hashlib
@@ -13,29 +13,30 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from colorquant.report.choice import Choice
-from colorquant.report.library import MOST_FAILURES, ROWS_FOLDER, Library
+from colorquant.report.library import MAX_FAILURES, ROWS_FOLDER, Library
 from colorquant.report.plots import distortion_plot, ratio_plot, search_plot
 from colorquant.report.previews import Picture
-from colorquant.report.rows import Row
+from colorquant.report.rows import Row, k_text
 from colorquant.report.summary import Summary
 from colorquant.report.templates import environment
 from colorquant.target import Target
 from colorquant.text import printable
 
-#: Bytes of all pictures of a page. Base64 makes a third more of it; with text and plots a page stays under 15 MB.
-_PICTURE_BYTES = 7_600_000
-_LARGEST_PICTURE = 160_000
-_MOST_LISTED = 20
-#: Compression ratios of the original work's Table 1: one 1024 x 768 JPEG, output saved as JPEG.
+# All pictures of a page. Base64 adds a third to it; with text and plots a page has less than 15 MB.
+_MAX_PICTURES_BYTES = 7_600_000
+_MAX_PICTURE_BYTES = 160_000
+_MAX_LISTED = 20
+# Compression ratios of Table 1 of the original work: one 1024 x 768 JPEG, output saved as JPEG.
 _PUBLISHED_RATIOS = {2: 5.14, 4: 3.69, 8: 2.89, 16: 2.54, 30: 2.47}
 _MINUS, _DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
 class ImageSection:
-    """What the page shows of one image. ``pictures`` and ``palettes`` go by k; ``contact_sheet`` is a relative path.
+    """What the page shows of one image.
 
-    ``number`` is the image's place in the plan, and ``thumbnail`` a small picture of the original.
+    ``number`` counts the images of the plan from 1. ``thumbnail`` is a small picture of the original. ``pictures`` and
+    ``palettes`` have the outputs and their palettes by k. ``contact_sheet`` is a path relative to the page.
     """
 
     number: int
@@ -50,22 +51,22 @@ class ImageSection:
 
     @property
     def measured(self) -> Row | None:
-        """A row that has the figures of the original, if any has."""
+        """The first row with figures, those of the original among them; None where all rows failed."""
         return next((row for row in self.rows if not row.failed), None)
 
     @property
     def chosen(self) -> Row | None:
-        """The row of the chosen output; None where the original stays."""
-        return next((row for row in self.rows if self.choice and row.k == self.choice.k), None)
+        """The row of the chosen output; None where the original is kept."""
+        return next((row for row in self.rows if self.choice and not row.failed and row.k == self.choice.k), None)
 
     @property
-    def gain(self) -> int:
-        """Bytes that the choice saves; -1 where there is no output to choose."""
-        return self.choice.original_bytes - self.choice.bytes if self.choice else -1
+    def gain(self) -> int | None:
+        """Bytes that the choice saves; None where there is no output."""
+        return self.choice.original_bytes - self.choice.bytes if self.choice else None
 
     @property
     def plots(self) -> list[Markup]:
-        """The image's curves, the chosen point marked."""
+        """The image's curves, with the chosen point marked."""
         k = self.choice.k if self.choice else None
         searched = [row for row in self.rows if row.tried]
         if searched:
@@ -77,12 +78,12 @@ class ImageSection:
 
 
 def picture_budget(count: int) -> int:
-    """Bytes that each of ``count`` pictures may take."""
-    return min(_LARGEST_PICTURE, _PICTURE_BYTES // max(count, 1))
+    """Largest size in bytes of each of ``count`` pictures."""
+    return min(_MAX_PICTURE_BYTES, _MAX_PICTURES_BYTES // max(count, 1))
 
 
 def rows_html(summary: Summary, library: Library, number: int) -> str:
-    """The text of a page of the table of all jobs, counted from 1."""
+    """The text of a page of the table of all jobs; ``number`` counts from 1."""
     pages = library.pages
     template = _environment().get_template("rows.html.j2")
     return template.render(summary=summary, pages=pages, number=number, page=pages[number - 1])
@@ -93,7 +94,12 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
 
     Parameters
     ----------
-    sections : the images that the page shows; of a large library not all.
+    summary : Summary
+        The results of the run.
+    sections : list of ImageSection
+        The images that the page shows: all, or some of a large library.
+    library : Library, optional
+        What the page shows of a large library instead of the other images.
     """
     measured = {section.name: section.rows for section in sections if section.measured}
     by_k = [part for part in summary.totals.by_k if part.images]
@@ -108,10 +114,11 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
             target=Target.parse(summary.target).title if summary.target else None,
             by_k=by_k,
             sections=sections,
+            by_gain=sorted(sections, key=lambda section: (section.gain is None, -(section.gain or 0))),
             library=library,
             numbers={section.name: section.number for section in sections},
             failures=summary.failures(),
-            most_failures=MOST_FAILURES,
+            max_failures=MAX_FAILURES,
             rows_folder=ROWS_FOLDER,
             infinite=math.inf,
             measured=measured,
@@ -128,7 +135,7 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
 
 
 def page_script() -> tuple[str, str]:
-    """The page's script, and its hash as a content security policy names it."""
+    """The page's script, and its hash for a content security policy."""
     script = (Path(__file__).parent / "page.js").read_text()
     return script, f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
@@ -152,7 +159,7 @@ def _lines(text: str) -> str:
 
 
 def _href(path: str) -> str:
-    """A relative path as a URL; a name's bytes that are no UTF-8 survive it."""
+    """A relative path as a URL, with the bytes of names that are not UTF-8."""
     return quote(os.fsencode(path))
 
 
@@ -161,7 +168,7 @@ def _number(value: float | None, digits: int = 0) -> str:
 
 
 def _percent(fraction: float) -> str:
-    """Whole ones; a little is not nothing, and almost all is not all."""
+    """A share in whole percent, but more than 0 % for any gain, and less than 100 % for any rest."""
     percent = 100 * fraction
     if 0 < percent < 1 or 99 < percent < 100:
         return f"{min(max(percent, 0.1), 99.9):.1f} %"
@@ -169,13 +176,13 @@ def _percent(fraction: float) -> str:
 
 
 def _saved(original: int, compressed: int) -> float:
-    """The part of the bytes that is gained; negative where the output is larger."""
+    """The share of the bytes that is saved; negative where the output is larger."""
     return 1 - compressed / original if original else 0.0
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    shown = [str(number or "auto") for number in numbers]
-    if len(shown) > _MOST_LISTED:
+def _listed(ks: Sequence[int | None]) -> str:
+    shown = [k_text(k) for k in ks]
+    if len(shown) > _MAX_LISTED:
         shown[3:-1] = ["\N{HORIZONTAL ELLIPSIS}"]
-        return f"{', '.join(shown)} ({len(numbers)} sizes)"
+        return f"{', '.join(shown)} ({len(ks)} sizes)"
     return ", ".join(shown)

@@ -1,4 +1,4 @@
-"""Pictures small enough for a page: decoded, turned upright, scaled down, encoded."""
+"""Pictures that are small enough for a page: decoded, rotated upright, scaled down, encoded."""
 
 import base64
 import io
@@ -18,18 +18,18 @@ logger = logging.getLogger(__name__)
 
 #: Longest side in pixels of what is decoded for a report.
 PREVIEW_SIDE = 640
-# What is larger was compressed tile by tile: the report must not be the one that holds all of it.
+#: A larger file was compressed tile by tile, and a preview would need all of it in memory.
 MAX_BYTES = 10**9
 _WEBP_QUALITY = 78
 _THUMBNAIL_SIDE, _THUMBNAIL_BYTES = 96, 3000
 
-# Of outputs; a TIFF, which is one of an image in tiles, is shown by hardly any browser.
+# Of outputs. TIFFs, the outputs of images compressed tile by tile, are shown by hardly any browser.
 _MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a page embeds. ``whole`` tells the file itself, byte for byte, from a scaled-down preview of it."""
+    """An embedded picture. ``whole`` is True for the file itself, byte for byte, and False for a smaller preview."""
 
     uri: str
     width: int
@@ -38,19 +38,19 @@ class Picture:
 
     @property
     def is_tiny(self) -> bool:
-        """Whether a browser enlarges it, and had better show its pixels than smooth them."""
+        """Whether the page enlarges it, and shows its pixels without smoothing."""
         return max(self.width, self.height) <= 128
 
 
 def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
     """Decode an image to RGB, at most ``side`` pixels on its longer side, upright (EXIF) and in sRGB.
 
-    Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparency lies on white.
-    Returns None, and logs why, where the file cannot be decoded: a picture that is missing must not cost the report.
+    Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparent pixels are blended
+    with white. Returns None, and logs the reason, where the file cannot be decoded: the report does without it.
     """
     if not path.is_file():
-        logger.warning("No preview of %r: no regular file is there", str(path))
-        return None  # To open a FIFO would be to wait for ever.
+        logger.warning("No preview of %r: it is not a regular file", str(path))
+        return None  # Opening a FIFO would never end.
     if path.stat().st_size > MAX_BYTES:
         logger.warning("No preview of %r: the file is larger than 1 GB", str(path))
         return None
@@ -63,7 +63,7 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
 
 
 def decode_preview(content: bytes, name: str, side: int = PREVIEW_SIDE) -> Image.Image | None:
-    """As ``load_preview``, of a file's bytes; ``name`` is for the log."""
+    """As ``load_preview``, from a file's bytes; ``name`` is for the log."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.draft("RGB", (2 * side, 2 * side))
@@ -75,13 +75,13 @@ def decode_preview(content: bytes, name: str, side: int = PREVIEW_SIDE) -> Image
             )
             color.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
             return _on_white(_in_srgb(color, space))
-    except Exception as error:  # Pillow raises whatever a broken file makes its decoders raise.
+    except Exception as error:  # Pillow passes on any error of its decoders.
         logger.warning("No preview of %r: %s: %s", name, type(error).__name__, error)
         return None
 
 
 def _in_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit gray in 8 bits; Pillow's own conversion would clip it to white."""
+    """The image with 16-bit gray reduced to 8 bits, which Pillow's own conversion would clip to white."""
     if not image.mode.startswith("I;16"):
         return image
     reduced = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -90,7 +90,7 @@ def _in_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _is_flat(image: Image.Image) -> bool:
-    """Whether averaging needs another mode first: palette indexes cannot be averaged, nor bits."""
+    """Whether averaging needs another mode first: palette indexes and bits cannot be averaged."""
     return image.mode in ("P", "PA", "1") or image.has_transparency_data
 
 
@@ -119,7 +119,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def embed(file: Path, preview: Image.Image, budget: int) -> Picture:
-    """The output itself where every browser shows it and it fits in ``budget`` bytes; else its preview, as WebP."""
+    """The output itself, where all browsers show it and it has at most ``budget`` bytes; else its preview as WebP."""
     media_type = _MEDIA_TYPES.get(file.suffix)
     try:
         if media_type and file.stat().st_size <= budget:
@@ -135,7 +135,7 @@ def embed(file: Path, preview: Image.Image, budget: int) -> Picture:
 
 def embed_preview(preview: Image.Image, budget: int) -> Picture:
     """Encode a preview as WebP, scaled down further until it fits in ``budget`` bytes (or is 32 pixels small)."""
-    # About 1.5 bits per pixel is what WebP takes for a photograph at this quality: one try does for most.
+    # WebP needs about 1.5 bits per pixel for a photograph at this quality: the first attempt fits mostly.
     side = min(max(preview.size), round(math.sqrt(budget * 8 / 1.5 * _aspect(preview))))
     while True:
         scaled = preview.copy()
@@ -149,14 +149,14 @@ def embed_preview(preview: Image.Image, budget: int) -> Picture:
 
 
 def thumbnail(preview: Image.Image) -> Picture:
-    """A preview small enough for a line of a list."""
+    """A preview that is small enough for a line of a list."""
     small = preview.copy()
     small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX, reducing_gap=None)
     return embed_preview(small, _THUMBNAIL_BYTES)
 
 
 def palette_strip(file: Path) -> str | None:
-    """A data URI of one line of pixels, the file's colors from dark to light; None where it has no palette."""
+    """A data URI of one row of pixels, the file's palette from dark to light; None where it has no palette."""
     try:
         with Image.open(io.BytesIO(read(file))) as image:
             if image.mode != "P" or image.palette is None:

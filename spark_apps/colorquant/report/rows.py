@@ -1,13 +1,13 @@
-"""A row of the summary: what became of one planned job. Standard library only."""
+"""A row of the summary: the outcome of one planned job. Standard library only."""
 
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 from colorquant.errors import InvalidRecord
 from colorquant.jobs import CompressionResult, Job, JobFailure
+from colorquant.limits import Count, PaletteSize, PositiveInt
 from colorquant.settings import Settings
 from colorquant.storage import is_file, sha256_of
 
@@ -17,32 +17,40 @@ NO_RESULT = "the job left no result: see the log of its task, compress_image or 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One image at one k.
+    """The outcome of one job: an image at one k.
 
-    ``state`` is "done" (computed in this run), "reused" (was there before) or "failed"; a failed row has a ``reason``
-    and no figures. ``image`` is the name relative to the input folder, ``output`` the file's path relative to the
-    folder of the summary, with forward slashes. The figures are those of ``CompressionResult``; ``seconds`` is the
-    job's total. Where the job searched for the smallest k that reaches a ``target``, ``k`` is what it found (0 if it
-    failed), and ``tried`` every palette size that it looked at with the measure's value there (None if infinite).
+    Attributes
+    ----------
+    image : the image's path below the input folder.
+    k : the palette size; None where the job failed that was to find the smallest for ``target``.
+    state : "done" (computed in this run), "reused" (from an earlier run) or "failed".
+    reason : why the job failed. A failed row has no figures.
+    seconds : the job's total time.
+    output : the output's path relative to the folder of the summary, with forward slashes.
+    target : the quality target that the job found the smallest k for.
+    target_reached : whether ``k`` reaches it.
+    tried : every k that was tried for the target, with the value of the target's measure; None where it is infinite.
+
+    All other figures are those of ``CompressionResult``.
     """
 
     image: str
-    k: int
+    k: PaletteSize | None
     state: str
     reason: str | None = None
-    width: int | None = None
-    height: int | None = None
-    unique_colors: int | None = None
-    colors_used: int | None = None
-    original_bytes: int | None = None
-    compressed_bytes: int | None = None
+    width: PositiveInt | None = None
+    height: PositiveInt | None = None
+    unique_colors: PositiveInt | None = None
+    colors_used: PositiveInt | None = None
+    original_bytes: PositiveInt | None = None
+    compressed_bytes: PositiveInt | None = None
     compression_ratio: float | None = None
     bits_per_pixel: float | None = None
     mse: float | None = None
     psnr_db: float | None = None
     ssim: float | None = None
     lossless: bool | None = None
-    iterations: int | None = None
+    iterations: Count | None = None
     converged: bool | None = None
     seconds: float | None = None
     image_sha256: str | None = None
@@ -52,17 +60,17 @@ class Row:
     ssimulacra2: float | None = None
     target: str | None = None
     target_reached: bool | None = None
-    tried: tuple[tuple[int, float | None], ...] = ()
+    tried: tuple[tuple[PaletteSize, float | None], ...] = ()
 
     @property
     def size(self) -> str:
-        """The palette size; ``auto`` where a search for one has failed."""
-        return str(self.k) if self.k else "auto"
+        """The palette size as text; ``auto`` where none was found."""
+        return k_text(self.k)
 
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
-        """The row of parsed JSON."""
-        return cls(**content | {"tried": tuple((k, value) for k, value in content.get("tried", ()))})
+    @property
+    def psnr(self) -> float:
+        """PSNR in dB, infinite where the output is lossless."""
+        return math.inf if self.psnr_db is None else self.psnr_db
 
     @property
     def failed(self) -> bool:
@@ -70,21 +78,45 @@ class Row:
         return self.state == FAILED
 
 
-_COUNTS = ("width", "height", "unique_colors", "colors_used", "original_bytes", "compressed_bytes", "iterations")
-_MEASURES = ("compression_ratio", "bits_per_pixel", "mse", "ssim")
-_FLAGS = ("lossless", "converged")
+# The figures that a row and a result have in common.
+_FIGURES = (
+    "width",
+    "height",
+    "unique_colors",
+    "colors_used",
+    "original_bytes",
+    "compressed_bytes",
+    "compression_ratio",
+    "bits_per_pixel",
+    "mse",
+    "psnr_db",
+    "ssim",
+    "ssimulacra2",
+    "lossless",
+    "iterations",
+    "converged",
+)
+
+
+def k_text(k: int | None) -> str:
+    """A palette size as text; ``auto`` where none was found."""
+    return "auto" if k is None else str(k)
 
 
 def row_of(job: Job, reused: bool, folder: Path) -> Row:
-    """Read what a job left behind.
+    """The row of a job, from its result or its failure.
 
     Parameters
     ----------
-    reused : whether the result was there before the run.
-    folder : the folder of the summary, which ``Row.output`` is relative to.
+    job : Job
+        A job of the run's plan.
+    reused : bool
+        Whether the result existed before the run.
+    folder : pathlib.Path
+        The folder of the summary, which ``Row.output`` is relative to.
     """
     if not reused and is_file(job.failure):
-        # Each try removes it first, so the last one failed: a result that is there too is of another run.
+        # Each attempt first removes the failure, so the last one failed: a result is from another run.
         return _failed(job, _reason_of_failure(job))
     try:
         result = CompressionResult.read(job.result)
@@ -93,31 +125,30 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
         return _failed(job, _reason_of_failure(job))
     except (InvalidRecord, OSError) as error:
         return _failed(job, str(error))
-    figures = {name: getattr(result, name) for name in (*_COUNTS, *_MEASURES, *_FLAGS, "psnr_db", "ssimulacra2")}
-    search = result.search or {}
+    search = result.search
     return Row(
         image=job.name,
         k=result.k,
         state=REUSED if reused else DONE,
-        **figures,
-        seconds=_total_seconds(result),
+        **{name: getattr(result, name) for name in _FIGURES},
+        seconds=result.seconds["total"],
         image_sha256=result.image_sha256,
         output=Path(os.path.relpath(str(job.written(result)), str(folder))).as_posix(),
         output_sha256=result.output_sha256,
         spark_version=_spark_version(result),
-        target=search.get("target"),
-        target_reached=search.get("reached"),
-        tried=tuple((k, value) for k, value in search.get("tried", ())),
+        target=search.target if search else None,
+        target_reached=search.reached if search else None,
+        tried=search.tried if search else (),
     )
 
 
 def _failed(job: Job, reason: str) -> Row:
-    return Row(image=job.name, k=job.k or 0, state=FAILED, reason=reason, target=job.target)
+    return Row(image=job.name, k=job.k, state=FAILED, reason=reason, target=job.target)
 
 
 def _reason_of_failure(job: Job) -> str:
     try:
-        return str(JobFailure.read(job.failure).reason)
+        return JobFailure.read(job.failure).reason
     except FileNotFoundError:
         return NO_RESULT
     except (InvalidRecord, OSError) as error:
@@ -125,66 +156,27 @@ def _reason_of_failure(job: Job) -> str:
 
 
 def _check(job: Job, result: CompressionResult) -> None:
-    """Raise InvalidRecord unless the result is this job's, has the figures of one, and its output is there unchanged.
-
-    A record is a file that anything may have written or edited since: a report must not print its NaN, nor
-    die of it.
-    """
+    """Raise InvalidRecord unless the result is this job's, and its output exists unchanged."""
     if result.image_sha256 != job.image_sha256:
         raise InvalidRecord(
             f"{job.result}: image_sha256 is {result.image_sha256!r}, and the plan has {job.image_sha256!r}"
         )
-    if not job.is_answered_by(result) or not _is_number(result.k) or not _is_search(result.search):
-        raise InvalidRecord(f"{job.result}: k is {result.k!r}, the search {result.search!r}: not of {job.label}")
+    if not job.is_answered_by(result):
+        raise InvalidRecord(f"{job.result}: k is {result.k!r}, found by {result.search!r}: not of {job.label}")
     if Settings.of_record(result.settings, result.seed) != job.settings:
         raise InvalidRecord(
             f"{job.result}: seed is {result.seed!r} and settings are {result.settings!r}, and the plan has "
             f"{job.settings.seed!r} and {job.settings.as_record()!r}"
         )
-    for name in _COUNTS:
-        value = getattr(result, name)
-        if not _is_number(value) or value != int(value) or value < (0 if name == "iterations" else 1):
-            raise InvalidRecord(f"{job.result}: {name} is {value!r}, no count")
-    for name in _MEASURES:
-        if not _is_number(getattr(result, name)):
-            raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, no finite number")
-    for name in _FLAGS:
-        if not isinstance(getattr(result, name), bool):
-            raise InvalidRecord(f"{job.result}: {name} is {getattr(result, name)!r}, neither true nor false")
-    if not (result.lossless if result.psnr_db is None else _is_number(result.psnr_db)):
-        raise InvalidRecord(f"{job.result}: psnr_db is {result.psnr_db!r}, no finite number")
-    if not (result.ssimulacra2 is None or _is_number(result.ssimulacra2)):
-        raise InvalidRecord(f"{job.result}: ssimulacra2 is {result.ssimulacra2!r}, no finite number")
     output = job.written(result)
     try:
         sha256 = sha256_of(output)
     except FileNotFoundError:
-        raise InvalidRecord(f"the output {output} is missing, though it was recorded") from None
+        raise InvalidRecord(f"the output {output} is missing, though its record exists") from None
     if sha256 != result.output_sha256:
-        raise InvalidRecord(f"the output {output} has changed since it was recorded (its SHA-256 differs)")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_search(search: object) -> bool:
-    if search is None:
-        return True
-    if not isinstance(search, dict) or search.keys() != {"target", "reached", "tried"}:
-        return False
-    pairs = search["tried"] if isinstance(search["tried"], list) else [None]
-    return isinstance(search["reached"], bool) and all(
-        isinstance(pair, list) and len(pair) == 2 and _is_number(pair[0]) and (pair[1] is None or _is_number(pair[1]))
-        for pair in pairs
-    )
-
-
-def _total_seconds(result: CompressionResult) -> float | None:
-    total = result.seconds.get("total") if isinstance(result.seconds, dict) else None
-    return total if _is_number(total) else None
+        raise InvalidRecord(f"the output {output} has changed since it was measured (its SHA-256 differs)")
 
 
 def _spark_version(result: CompressionResult) -> str | None:
-    version = result.spark.get("version") if isinstance(result.spark, dict) else None
+    version = result.spark.get("version")
     return version if isinstance(version, str) else None

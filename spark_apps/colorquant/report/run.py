@@ -1,4 +1,4 @@
-"""Write the summary of a run into its folder."""
+"""Writing the report of a run into its folder."""
 
 import dataclasses
 import logging
@@ -11,7 +11,7 @@ from colorquant.report.comparison import compare, previous_summary
 from colorquant.report.contact_sheet import contact_sheet, sheet_names
 from colorquant.report.library import ROWS_FOLDER, library_of
 from colorquant.report.page import ImageSection, page_html, picture_budget, rows_html
-from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip, thumbnail
+from colorquant.report.previews import Picture, embed, embed_preview, load_preview, palette_strip, thumbnail
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
 from colorquant.storage import location, resolve, write_atomically
@@ -23,22 +23,31 @@ SHEETS_FOLDER = "contact_sheets"
 
 
 def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) -> Summary:
-    """Read what the plan's jobs left behind and write the report.
+    """Read the results and failures of a plan's jobs, and write the report.
 
     Parameters
     ----------
-    folder : the run's own folder. It gets ``summary.json``, ``summary.csv``, ``summary.html`` and
-        ``contact_sheets/<image>.png`` for each image with an output; each appears whole or not at all, the page last.
-        Of a large library the page shows some images, only these have contact sheets, and ``rows/`` has all figures.
-    written_at : the time that the report states; now by default.
+    plan : Plan
+        The run's plan.
+    folder : pathlib.Path
+        The run's folder. The function writes ``summary.json``, ``summary.csv``, ``contact_sheets/<image>.png`` for
+        each image with an output, and last ``summary.html``, each of them atomically. Of a large library the page
+        shows some images, only these have contact sheets, and ``rows/`` has the figures of all.
+    written_at : datetime.datetime, optional
+        The time of the report; now by default.
+
+    Returns
+    -------
+    Summary
+        As written.
 
     Raises
     ------
     OSError
-        Where the folder cannot be written. What a job left behind raises nothing: it is a failed row.
+        Where the folder cannot be written. Missing and damaged results are failed rows.
     """
     summary = _since_the_previous_run(Summary.of(plan, folder, written_at), folder)
-    # The figures first: they are safe when a picture takes long or the disk fills.
+    # The figures first: they are complete even if drawing is interrupted or the disk fills.
     write_atomically(folder / "summary.json", summary.as_json().encode("ascii"))
     write_atomically(folder / "summary.csv", summary.as_csv().encode())
     library = library_of(summary)
@@ -76,15 +85,16 @@ def _illustrate(
     sheet: str | None,
     budget: int,
 ) -> ImageSection:
-    """Decode an image and its outputs once; draw the contact sheet; return what the page shows of it."""
+    """Decode an image and its outputs once, write the contact sheet, and return the image's part of the page."""
     image, preview = rows[0].image, load_preview(original)
     versions = []
-    pictures, palettes = {}, {}
+    pictures: dict[int, Picture] = {}
+    palettes: dict[int, str] = {}
     for row in rows:
         output = resolve(folder, row.output) if row.output else None
         version = load_preview(output) if output else None
         versions.append((row, version))
-        if output and version:
+        if output and version and row.k is not None:
             pictures[row.k] = embed(output, version, budget)
             if strip := palette_strip(output):
                 palettes[row.k] = strip

@@ -1,7 +1,5 @@
-"""The summary of a run: its rows, its totals, and where they came from. Standard library only."""
+"""The summary of a run: its rows, its totals, and their origin. Standard library only."""
 
-import dataclasses
-import json
 import os
 import platform
 from collections import defaultdict
@@ -13,35 +11,39 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from colorquant.errors import InvalidRecord
 from colorquant.jobs import Plan
+from colorquant.limits import PaletteSize
 from colorquant.report import tables
 from colorquant.report.changes import Changes
 from colorquant.report.choice import Choice, choose
 from colorquant.report.rows import Row, row_of
 from colorquant.report.totals import Totals, totals_of
-from colorquant.storage import is_remote, read
+from colorquant.storage import JsonRecord, is_remote
 from colorquant.target import Target
 
-#: Of ``summary.json``; raised by one when a field changes its meaning or goes away.
-SCHEMA_VERSION = 1
+#: Of ``summary.json``; raised by one when a field changes its meaning or is removed.
+SCHEMA_VERSION = 2
 _READERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What a run did: one row for each planned job, in the plan's order; one choice for each image with an output.
+class Summary(JsonRecord):
+    """The results of a run.
 
-    ``written_at`` is an ISO 8601 time in UTC; ``versions`` are those of the software that wrote the summary, and
-    of the Spark that computed its rows. ``pattern`` chose the images of the folder; None in summaries from before it
-    was kept.
+    Attributes
+    ----------
+    written_at : ISO 8601 time in UTC.
+    versions : of the software that wrote the summary, and of the Spark that computed its rows.
+    rows : one for each planned job, in the plan's order.
+    choices : one for each image with an output.
+    pattern : the pattern that the images' names match; None in summaries of versions that did not record it.
     """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
     written_at: str
     images_folder: str
-    ks: tuple[int, ...]
+    ks: tuple[PaletteSize, ...]
     settings: dict[str, Any]
     versions: dict[str, str]
     totals: Totals
@@ -56,17 +58,13 @@ class Summary:
         """The rows of each image, by its name, in the plan's order."""
         return _by_image(self.rows)
 
-    def failures(self) -> list[tuple[str, str, list[int]]]:
-        """Image, reason and the k that it holds for: one file that is no image fails alike at every k."""
-        groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    def failures(self) -> list[tuple[str, str, list[int | None]]]:
+        """Image, reason, and the k with this reason: a damaged file fails at every k for the same reason."""
+        groups: dict[tuple[str, str], list[int | None]] = defaultdict(list)
         for row in self.rows:
             if row.failed:
                 groups[row.image, row.reason or ""].append(row.k)
         return [(image, reason, ks) for (image, reason), ks in groups.items()]
-
-    def as_json(self) -> str:
-        """The text of ``summary.json``: ASCII; names that are no UTF-8 keep their bytes as escaped surrogates."""
-        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n"
 
     def as_csv(self) -> str:
         """The text of ``summary.csv``: one line for each row, guarded against formulas (see ``tables.csv_text``)."""
@@ -77,9 +75,22 @@ class Summary:
         return tables.terminal_table(self.rows, self.totals, self.failures(), width, self.choices)
 
     @classmethod
+    def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 wrote k = 0 where a job had failed to find k for a target; since version 2 it is null."""
+        if content.get("schema_version") != 1:
+            return content
+        changes = content.get("changes")
+        if isinstance(changes, dict):
+            changes = {
+                name: _with_null(part) if name in ("failed", "mended") else part for name, part in changes.items()
+            }
+        rows = _with_null(content.get("rows"))
+        return content | {"schema_version": cls.schema_version, "rows": rows, "changes": changes}
+
+    @classmethod
     def of(cls, plan: Plan, folder: Path, written_at: datetime | None = None) -> Self:
-        """Read what every planned job left behind; ``folder`` is where the summary will lie."""
-        # From an object store several at a time: each answer takes long to come.
+        """The summary of what the jobs of a plan have written; ``folder`` is the folder for the summary."""
+        # From an object store several rows are read at a time: each request takes long.
         with ThreadPoolExecutor(_READERS if is_remote(folder) else 1) as pool:
             rows = tuple(pool.map(lambda job: row_of(job, job.label in plan.reused, folder), plan.jobs))
         choices = _choices(rows, plan.target)
@@ -100,28 +111,22 @@ class Summary:
 
 
 def read_summary(path: str | os.PathLike[str]) -> Summary:
-    """Read a ``summary.json``. Raises FileNotFoundError, or InvalidRecord where it is not one of this schema."""
-    try:
-        content = json.loads(read(path))
-    except ValueError as error:
-        raise InvalidRecord(f"{path}: not JSON ({error})") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InvalidRecord(f"{path}: schema_version {version!r} is unknown; this version reads {SCHEMA_VERSION}")
-    try:
-        return Summary(
-            **content
-            | {
-                "ks": tuple(content["ks"]),
-                "totals": Totals.from_json(content["totals"]),
-                "rows": tuple(Row.from_json(row) for row in content["rows"]),
-                "ignored": tuple(content["ignored"]),
-                "choices": tuple(Choice(**choice) for choice in content.get("choices", ())),
-                "changes": Changes.from_json(content["changes"]) if content.get("changes") else None,
-            }
-        )
-    except (KeyError, TypeError) as error:
-        raise InvalidRecord(f"{path}: no summary of schema_version {version} ({error})") from error
+    """Read a ``summary.json``, also one of an older version. Raises as ``JsonRecord.read``."""
+    return Summary.read(path)
+
+
+def _with_null(rows: Any) -> Any:
+    """Rows, or jobs as [image, k], with null in place of k = 0. What is neither stays as it is, for the reader."""
+    if not isinstance(rows, list):
+        return rows
+    return [
+        row | {"k": None}
+        if isinstance(row, dict) and row.get("k") == 0
+        else [row[0], None]
+        if isinstance(row, list) and row[1:] == [0]
+        else row
+        for row in rows
+    ]
 
 
 def _by_image(rows: Sequence[Row]) -> dict[str, list[Row]]:

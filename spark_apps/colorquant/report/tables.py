@@ -7,29 +7,29 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from colorquant.report.choice import Choice
-from colorquant.report.rows import Row
+from colorquant.report.rows import Row, k_text
 from colorquant.report.totals import Totals
-from colorquant.text import byte_size, display_width, pad, printable, readable, shorten
+from colorquant.text import byte_size, display_width, pad, printable, psnr_text, readable, shorten
 
-#: A spreadsheet takes a cell that begins so for a formula, and would run it.
+# A spreadsheet runs a cell that begins with one of these as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
-#: What a cell cannot hold.
+# Fields that are not a single value.
 _NO_COLUMN = ("tried",)
 
 _COLUMNS = ("k", "colors", "ratio", "PSNR dB", "SSIM", "bits/px", "KB", "seconds", "state")
 _WIDTHS = (4, 6, 7, 8, 6, 7, 8, 7, 6)
 _ALL = "all images"
 # Of a table for a terminal or a log.
-_MOST_ROWS = 1000
-_MOST_LISTED = 200
+_MAX_ROWS = 1000
+_MAX_LISTED = 200
 
 
 def csv_text(rows: Iterable[Row]) -> str:
-    r"""One line for each row under a header line; the fields of ``Row``, empty where there is no figure.
+    """A header line, and a line for each row with the fields of ``Row``, empty where there is no figure.
 
-    A text that a spreadsheet would run as a formula gets a single quote before it (OWASP, "CSV injection"). Line ends
-    are CRLF (RFC 4180); the csv module quotes commas, quotes and line ends within a cell.
+    A text that a spreadsheet would run as a formula gets a single quote before it (OWASP, "CSV injection"). Lines end
+    with CRLF (RFC 4180); the csv module quotes commas, quotes and line ends within a cell.
     """
     stream = io.StringIO()
     writer = csv.writer(stream)
@@ -51,15 +51,15 @@ def _cell(value: object) -> object:
 def terminal_table(
     rows: Sequence[Row],
     totals: Totals,
-    failures: Sequence[tuple[str, str, list[int]]],
+    failures: Sequence[tuple[str, str, list[int | None]]],
     width: int,
     choices: Sequence[Choice] = (),
 ) -> str:
-    """The rows, the totals of each k, what was chosen, and beneath that every failure with its reason.
+    """The rows, the totals of each k, the choices, and the failures with their reasons.
 
-    Of very many rows and failures the first ones stand for all: a log must stay readable.
+    Of very many rows and failures only the first ones are listed: a log must stay readable.
     """
-    shown, missing = rows[:_MOST_ROWS], len(rows) - _MOST_ROWS
+    shown, missing = rows[:_MAX_ROWS], len(rows) - _MAX_ROWS
     gap = "  " if width >= 96 else " "
     columns = sum(_WIDTHS) + len(gap) * len(_WIDTHS)
     room = max(12, width - columns)
@@ -74,7 +74,7 @@ def terminal_table(
             str(part.k),
             "",
             _number(part.compression_ratio, 2),
-            "lossless" if part.images and part.median_psnr_db is None else _number(part.median_psnr_db, 2),
+            psnr_text(part.median_psnr_db, "{:.2f}") if part.images else "-",
             _number(part.median_ssim, 4),
             _number(part.median_bits_per_pixel, 2),
             f"{part.compressed_bytes / 1000:.1f}",
@@ -97,7 +97,7 @@ def _figures(row: Row) -> tuple[str, ...]:
         row.size,
         str(row.colors_used),
         _number(row.compression_ratio, 2),
-        _number(row.psnr_db, 2) if not row.lossless else "lossless",
+        psnr_text(row.psnr_db, "{:.2f}"),
         _number(row.ssim, 4),
         _number(row.bits_per_pixel, 2),
         f"{(row.compressed_bytes or 0) / 1000:.1f}",
@@ -111,7 +111,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _closing(
-    totals: Totals, failures: Sequence[tuple[str, str, list[int]]], width: int, choices: Sequence[Choice]
+    totals: Totals, failures: Sequence[tuple[str, str, list[int | None]]], width: int, choices: Sequence[Choice]
 ) -> list[str]:
     note = "(all images: KB and ratio of the sum; PSNR, SSIM and bits per pixel are medians; 1 KB = 1000 bytes)"
     lines = [
@@ -121,19 +121,19 @@ def _closing(
         f"{totals.images_compressed} of {totals.images} images, {byte_size(totals.original_bytes)}.",
     ]
     if totals.chosen and totals.chosen.ratio:
-        lines += ["", "Worth keeping:"]
-        for choice in choices[:_MOST_LISTED]:
+        lines += ["", "Chosen:"]
+        for choice in choices[:_MAX_LISTED]:
             named = f"  {printable(choice.image)}: {choice.reason}"
             lines += textwrap.wrap(named, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
         lines += _more(len(choices))
         sizes = f"{byte_size(totals.chosen.original_bytes)} to {byte_size(totals.chosen.bytes)}"
-        lines.append(f"  all of them: {sizes} (ratio {totals.chosen.ratio:.2f})")
-    for image, reason, ks in failures[:_MOST_LISTED]:
-        sizes = ", ".join(str(k or "auto") for k in ks)
+        lines.append(f"  all images: {sizes} (ratio {totals.chosen.ratio:.2f})")
+    for image, reason, ks in failures[:_MAX_LISTED]:
+        sizes = ", ".join(map(k_text, ks))
         named = f"FAILED {printable(image)} at k = {sizes}: {printable(' '.join(reason.split()))}"
         lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
     return lines + _more(len(failures))
 
 
 def _more(count: int) -> list[str]:
-    return [f"  ... and {count - _MOST_LISTED:,} more, in the report"] if count > _MOST_LISTED else []
+    return [f"  ... and {count - _MAX_LISTED:,} more, in the report"] if count > _MAX_LISTED else []

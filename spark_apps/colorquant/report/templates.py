@@ -1,14 +1,15 @@
-"""The templates of pages: whatever stands in them is escaped, and nothing undefined is passed over."""
+"""Templates of pages, in which all values are escaped and undefined values are errors."""
 
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from colorquant.text import byte_size, printable
+from colorquant.text import byte_size, printable, psnr_text
 
 
 def environment(folder: Path) -> Environment:
-    """The templates of a folder, with the filters that write names and sizes."""
+    """The templates of a folder, with filters for names, sizes in bytes, and PSNR."""
     made = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -16,5 +17,5 @@ def environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": byte_size, "name": printable}
+    made.filters |= {"size": byte_size, "name": printable, "psnr": partial(psnr_text, form="{:.2f}")}
     return made

@@ -1,28 +1,30 @@
-"""What a run gained: totals over its rows, for the whole library and for each k. Standard library only."""
+"""Totals over the rows of a run, for all images and for each k. Standard library only."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Self
 
+from colorquant.limits import Count, PaletteSize
 from colorquant.report.choice import Choice
 from colorquant.report.rows import DONE, REUSED, Row
 
 
 @dataclass(frozen=True, kw_only=True)
 class KTotals:
-    """All images at one k. Bytes count the ``images`` that have an output at this k, so before and after compare.
+    """All images at one k.
 
-    ``median_psnr_db`` is None where there is no output, or where half of them or more are lossless (infinite PSNR).
+    Sizes in bytes are sums over the ``images`` that have an output at this k, so original and compressed sizes can be
+    compared. ``median_psnr_db`` is None where there is no output, or where at least half of them are lossless, which
+    is an infinite PSNR.
     """
 
-    k: int
-    images: int
-    failed: int
-    lossless: int
-    original_bytes: int
-    compressed_bytes: int
+    k: PaletteSize
+    images: Count
+    failed: Count
+    lossless: Count
+    original_bytes: Count
+    compressed_bytes: Count
     compression_ratio: float | None
     median_psnr_db: float | None
     median_ssim: float | None
@@ -31,15 +33,15 @@ class KTotals:
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenTotals:
-    """What is published: for each image with an output the chosen one, or the original where none is worth it.
+    """The files to publish: for each image with an output the chosen one, or the original.
 
-    ``images`` counts both, ``originals_kept`` the latter. The medians are those of the chosen outputs alone.
+    ``images`` counts both, ``originals_kept`` the originals. The medians are over the chosen outputs only.
     """
 
-    images: int
-    originals_kept: int
-    original_bytes: int
-    bytes: int
+    images: Count
+    originals_kept: Count
+    original_bytes: Count
+    bytes: Count
     ratio: float | None
     median_psnr_db: float | None
     median_ssim: float | None
@@ -49,40 +51,28 @@ class ChosenTotals:
 class Totals:
     """The whole run; ``jobs = done + reused + failed``.
 
-    ``images`` counts those planned, ``images_compressed`` those with an output at one k at least. ``original_bytes``
-    counts each of the latter once, and ``smallest_bytes`` the smallest output of each. ``seconds`` is the sum of the
-    jobs' own times that this run spent (reused ones cost nothing). ``by_k`` leaves out jobs that searched for their k.
-    ``chosen`` is None in summaries from before there was a choice.
+    ``images`` counts the planned images, ``images_compressed`` those with at least one output. ``original_bytes`` is
+    the sum over the latter, ``smallest_bytes`` the sum of their smallest outputs. ``seconds`` is the sum of the times
+    of the jobs that this run computed. ``by_k`` has no jobs with a target. ``chosen`` is None in summaries of versions
+    that did not choose.
     """
 
-    jobs: int
-    done: int
-    reused: int
-    failed: int
-    images: int
-    images_compressed: int
-    original_bytes: int
-    smallest_bytes: int
+    jobs: Count
+    done: Count
+    reused: Count
+    failed: Count
+    images: Count
+    images_compressed: Count
+    original_bytes: Count
+    smallest_bytes: Count
     smallest_ratio: float | None
     seconds: float
     by_k: tuple[KTotals, ...]
     chosen: ChosenTotals | None = None
 
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
-        """The totals of parsed JSON."""
-        chosen = content.get("chosen")
-        return cls(
-            **content
-            | {
-                "by_k": tuple(KTotals(**part) for part in content["by_k"]),
-                "chosen": chosen and ChosenTotals(**chosen),
-            }
-        )
-
 
 def totals_of(rows: Sequence[Row], choices: Sequence[Choice] = ()) -> Totals:
-    """Sum up rows, and what was chosen of them."""
+    """The totals of a run's rows, and of the choices among them."""
     measured = [row for row in rows if not row.failed]
     original = {row.image: row.original_bytes or 0 for row in measured}
     smallest: dict[str, int] = {}
@@ -101,7 +91,8 @@ def totals_of(rows: Sequence[Row], choices: Sequence[Choice] = ()) -> Totals:
         smallest_ratio=_ratio(sum(original.values()), sum(smallest.values())),
         seconds=math.fsum(row.seconds or 0 for row in measured if row.state == DONE),
         by_k=tuple(
-            _at_k(k, [row for row in rows if row.k == k]) for k in sorted({row.k for row in rows if not row.target})
+            _at_k(k, [row for row in rows if row.k == k])
+            for k in sorted({row.k for row in rows if row.k is not None and not row.target})
         ),
         chosen=_chosen(rows, choices),
     )
@@ -117,7 +108,7 @@ def _chosen(rows: Sequence[Row], choices: Sequence[Choice]) -> ChosenTotals:
         original_bytes=before,
         bytes=after,
         ratio=_ratio(before, after),
-        median_psnr_db=_median(math.inf if row.psnr_db is None else row.psnr_db for row in published),
+        median_psnr_db=_median(row.psnr for row in published),
         median_ssim=_median(row.ssim for row in published),
     )
 
@@ -134,7 +125,7 @@ def _at_k(k: int, rows: Sequence[Row]) -> KTotals:
         original_bytes=original,
         compressed_bytes=compressed,
         compression_ratio=_ratio(original, compressed),
-        median_psnr_db=_median(math.inf if row.psnr_db is None else row.psnr_db for row in measured),
+        median_psnr_db=_median(row.psnr for row in measured),
         median_ssim=_median(row.ssim for row in measured),
         median_bits_per_pixel=_median(row.bits_per_pixel for row in measured),
     )

@@ -1,9 +1,10 @@
-"""Files and folders, local or in an object store: paths, atomic writes, listings, names. Standard library only.
+"""Files and folders, local or in an object store: paths, atomic writes, JSON files, listings, names.
 
-Every room opens files through this one, so that a local path and an ``s3://`` URI are the same to it.
+Standard library only. All other packages open files through this one, so local paths and ``s3://`` URIs work alike.
 """
 
 from colorquant.storage.atomic import sha256_of, temporary_folder, write_atomically
+from colorquant.storage.json_record import JsonRecord
 from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, is_within, list_images
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
@@ -38,6 +39,7 @@ __all__ = [
     "is_refusal",
     "is_remote",
     "is_within",
+    "JsonRecord",
     "list_images",
     "location",
     "open_stream",

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the hashes that identify them. Standard library only."""
+"""Atomic writes, and the hashes that identify files. Standard library only."""
 
 import hashlib
 import itertools
@@ -18,9 +18,14 @@ _serial = itertools.count()
 def write_atomically(path: StrPath, content: bytes) -> None:
     """Write ``content`` to ``path`` so that a reader sees all of it or nothing.
 
-    The bytes go to a temporary name in the same folder, reach the disk (fsync), and are then renamed.
-    The folder is made if missing. Raises OSError (disk full, read-only) and leaves no temporary file then;
-    one left by a killed process is removed by the next write to the same folder. An object store does all this itself.
+    The bytes are written to a temporary file in the same folder, which is made if it is missing, synced to the disk,
+    and renamed. A temporary file of a killed process is removed by the next write to the same folder. Object stores
+    write atomically themselves.
+
+    Raises
+    ------
+    OSError
+        For example where the disk is full or read-only. No temporary file is left.
     """
     if is_remote(path):
         put(path, content)
@@ -35,7 +40,7 @@ def write_atomically(path: StrPath, content: bytes) -> None:
         os.replace(temporary, target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        # Of a full disk the system does not say which.
+        # The system's error for a full disk does not name the file.
         raise OSError(error.errno, f"it cannot be written: {error.strerror}", str(target)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -44,9 +49,10 @@ def write_atomically(path: StrPath, content: bytes) -> None:
 
 @contextmanager
 def temporary_folder(parent: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder in ``parent``, which is made if missing, for what is to be renamed to its place; removed at the end.
+    """A new folder in ``parent``, which is made if it is missing; removed at the end.
 
-    One left by a killed process is removed by the next write to ``parent``.
+    For files that are renamed when they are complete. A folder of a killed process is removed by the next write to
+    ``parent``.
     """
     temporary = _temporary_path(Path(parent))
     temporary.mkdir()
@@ -64,7 +70,7 @@ def _temporary_path(folder: Path) -> Path:
 
 
 def _remove_orphans(folder: Path) -> None:
-    """Remove the temporary files and folders of processes of this host that are no more."""
+    """Remove the temporary files and folders of processes of this host that have ended."""
     prefix = f"{_TEMPORARY_PREFIX}{socket.gethostname()}-"
     for orphan in folder.glob(_TEMPORARY_PREFIX + "*"):
         pid = orphan.name.removeprefix(prefix).split("-")[0] if orphan.name.startswith(prefix) else ""

@@ -1,4 +1,4 @@
-"""Which images a folder holds, by the names of its files. Standard library only."""
+"""The images of a folder, by the names of its files. Standard library only."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -7,26 +7,35 @@ from pathlib import Path, PurePosixPath
 
 from colorquant.storage.paths import StrPath, is_nameable, is_remote, location, sizes_below
 
-#: Which files of a folder are images. What they really hold is found out by decoding them.
+#: Suffixes of the names of image files. Their content is known only when they are decoded.
 IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .dib .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
 )
 
-#: What an image may hold, by Pillow's names: naming them keeps Pillow from its heavier plugins (Ghostscript for EPS).
+#: The formats that are decoded, by Pillow's names. Other plugins of Pillow are never run (EPS starts Ghostscript).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath] = ()) -> tuple[list[str], list[str]]:
-    """Relative paths of the images below a folder, and of the files that are ignored; both sorted.
+    """The images below a folder, and the files that are ignored.
 
-    An image is a file whose name ends as an image's does, in any case of letters. Hidden files and folders are passed
-    over; so are what does not match the pattern, a symbolic link that leads out of the folder, and a name that is not
-    UTF-8, which neither Airflow's database nor Spark's JVM can hold.
+    An image is a file whose name has one of ``IMAGE_SUFFIXES``, in upper or lower case. Ignored are all other files,
+    symbolic links that lead out of the folder, and names that are not UTF-8, which databases and JVMs cannot store.
+    Hidden files and folders, and files that do not match the pattern, are skipped.
 
     Parameters
     ----------
-    pattern : as `fnmatch` has it, for the relative path: ``*`` also matches slashes.
-    without : folders to pass over, with all that is in them.
+    folder : str or path-like
+        Path or URI.
+    pattern : str
+        For the relative path, as ``fnmatch`` matches it: ``*`` also matches slashes.
+    without : collection of str or path-like
+        Folders that are skipped with all their contents.
+
+    Returns
+    -------
+    images, ignored : list of str
+        Paths relative to the folder, with forward slashes, sorted.
     """
     images: list[str] = []
     ignored: list[str] = []
@@ -39,7 +48,7 @@ def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath
 
 
 def is_within(path: StrPath, folder: StrPath) -> bool:
-    """Whether a path is a folder, or lies below it: on a disk where links lead to, in a bucket by its name."""
+    """Whether a path is a folder or lies below it: on a disk after following links, in a bucket by its name."""
     if is_remote(path) or is_remote(folder):
         return _as_prefix(path).startswith(_as_prefix(folder))
     return _real(location(path)).is_relative_to(_real(location(folder)))
@@ -54,15 +63,13 @@ def _is_utf8(name: str) -> bool:
 
 
 def _names_on_disk(folder: Path, without: Collection[StrPath]) -> Iterator[tuple[str, bool]]:
-    """Each file's name, and whether it is truly in the folder."""
+    """Each file's relative path, and whether the file is below the folder after following links."""
     root = _real(folder)
-    passed_over = {_real(location(other)) for other in without if not is_remote(other)}
-    if any(root.is_relative_to(other) for other in passed_over):
+    skipped = {_real(location(other)) for other in without if not is_remote(other)}
+    if any(root.is_relative_to(other) for other in skipped):
         return
     for parent, folders, files in os.walk(folder):
-        folders[:] = [
-            name for name in folders if not name.startswith(".") and _real(Path(parent, name)) not in passed_over
-        ]
+        folders[:] = [name for name in folders if not name.startswith(".") and _real(Path(parent, name)) not in skipped]
         for name in files:
             if not name.startswith("."):
                 path = Path(parent, name)
@@ -70,12 +77,12 @@ def _names_on_disk(folder: Path, without: Collection[StrPath]) -> Iterator[tuple
 
 
 def _real(path: Path) -> Path:
-    """Where a path leads. Of links that lead to each other, which ``Path.resolve`` dies of, the path itself."""
+    """The path after following links. Unlike ``Path.resolve``, it raises nothing for links in a circle."""
     return Path(os.path.realpath(path))
 
 
 def _names_in_bucket(folder: StrPath, without: Collection[StrPath]) -> Iterator[tuple[str, bool]]:
-    root, passed_over = _as_prefix(folder), tuple(map(_as_prefix, without))
+    root, skipped = _as_prefix(folder), tuple(map(_as_prefix, without))
     for name in sizes_below(folder):
-        if not f"{root}{name}".startswith(passed_over) and not any(part.startswith(".") for part in name.split("/")):
+        if not f"{root}{name}".startswith(skipped) and not any(part.startswith(".") for part in name.split("/")):
             yield name, is_nameable(name)

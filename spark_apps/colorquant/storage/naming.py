@@ -1,35 +1,35 @@
-"""Where an image's output lies: below a folder, by the image's own relative path. Standard library only."""
+"""Names of outputs, made from the relative paths of the images. Standard library only."""
 
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 
-def output_names(endings: Mapping[str, str]) -> dict[str, str]:
-    """The output's relative path for each image's relative path; no two are the same.
+def output_names(suffixes: Mapping[str, str]) -> dict[str, str]:
+    """The output's relative path for each image's relative path; all are different.
 
-    The ending says what the file holds: ``a/cat.jpg`` becomes ``a/cat.png``. An image whose ending stays keeps its
-    path. Where others would then share a name, each of them keeps its own whole name before the new ending, as in
-    ``cat.jpg.png``.
+    The suffix is replaced: ``a/cat.jpg`` becomes ``a/cat.png``. An image whose suffix stays the same keeps its path.
+    Where several images would get the same name, each of them gets the new suffix after its own: ``cat.jpg.png``.
 
     Parameters
     ----------
-    endings : for each image's relative path (with forward slashes) the ending of its output, with its dot.
+    suffixes : mapping of str to str
+        For each image's relative path, with forward slashes, the suffix of its output, with its dot.
     """
-    short = {name: _with_ending(name, ending) for name, ending in endings.items()}
+    short = {name: _with_suffix(name, suffix) for name, suffix in suffixes.items()}
     # Names that differ in the case of letters only are one file on some file systems.
     wanted = Counter(path.casefold() for path in short.values())
-    names = {name: name for name in endings if short[name] == name}
+    names = {name: name for name in suffixes if short[name] == name}
     taken = {path.casefold() for path in names.values()}
-    for name in sorted(endings.keys() - names.keys()):
-        path = short[name] if wanted[short[name].casefold()] == 1 else name + endings[name]
+    for name in sorted(suffixes.keys() - names.keys()):
+        path = short[name] if wanted[short[name].casefold()] == 1 else name + suffixes[name]
         while path.casefold() in taken:
-            path += endings[name]
+            path += suffixes[name]
         names[name] = path
         taken.add(path.casefold())
     return names
 
 
-def _with_ending(name: str, ending: str) -> str:
+def _with_suffix(name: str, suffix: str) -> str:
     path = PurePosixPath(name)
-    return name if path.suffix.lower() == ending.lower() else path.with_suffix(ending).as_posix()
+    return name if path.suffix.lower() == suffix.lower() else path.with_suffix(suffix).as_posix()

@@ -1,10 +1,9 @@
-"""Where files are: a local path, or an object store by its URI. Standard library only, until there is a URI.
+"""Files by their path or by the URI of an object in a bucket. Only URIs need more than the standard library.
 
-``s3://`` is opened by universal_pathlib and s3fs, the libraries under Airflow's ObjectStoragePath. Its credentials and
-its endpoint come from the environment: from what the AWS libraries read themselves (``AWS_ACCESS_KEY_ID``,
-``AWS_ENDPOINT_URL``, profiles, roles), or from ``FSSPEC_S3``, a JSON object of s3fs's options. A process that serves
-several users has them for each of its threads or tasks instead (``using``). They are never part of a URI, and so of no
-argument, log, plan, record or report.
+``s3://`` is opened with universal_pathlib and s3fs. Credentials and endpoint come from the environment: from what the
+AWS libraries read (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, profiles, roles), or from ``FSSPEC_S3``, a JSON object
+with options of s3fs. A process that serves several users sets them for each thread or task (``using``). They are never
+part of a URI, so no argument, log, plan, record or report contains them.
 """
 
 import io
@@ -21,28 +20,29 @@ from urllib.parse import unquote, urlsplit
 
 from colorquant.errors import InvalidLocation, StoreUnavailable
 
-#: Environment variable with the options of s3fs.
+#: The environment variable with the options of s3fs, a JSON object.
 OPTIONS = "FSSPEC_S3"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _VARIABLES = re.compile(r"AWS_\w+|FSSPEC_S3(_\w+)?")
 
 _VERSION = "?versionId="
-# What an open object keeps in memory. One that is smaller is read by one request, however often it is gone through.
+# Size of the block that an open object keeps in memory. A smaller object is read by a single request.
 _BLOCK_BYTES = 2**23
 
 StrPath = str | os.PathLike[str]
 Options = Callable[[], Mapping[str, Any] | None]
-# Of a context, not of the process: each request of a web server, and each thread, has its own.
+# A variable of the context: each request of a web server, and each thread, has its own value.
 _using: ContextVar[Options | None] = ContextVar("options of s3fs", default=None)
 
 
 @contextmanager
 def using(options: Options) -> Iterator[None]:
-    """Get at object stores with these options of s3fs, in the current context only.
+    """Open object stores with these options of s3fs, in the current context only.
 
     Parameters
     ----------
-    options : is called when an object store is first asked; where it returns None, the environment's are used.
+    options : callable
+        It is called when an object store is first opened. Where it returns None, the environment has the options.
     """
     token = _using.set(options)
     try:
@@ -52,25 +52,25 @@ def using(options: Options) -> Iterator[None]:
 
 
 @contextmanager
-def asking(place: StrPath) -> Iterator[None]:
-    """Raise StoreUnavailable for what a store, or the library that asks it, raises; a missing object stays one."""
+def asking(path: StrPath) -> Iterator[None]:
+    """Turn the errors of a store and of its client library into StoreUnavailable, except FileNotFoundError."""
     try:
         yield
     except FileNotFoundError:
         raise
     except Exception as error:
-        # The number tells who reads images whether another try may help.
+        # Its number tells the caller whether a retry may help.
         number = [error.errno] if isinstance(error, OSError) and error.errno else []
-        raise StoreUnavailable(*number, f"{place}: {error}") from error
+        raise StoreUnavailable(*number, f"{path}: {error}") from error
 
 
 def location(path: StrPath) -> Path:
-    """The path of a file or folder: absolute, or of an object in a bucket, which has the methods of a ``Path``.
+    """The absolute path of a file or folder; for a URI, the path of an object, which has the methods of ``Path``.
 
     Raises
     ------
     InvalidLocation
-        For a URI of another kind than ``s3://bucket/key`` and ``file:///path``, and for one with credentials in it.
+        For a URI that is neither ``s3://bucket/key`` nor ``file:///path``, and for one that contains credentials.
     """
     if is_remote(path):
         return _in_bucket(str(path)) if isinstance(path, str) else cast(Path, path)
@@ -81,19 +81,19 @@ def location(path: StrPath) -> Path:
 
 
 def is_remote(path: StrPath) -> bool:
-    """Whether a path is none of this machine's file system. Raises InvalidLocation as ``location`` does."""
+    """Whether a path is that of an object in a bucket. Raises InvalidLocation as ``location`` does."""
     if not isinstance(path, str):
         return not isinstance(path, Path)
     scheme = _SCHEME.match(path)
     if scheme is None or scheme[1].lower() == "file":
         return False
     if scheme[1] != "s3":
-        raise InvalidLocation(f"{scheme[1]}:// is no storage that this project knows: give a local path or s3://.")
+        raise InvalidLocation(f"{scheme[1]}:// is not a supported storage: give a local path or s3://.")
     return True
 
 
 def resolve(folder: StrPath, relative: str) -> Path:
-    """What a relative path (with forward slashes, also ``..``) leads to from a folder."""
+    """The path that a relative path (with forward slashes, perhaps ``..``) has from a folder."""
     if not is_remote(folder):
         return Path(folder) / relative
     scheme, _, rest = str(folder).partition("://")
@@ -101,104 +101,104 @@ def resolve(folder: StrPath, relative: str) -> Path:
 
 
 def read(path: StrPath) -> bytes:
-    """All bytes of a file; of an object by one request. Raises OSError."""
-    place = location(path)
-    if not is_remote(place):
-        return place.read_bytes()
-    with asking(place):
-        return cast(bytes, _store(place).cat_file(_key(place)))
+    """All bytes of a file; an object is read by one request. Raises OSError."""
+    file = location(path)
+    if not is_remote(file):
+        return file.read_bytes()
+    with asking(file):
+        return cast(bytes, _store(file).cat_file(_key(file)))
 
 
 def open_stream(path: StrPath) -> io.BufferedIOBase:
-    """A file opened for reading. Of an object, only some megabytes are held at a time.
+    """Open a file for reading. Of an object, only some megabytes are in memory at a time.
 
-    Raises OSError, also while it is read; then also where another object has taken the place of the one opened.
+    Raises OSError, also while the stream is read: for example where the object was replaced after it was opened.
     """
-    place = location(path)
-    if not is_remote(place):
-        return open(place, "rb")
-    with asking(place):
-        stream = _store(place).open(_key(place), "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
-        # The first block comes now: a store may tell of an object, and not hand it out.
+    file = location(path)
+    if not is_remote(file):
+        return open(file, "rb")
+    with asking(file):
+        stream = _store(file).open(_key(file), "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
+        # The first block is read now: a store may list an object and refuse to send it.
         stream.read(1)
         stream.seek(0)
     return cast(io.BufferedIOBase, stream)
 
 
 def is_file(path: StrPath) -> bool:
-    """Whether a file is there. Raises StoreUnavailable where a store does not tell."""
-    place = location(path)
-    if not is_remote(place):
-        return place.is_file()
+    """Whether a path is that of an existing file. Raises StoreUnavailable where a store does not answer."""
+    file = location(path)
+    if not is_remote(file):
+        return file.is_file()
     try:
-        return _about(place)["type"] == "file"
+        return _about(file)["type"] == "file"
     except FileNotFoundError:
         return False
 
 
 def version_of(path: StrPath) -> str:
-    """What tells a file from one that took its place, or that was written over it, without reading it.
+    """A text that changes when a file is replaced or overwritten; the file is not read. Raises OSError.
 
-    Raises OSError. What one machine says of a local file, another may say in another way.
+    Texts from different machines cannot be compared.
     """
-    place = location(path)
-    if not is_remote(place):
-        status = place.stat()
+    file = location(path)
+    if not is_remote(file):
+        status = file.stat()
         return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
-    about = _about(place)
+    about = _about(file)
     return f"{about.get('ETag')} {about.get('LastModified')}"
 
 
 def put(path: StrPath, content: bytes) -> None:
-    """Write an object: it appears whole or not at all, as object stores have it. Raises OSError."""
-    place = location(path)
-    with asking(place):
-        _store(place).pipe_file(_key(place), content)
+    """Write an object, which object stores do atomically. Raises OSError."""
+    file = location(path)
+    with asking(file):
+        _store(file).pipe_file(_key(file), content)
 
 
 def remove(path: StrPath) -> None:
-    """Remove a file if it is there."""
+    """Remove a file, if it exists."""
     location(path).unlink(missing_ok=True)
 
 
 def sizes_below(folder: StrPath) -> dict[str, int]:
-    """Names, relative to the folder, and sizes of all objects below it."""
-    place = location(folder)
-    root = _key(place).rstrip("/") + "/"
-    found = _store(place).find(root, detail=True)
+    """Size in bytes of each object below a folder, by its path relative to the folder."""
+    parent = location(folder)
+    root = _key(parent).rstrip("/") + "/"
+    found = _store(parent).find(root, detail=True)
     return {key.removeprefix(root): int(about["size"]) for key, about in found.items() if key != root}
 
 
 def is_nameable(name: str) -> bool:
-    """Whether a relative path can be part of a URI: no part of it is empty, and none looks like an object's version."""
+    """Whether a relative path can be part of a URI: it has no empty part and no suffix that means a version."""
     return all(name.split("/")) and _VERSION not in name
 
 
 def access() -> dict[str, str]:
-    """The environment variables by which this process gets at object stores; for ``adopt`` in another process."""
+    """The environment variables with which this process opens object stores; for ``adopt`` in another process."""
     return {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)}
 
 
 def adopt(variables: Mapping[str, str]) -> None:
-    """Get at object stores as the process of ``access`` did."""
+    """Open object stores as the process that called ``access`` does."""
     os.environ.update(variables)
 
 
 def _in_bucket(uri: str) -> Path:
     authority = uri.partition("://")[2].partition("/")[0]
     if "@" in authority or ":" in authority:
-        # Not shown: what stands there may be a password.
+        # The URI is not shown: it may contain a password.
         raise InvalidLocation(
-            "An s3:// URI is s3://bucket/key, without user, password and port: these belong to an Airflow connection "
-            "or to the environment (docs/scaling.md)."
+            "An s3:// URI is s3://bucket/key, without user, password and port: these belong to the environment or to "
+            "a connection (docs/scaling.md)."
         )
     if not authority:
         raise InvalidLocation(f"{uri!r} names no bucket: give s3://bucket/folder.")
     if _VERSION in uri:
-        raise InvalidLocation(f"{uri!r} names a version of an object: s3fs cannot tell it from a name; rename it.")
+        raise InvalidLocation(f"{uri!r} looks like a version of an object to s3fs, not like a name; rename the object.")
     from upath import UPath
 
-    # What another process has written since must be seen.
+    # No cache of listings: other processes write to the bucket, too.
     return cast(Path, UPath(uri, **{"use_listings_cache": False, **_options()}))
 
 
@@ -210,23 +210,23 @@ def _options() -> Mapping[str, Any]:
     try:
         return cast(Mapping[str, Any], json.loads(os.environ.get(OPTIONS) or "{}"))
     except ValueError:
-        raise InvalidLocation(f"The environment variable {OPTIONS} is no JSON object of s3fs's options.") from None
+        raise InvalidLocation(f"The environment variable {OPTIONS} must be a JSON object: options of s3fs.") from None
 
 
-def _about(place: Path) -> dict[str, Any]:
-    with asking(place):
-        return cast(dict[str, Any], _store(place).info(_key(place)))
+def _about(file: Path) -> dict[str, Any]:
+    with asking(file):
+        return cast(dict[str, Any], _store(file).info(_key(file)))
 
 
-def _store(place: Path) -> Any:
-    return cast(Any, place).fs
+def _store(file: Path) -> Any:
+    return cast(Any, file).fs
 
 
-def _key(place: Path) -> str:
-    return cast(Any, place).path
+def _key(file: Path) -> str:
+    return cast(Any, file).path
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether a disk or an object store said no, and would say it again."""
-    # botocore, whose error that is, is only there where there are URIs.
+    """Whether an error means that a disk or an object store denies access, so that a retry is useless."""
+    # NoCredentialsError is botocore's, which is installed and imported only where URIs are used.
     return isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError"

@@ -10,7 +10,7 @@ from colorquant.compress.pipeline import compress_image
 from colorquant.decode.image_file import decode_output
 from colorquant.encode.webp import encode_lossless_webp
 from colorquant.errors import UnsupportedImage
-from colorquant.jobs.plan import plan_run
+from colorquant.jobs.plan import RunRequest, plan_run
 from colorquant.jobs.records import CompressionResult
 from colorquant.quantizer.in_process import PixelSource
 from colorquant.settings import Settings
@@ -31,7 +31,15 @@ def test_the_file_is_a_lossless_webp_of_the_picture(channels: int) -> None:
 
 
 def test_jobs_of_the_format_write_files_of_its_ending_that_are_measured(photographs: Path, tmp_path: Path) -> None:
-    jobs = plan_run("run", str(photographs), [8], str(tmp_path / "out"), settings=Settings(format="webp")).jobs
+    jobs = plan_run(
+        RunRequest(
+            run_id="run",
+            images=str(photographs),
+            ks=[8],
+            output=str(tmp_path / "out"),
+            settings=Settings(format="webp"),
+        )
+    ).jobs
     for job in jobs:
         assert Path(job.output).name == "k008.webp"
         compress_image(job.image, 8, job.output, job.result, job.settings, PixelSource, job.image_sha256)

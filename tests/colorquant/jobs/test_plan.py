@@ -1,10 +1,12 @@
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from colorquant.errors import InvalidPlan
-from colorquant.jobs.plan import Plan, parse_ks, plan_run, run_folder
+from colorquant.errors import InvalidPlan, TooManyJobs
+from colorquant.jobs.plan import Plan, RunRequest, parse_ks, plan_run, run_folder
 from colorquant.publish.folder import Candidate, publish
 from colorquant.settings import Settings
 from colorquant.storage.listing import list_images
@@ -16,9 +18,14 @@ def _touch(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(name.encode(errors="surrogateescape"))
 
 
+def _plan(images: Path, output: Path, ks: Iterable[str | int] = (4,), max_jobs: int | None = None, **more: Any) -> Plan:
+    request = RunRequest(**{"run_id": "run", "images": str(images), "ks": ks, "output": str(output)} | more)
+    return plan_run(request, max_jobs)
+
+
 def test_a_job_for_each_image_and_k(tmp_path: Path) -> None:
     _touch(tmp_path / "in", "b.JPG", "a.png", "sub/a.png", "notes.md", ".hidden.png", ".git/a.png")
-    plan = plan_run("run", str(tmp_path / "in"), ["16", 4], str(tmp_path / "out"))
+    plan = _plan(tmp_path / "in", tmp_path / "out", ["16", 4])
     assert [job.label for job in plan.jobs] == [
         f"{name} k={k}" for name in ("a.png", "b.JPG", "sub/a.png") for k in (4, 16)
     ]
@@ -30,7 +37,7 @@ def test_no_two_jobs_share_a_file(tmp_path: Path) -> None:
     """Same stem, same content, other folder, other case of letters: each has its own output."""
     _touch(tmp_path / "in", "cat.jpg", "cat.png", "x/cat.png", "Cat.png")
     (tmp_path / "in" / "copy.png").write_bytes((tmp_path / "in" / "cat.png").read_bytes())
-    jobs = plan_run("run", str(tmp_path / "in"), [2, 3], str(tmp_path / "out")).jobs
+    jobs = _plan(tmp_path / "in", tmp_path / "out", [2, 3]).jobs
     paths = [path for job in jobs for path in (job.output, job.result, job.failure)]
     assert len(set(paths)) == len(paths) == 30
 
@@ -39,7 +46,7 @@ def test_changed_content_or_settings_lead_to_other_outputs_and_another_run_to_th
     _touch(tmp_path / "in", "a.png")
 
     def outputs(run_id: str = "run", seed: int = 0) -> str:
-        plan = plan_run(run_id, str(tmp_path / "in"), [4], str(tmp_path / "out"), settings=Settings(seed=seed))
+        plan = _plan(tmp_path / "in", tmp_path / "out", run_id=run_id, settings=Settings(seed=seed))
         return plan.jobs[0].output
 
     first = outputs()
@@ -51,7 +58,7 @@ def test_changed_content_or_settings_lead_to_other_outputs_and_another_run_to_th
 
 def test_the_plan_survives_being_written_and_read(tmp_path: Path) -> None:
     _touch(tmp_path / "in", "a.png", os.fsdecode(b"not utf-8 \xff.png"), "new\nline.png", "{{ ds }}.png")
-    plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"))
+    plan = _plan(tmp_path / "in", tmp_path / "out")
     plan.write(tmp_path / "plan.json")
     assert Plan.read(tmp_path / "plan.json") == plan
 
@@ -61,14 +68,14 @@ def test_the_plan_survives_being_written_and_read(tmp_path: Path) -> None:
     [
         ([], "No k is given"),
         (None, "No k is given"),
-        (["0"], "'0' is no palette size"),
-        ([257], "257 is no palette size"),
-        (["4.5"], "'4.5' is no palette size"),
-        (["sixteen"], "'sixteen' is no palette size"),
-        ([None], "None is no palette size"),
-        (["-4"], "'-4' is no palette size"),
-        (["٤"], "is no palette size"),
-        ([True], "True is no palette size"),
+        (["0"], "'0' is not a palette size"),
+        ([257], "257 is not a palette size"),
+        (["4.5"], "'4.5' is not a palette size"),
+        (["sixteen"], "'sixteen' is not a palette size"),
+        ([None], "None is not a palette size"),
+        (["-4"], "'-4' is not a palette size"),
+        (["٤"], "is not a palette size"),
+        ([True], "True is not a palette size"),
     ],
 )
 def test_a_wrong_k_is_refused_by_name(ks: list, message: str) -> None:
@@ -83,18 +90,18 @@ def test_ks_are_sorted_and_distinct() -> None:
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     _touch(tmp_path, "notes.md")
     with pytest.raises(InvalidPlan, match="There is no image in"):
-        plan_run("run", str(tmp_path), [4], str(tmp_path / "out"))
-    with pytest.raises(InvalidPlan, match="is no folder"):
-        plan_run("run", str(tmp_path / "missing"), [4], str(tmp_path / "out"))
+        _plan(tmp_path, tmp_path / "out")
+    with pytest.raises(InvalidPlan, match="is not a folder"):
+        _plan(tmp_path / "missing", tmp_path / "out")
 
 
-def test_more_jobs_than_airflow_can_map_are_refused(tmp_path: Path) -> None:
+def test_more_jobs_than_the_caller_allows_are_refused(tmp_path: Path) -> None:
     _touch(tmp_path, "a.png", "b.png")
-    assert len(plan_run("run", str(tmp_path), [2, 4], str(tmp_path / "out"), max_jobs=4).jobs) == 4
-    assert len(plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=None).jobs) == 6
-    sentence = "2 images x 3 k are 6 jobs.*kmeans_corpus_compression.*AIRFLOW__CORE__MAX_MAP_LENGTH=6 in the env"
-    with pytest.raises(InvalidPlan, match=sentence):
-        plan_run("run", str(tmp_path), [2, 4, 8], str(tmp_path / "out"), max_jobs=5)
+    assert len(_plan(tmp_path, tmp_path / "out", [2, 4], max_jobs=4).jobs) == 4
+    assert len(_plan(tmp_path, tmp_path / "out", [2, 4, 8]).jobs) == 6
+    with pytest.raises(TooManyJobs, match="has 6 jobs to do, and at most 5 are allowed") as caught:
+        _plan(tmp_path, tmp_path / "out", [2, 4, 8], max_jobs=5)
+    assert (caught.value.count, caught.value.limit) == (6, 5)
 
 
 def test_links_are_followed_inside_the_folder_only(tmp_path: Path) -> None:
@@ -112,7 +119,7 @@ def test_what_cannot_be_read_is_planned_without_being_opened(tmp_path: Path) -> 
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "dangling.png").symlink_to("missing.png")
     (tmp_path / "circle.png").symlink_to("circle.png")
-    jobs = plan_run("run", str(tmp_path), [4], str(tmp_path / "out")).jobs
+    jobs = _plan(tmp_path, tmp_path / "out").jobs
     assert {job.name: job.image_sha256 for job in jobs} == dict.fromkeys(["circle.png", "dangling.png", "pipe.png"])
 
 
@@ -128,7 +135,7 @@ def test_runs_have_folders_of_their_own_inside_the_output_folder(tmp_path: Path)
 def test_a_forced_plan_does_again_what_is_done_and_says_so_to_the_jobs(tmp_path: Path) -> None:
     _touch(tmp_path / "in", "a.png")
     for force in (False, True):
-        plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), force=force)
+        plan = _plan(tmp_path / "in", tmp_path / "out", force=force)
         (submission,) = plan.submissions()
         assert ("--force" in submission["application_args"]) == force
         assert all(isinstance(argument, str) for argument in submission["application_args"])
@@ -136,11 +143,11 @@ def test_a_forced_plan_does_again_what_is_done_and_says_so_to_the_jobs(tmp_path:
 
 def test_a_search_for_k_is_one_job_for_each_image_and_target(tmp_path: Path) -> None:
     _touch(tmp_path / "in", "a.png", "b.png")
-    plan = plan_run("run", str(tmp_path / "in"), ["auto"], str(tmp_path / "out"), target="0.95")
+    plan = _plan(tmp_path / "in", tmp_path / "out", ["auto"], target="0.95")
     assert (plan.ks, plan.target) == ((), "ssim=0.95")
     assert [job.label for job in plan.jobs] == ["a.png ssim=0.95", "b.png ssim=0.95"]
     assert all("--target=ssim=0.95" in job.arguments() for job in plan.jobs)
-    other = plan_run("run", str(tmp_path / "in"), ["auto"], str(tmp_path / "out"), target="0.9")
+    other = _plan(tmp_path / "in", tmp_path / "out", ["auto"], target="0.9")
     assert not {job.output for job in plan.jobs} & {job.output for job in other.jobs}
     plan.write(tmp_path / "plan.json")
     assert Plan.read(tmp_path / "plan.json") == plan
@@ -150,7 +157,7 @@ def test_a_search_for_k_is_one_job_for_each_image_and_target(tmp_path: Path) -> 
     ("ks", "target", "message"),
     [
         (["auto"], "", "give a target"),
-        (["auto", "4"], "0.9", "'auto' is no palette size"),
+        (["auto", "4"], "0.9", "'auto' is not a palette size"),
         ([4], "best", "target: 'best'"),
     ],
 )
@@ -159,30 +166,30 @@ def test_a_search_without_a_target_and_a_wrong_target_are_refused(
 ) -> None:
     _touch(tmp_path, "a.png")
     with pytest.raises(InvalidPlan, match=message):
-        plan_run("run", str(tmp_path), ks, str(tmp_path / "out"), target=target)
+        _plan(tmp_path, tmp_path / "out", ks, target=target)
 
 
 def test_a_pattern_chooses_images_by_their_path(tmp_path: Path) -> None:
     _touch(tmp_path / "in", "a.png", "2026/a.png", "2026/b/c.jpg", "2026/notes.md", "2025/a.png")
-    plan = plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), pattern="2026/*")
+    plan = _plan(tmp_path / "in", tmp_path / "out", pattern="2026/*")
     assert [job.name for job in plan.jobs] == ["2026/a.png", "2026/b/c.jpg"]
     assert plan.ignored == ("2026/notes.md",)
     with pytest.raises(InvalidPlan, match=r"no image that matches '\*.gif'"):
-        plan_run("run", str(tmp_path / "in"), [4], str(tmp_path / "out"), pattern="*.gif")
+        _plan(tmp_path / "in", tmp_path / "out", pattern="*.gif")
 
 
 def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(tmp_path: Path) -> None:
     """An output and a published folder may lie there: their images would be compressed again, more every night."""
     images = tmp_path / "images"
     _touch(images, "a.png", "compressed/mine.png", "site/like it.png")
-    plan = plan_run("first", str(images), [4], str(images / "output"), publish=str(images / "site.org"))
+    plan = _plan(images, images / "output", run_id="first", publish=str(images / "site.org"))
     assert [job.name for job in plan.jobs] == ["a.png", "compressed/mine.png", "site/like it.png"]
     _touch(images, "output/runs/first/contact_sheets/a.png.png", "output/runs/first/summary.html")
     _touch(Path(plan.jobs[0].output).parent, "k004.png")
     site = images / "site.org"
     publish([Candidate(image="a.png", source=images / "a.png", sha256=None, k=None, reason="")], site, "first", "now")
     assert (site / "a.png").exists()
-    again = plan_run("second", str(images), [4], str(images / "output"), publish=str(site))
+    again = _plan(images, images / "output", run_id="second", publish=str(site))
     assert [job.name for job in again.jobs] == [job.name for job in plan.jobs]
     assert again.ignored == ()
 
@@ -192,7 +199,7 @@ def test_an_output_folder_may_be_or_hold_the_image_folder(tmp_path: Path, output
     images = tmp_path / "images"
     _touch(images, "a.png")
     for run_id in ("first", "second"):
-        (job,) = plan_run(run_id, str(images), [4], str(tmp_path / output)).jobs
+        (job,) = _plan(images, tmp_path / output, run_id=run_id).jobs
         assert job.name == "a.png"
         _touch(Path(job.output).parent, "k004.png")
 
@@ -200,6 +207,6 @@ def test_an_output_folder_may_be_or_hold_the_image_folder(tmp_path: Path, output
 def test_images_that_lie_where_the_run_writes_are_refused(tmp_path: Path) -> None:
     _touch(tmp_path, "compressed/a.png", "site/a.png")
     with pytest.raises(InvalidPlan, match="compressed' lies where this run writes"):
-        plan_run("run", str(tmp_path / "compressed"), [4], str(tmp_path))
+        _plan(tmp_path / "compressed", tmp_path)
     with pytest.raises(InvalidPlan, match="site' lies where this run writes"):
-        plan_run("run", str(tmp_path / "site"), [4], str(tmp_path / "out"), publish=str(tmp_path / "site"))
+        _plan(tmp_path / "site", tmp_path / "out", publish=str(tmp_path / "site"))

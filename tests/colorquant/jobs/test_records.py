@@ -1,13 +1,8 @@
+"""The fields of the records. How they are read is tested in ``tests/colorquant/storage/test_json_record.py``."""
+
 import dataclasses
-import json
-from pathlib import Path
 
-import pytest
-
-from colorquant.errors import InvalidRecord
-from colorquant.jobs.records import CompressionResult, JobFailure
-
-FAILURE = JobFailure(image="/images/a.png", k=4, reason="no image", exit_code=65, retryable=False)
+from colorquant.jobs.records import CompressionResult
 
 # The names are a contract with whoever reads the records.
 RESULT_FIELDS = """
@@ -19,37 +14,3 @@ RESULT_FIELDS = """
 
 def test_the_result_has_the_documented_fields() -> None:
     assert [field.name for field in dataclasses.fields(CompressionResult)] == RESULT_FIELDS.split()
-
-
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    FAILURE.write(tmp_path / "failure.json")
-    assert JobFailure.read(tmp_path / "failure.json") == FAILURE
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"schema_version": 2}, "schema_version 2 is unknown"),
-        ({"schema_version": None}, "schema_version None is unknown"),
-        ({"surprise": 1}, r"unknown \['surprise'\]"),
-    ],
-)
-def test_a_record_of_another_schema_is_refused_by_name(tmp_path: Path, change: dict, message: str) -> None:
-    path = tmp_path / "record.json"
-    path.write_text(json.dumps(dataclasses.asdict(FAILURE) | change))
-    with pytest.raises(InvalidRecord, match=message) as caught:
-        JobFailure.read(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"schema_version": 1}'])
-def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "record.json").write_bytes(content)
-    with pytest.raises(InvalidRecord):
-        JobFailure.read(tmp_path / "record.json")
-
-
-def test_a_number_that_json_does_not_have_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant|Out of range"):
-        dataclasses.replace(FAILURE, exit_code=float("inf")).write(tmp_path / "record.json")  # type: ignore[arg-type]
-    assert not (tmp_path / "record.json").exists()

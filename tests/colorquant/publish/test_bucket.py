@@ -46,7 +46,7 @@ def test_files_from_a_disk_and_a_bucket_get_there_and_the_next_run_replaces_them
         "birds/owl é.png": b"smaller",
         "cat.jpg": b"original",
     }
-    assert Manifest.read(storage.location(SITE)) == manifest
+    assert Manifest.read(storage.location(SITE) / MANIFEST) == manifest
     assert verify(storage.location(SITE)) == []
     assert main([SITE]) == 0
     assert "2 files" in capsys.readouterr().out
@@ -85,7 +85,7 @@ def test_a_source_that_is_not_what_was_measured_publishes_nothing(damage: str) -
 @pytest.mark.usefixtures("s3")
 def test_a_folder_of_others_is_refused() -> None:
     storage.put(f"{SITE}/precious", b"mine")
-    with pytest.raises(PublishFailed, match="was not published from here"):
+    with pytest.raises(PublishFailed, match="was not published by this project"):
         _publish(_candidate("a.png", b"a"))
     assert _objects() == {"precious": b"mine"}
 
@@ -118,11 +118,11 @@ def test_a_run_that_dies_is_finished_by_the_next_one_which_leaves_nothing_of_it(
 def test_two_runs_at_the_same_time_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def meanwhile(path: Any, content: bytes) -> None:
         storage.put(path, content)
-        other = Manifest.read(storage.location(SITE), UNFINISHED)
+        other = Manifest.read(storage.location(SITE) / UNFINISHED)
         dataclasses.replace(other, run_id="another").write(storage.location(SITE), UNFINISHED)
 
     monkeypatch.setattr(published_bucket, "put", meanwhile)
-    with pytest.raises(PublishFailed, match="at the same time"):
+    with pytest.raises(PublishFailed, match="another run is publishing"):
         _publish(_candidate("a.png", b"a"))
     assert MANIFEST not in _objects()
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from colorquant.errors import PublishFailed
 from colorquant.publish import folder as published
-from colorquant.publish.folder import Candidate, Manifest, PublishFailed, main, publish, verify
+from colorquant.publish.folder import main, publish, verify
+from colorquant.publish.manifest import MANIFEST, Candidate, Manifest
 from colorquant.storage.atomic import sha256_of
 
 
@@ -41,7 +43,7 @@ def test_files_keep_their_relative_path_and_the_ending_says_what_they_are(tmp_pa
         "cat.jpg": b"original",
         "dog.png": b"dog",
     }
-    assert Manifest.read(tmp_path / "site") == manifest
+    assert Manifest.read(tmp_path / "site" / MANIFEST) == manifest
     assert [(file.path, file.k) for file in manifest.files] == [
         ("birds/owl.png", 4),
         ("cat.jpg", None),
@@ -94,7 +96,7 @@ def test_a_folder_of_others_is_refused_and_an_empty_one_is_taken(tmp_path: Path)
     (tmp_path / "site").unlink()
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "precious").write_text("mine")
-    with pytest.raises(PublishFailed, match="was not published from here"):
+    with pytest.raises(PublishFailed, match="was not published by this project"):
         _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
     assert _content(tmp_path / "site") == {"precious": b"mine"}
 
@@ -103,7 +105,7 @@ def test_a_link_to_a_folder_of_others_is_refused_and_stays(tmp_path: Path) -> No
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("mine")
     (tmp_path / "site").symlink_to("mine")
-    with pytest.raises(PublishFailed, match="site is there and was not published from here"):
+    with pytest.raises(PublishFailed, match="site exists and was not published by this project"):
         _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
     assert os.readlink(tmp_path / "site") == "mine"
     assert _content(tmp_path / "site") == {"index.html": b"mine"}
@@ -113,7 +115,7 @@ def test_a_link_to_somebody_elses_version_is_refused(tmp_path: Path) -> None:
     """Another folder that was published from here is not this one."""
     _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
     (tmp_path / "other").symlink_to(os.readlink(tmp_path / "site"))
-    with pytest.raises(PublishFailed, match="was not published from here"):
+    with pytest.raises(PublishFailed, match="was not published by this project"):
         publish([], tmp_path / "other", "run", "now")
     assert verify(tmp_path / "site") == []
 
@@ -179,7 +181,7 @@ def test_a_reader_never_misses_a_file_while_runs_publish(tmp_path: Path) -> None
         reads += 1
     process.join()
     assert process.exitcode == 0 and reads
-    assert Manifest.read(tmp_path / "site").run_id == "19"
+    assert Manifest.read(tmp_path / "site" / MANIFEST).run_id == "19"
 
 
 def test_verify_tells_each_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

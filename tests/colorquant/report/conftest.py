@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from colorquant.jobs.job import Job
-from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.storage.atomic import sha256_of, write_atomically
 
@@ -92,7 +92,9 @@ class Library:
 
     def plan(self, ks: tuple[int | str, ...] = (2, 8), target: str = "") -> Plan:
         """Plan the run, as Airflow's first task does."""
-        return plan_run("test_run", str(self.images), ks, str(self.output), target=target)
+        return plan_run(
+            RunRequest(run_id="test_run", images=str(self.images), ks=ks, output=str(self.output), target=target)
+        )
 
     def run(self, ks: tuple[int, ...] = (2, 8)) -> Plan:
         """Plan the run, and do all jobs of it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from colorquant.jobs.plan import plan_run, run_folder
+from colorquant.jobs.plan import RunRequest, plan_run, run_folder
 from colorquant.jobs.records import CompressionResult
 from colorquant.report import read_summary, summarize_run
 from colorquant.report.changes import Move
@@ -26,7 +26,16 @@ class Nights:
     def next(self, ks: tuple[int, ...] = (2, 8), settings: Settings | None = None, pattern: str = "*") -> Summary:
         self.count += 1
         run_id, folders = f"night {self.count}", (str(self.library.images), str(self.library.output))
-        plan = plan_run(run_id, folders[0], ks, folders[1], settings, pattern=pattern)
+        plan = plan_run(
+            RunRequest(
+                run_id=run_id,
+                images=folders[0],
+                ks=ks,
+                output=folders[1],
+                settings=settings or Settings(),
+                pattern=pattern,
+            )
+        )
         for job in plan.pending():
             try:
                 self.library.compress(job)
@@ -128,7 +137,7 @@ def test_it_compares_with_the_latest_run_before_it_on_the_same_folder(nights: Ni
     other = tmp_path / "other images"
     other.mkdir()
     (other / "x.png").write_bytes((nights.library.images / "a.png").read_bytes())
-    elsewhere = plan_run("elsewhere", str(other), (2,), str(nights.library.output))
+    elsewhere = plan_run(RunRequest(run_id="elsewhere", images=str(other), ks=(2,), output=str(nights.library.output)))
     nights.library.compress(elsewhere.jobs[0])
     summarize_run(elsewhere, nights.folder("elsewhere"), datetime(2026, 1, 3, 12, tzinfo=UTC))
     (nights.folder("broken") / "x").parent.mkdir(parents=True)
@@ -138,7 +147,9 @@ def test_it_compares_with_the_latest_run_before_it_on_the_same_folder(nights: Ni
     assert changes.run_id == "night 2"
     assert changes.recomputed == 0
     # A run that is summarized again has itself beside it, and later ones.
-    again = plan_run("night 2", str(nights.library.images), (2,), str(nights.library.output))
+    again = plan_run(
+        RunRequest(run_id="night 2", images=str(nights.library.images), ks=(2,), output=str(nights.library.output))
+    )
     changes = summarize_run(again, nights.folder("night 2"), datetime(2026, 1, 3, tzinfo=UTC)).changes
     assert changes is not None
     assert changes.run_id == "night 1"

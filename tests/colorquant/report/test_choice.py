@@ -49,7 +49,7 @@ def test_a_knee_that_eyes_would_not_choose_is_warned_of() -> None:
     )
     assert choose(ugly, None).reason.endswith("bytes for 1.0 dB; but look at it: SSIMULACRA2 is only 3.0.")
     assert choose(good, None).reason.endswith("bytes for 1.0 dB.")
-    assert choose(ugly[:2], None).reason.endswith("too few k; but look at it: SSIMULACRA2 is only 3.0.")
+    assert choose(ugly[:2], None).reason.endswith("for a knee of the curve; but look at it: SSIMULACRA2 is only 3.0.")
 
 
 def test_a_target_that_none_reaches_keeps_the_original() -> None:

@@ -88,8 +88,8 @@ def test_points_are_named_where_the_axis_does_not_say_k_and_the_chosen_one_alway
 
 
 def test_an_axis_ends_where_its_measure_does() -> None:
-    assert linear_axis("SSIM", [0.6, 0.999], most=1).high == 1
-    assert linear_axis("PSNR", [60, 120], most=100).high >= 120
+    assert linear_axis("SSIM", [0.6, 0.999], maximum=1).high == 1
+    assert linear_axis("PSNR", [60, 120], maximum=100).high >= 120
 
 
 def test_names_beside_lines_do_not_overlap() -> None:

@@ -82,14 +82,14 @@ def test_what_a_search_writes_is_valid(library) -> None:
     path.write_text(json.dumps(record))
     summarize_run(plan, library.folder())
     rows = _written(library)["rows"]
-    assert [(row["state"], row["k"]) for row in rows] == [("done", 9), ("failed", 0)]
+    assert [(row["state"], row["k"]) for row in rows] == [("done", 9), ("failed", None)]
     assert rows[0]["tried"] == record["search"]["tried"]
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (["schema_version"], 2),
+        (["schema_version"], 1),
         (["ks"], [0]),
         (["written_at"], None),
         (["target"], "good"),
@@ -100,6 +100,8 @@ def test_what_a_search_writes_is_valid(library) -> None:
         (["rows", 0, "ssim"], 2),
         (["rows", 0, "output_sha256"], None),
         (["rows", 0, "k"], 257),
+        (["rows", 0, "k"], None),
+        (["rows", 0, "k"], 0),
         (["rows", 0, "reason"], "failed all the same"),
     ],
     ids=str,

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from colorquant.errors import InvalidPlan
-from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.jobs.records import JobFailure
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage import paths as storage
@@ -54,16 +54,16 @@ def test_paths_and_uris_are_told_apart(tmp_path: Path) -> None:
     assert str(storage.resolve("s3://b/out/runs/r", "../../compressed/a.png")) == "s3://b/out/compressed/a.png"
     assert storage.resolve(tmp_path, "../x").resolve() == tmp_path.parent / "x"
     for uri, message in {
-        "gs://bucket/a": "gs:// is no storage",
+        "gs://bucket/a": "gs:// is not a supported storage",
         "s3:///a": "names no bucket",
-        "s3://bucket/a.png?versionId=1": "names a version",
+        "s3://bucket/a.png?versionId=1": "looks like a version",
         f"s3://user:{SECRET}@bucket/a": "belong to an Airflow connection",
     }.items():
         with pytest.raises(storage.InvalidLocation, match=message) as caught:
             storage.location(uri)
         assert SECRET not in str(caught.value)
         with pytest.raises(InvalidPlan, match=message):
-            plan_run("run", uri, [4], "out")
+            plan_run(RunRequest(run_id="run", images=uri, ks=[4], output="out"))
 
 
 def test_objects_that_no_path_names_are_listed_as_ignored(s3: dict[str, str]) -> None:
@@ -71,7 +71,7 @@ def test_objects_that_no_path_names_are_listed_as_ignored(s3: dict[str, str]) ->
 
     for key in ("in/a.png", "in/a//b.png", "in/folder.png/", "in/b.png?versionId=1", "in/.hidden/c.png", "in2/d.png"):
         boto3.client("s3").put_object(Bucket="library", Key=key, Body=b"x")
-    plan = plan_run("run", "s3://library/in/", [4], "s3://results/out/")
+    plan = plan_run(RunRequest(run_id="run", images="s3://library/in/", ks=[4], output="s3://results/out/"))
     assert [(job.name, job.image) for job in plan.jobs] == [("a.png", "s3://library/in/a.png")]
     assert plan.jobs[0].output.startswith("s3://results/out/compressed/a.png/")
     assert "a//b.png" in plan.ignored
@@ -82,10 +82,26 @@ def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(s3: dict[str
     for key in ("in/a.png", "in/out/compressed/a.png/1/k004.png", "in/out/runs/r/a.png.png", "in/site/a.png"):
         storage.put(f"s3://library/{key}", b"x")
     storage.put("s3://library/in/site2/a.png", b"x")
-    plan = plan_run("run", "s3://library/in/", [4], "s3://library/in/out/", publish="s3://library/in/site/")
+    plan = plan_run(
+        RunRequest(
+            run_id="run",
+            images="s3://library/in/",
+            ks=[4],
+            output="s3://library/in/out/",
+            publish="s3://library/in/site/",
+        )
+    )
     assert [job.name for job in plan.jobs] == ["a.png", "site2/a.png"]
     with pytest.raises(InvalidPlan, match="lies where this run writes"):
-        plan_run("run", "s3://library/in/site", [4], "s3://library/out", publish="s3://library/in/site")
+        plan_run(
+            RunRequest(
+                run_id="run",
+                images="s3://library/in/site",
+                ks=[4],
+                output="s3://library/out",
+                publish="s3://library/in/site",
+            )
+        )
 
 
 def test_what_travels_to_workers_and_into_messages_holds_no_credentials(s3: dict[str, str]) -> None:
@@ -98,15 +114,15 @@ def test_what_travels_to_workers_and_into_messages_holds_no_credentials(s3: dict
 def test_wrong_credentials_and_a_missing_bucket_are_a_sentence(
     s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidPlan, match="'s3://nowhere/in' is no folder"):
-        plan_run("run", "s3://nowhere/in", [4], "s3://results/out")
+    with pytest.raises(InvalidPlan, match="'s3://nowhere/in' is not a folder"):
+        plan_run(RunRequest(run_id="run", images="s3://nowhere/in", ks=[4], output="s3://results/out"))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv(storage.OPTIONS, json.dumps({"skip_instance_cache": True}))
     with pytest.raises(InvalidPlan, match="cannot be read: .*credentials"):
-        plan_run("run", "s3://library/other", [4], "s3://results/out")
+        plan_run(RunRequest(run_id="run", images="s3://library/other", ks=[4], output="s3://results/out"))
 
 
 def test_a_library_on_s3_is_compressed_reported_on_and_reused(

@@ -15,7 +15,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from s3fs import S3FileSystem
 
-from colorquant.jobs.plan import plan_run, run_folder
+from colorquant.jobs.plan import RunRequest, plan_run, run_folder
 from colorquant.jobs.records import JobFailure
 from colorquant.report.summary import Summary
 from colorquant.storage import paths as storage
@@ -30,7 +30,7 @@ def context(tmp_path: Path) -> dict[str, Any]:
     images = tmp_path / "images"
     images.mkdir()
     (images / "{{ ds }}.png").write_text("no image")
-    plan = plan_run("manual/1", str(images), [4, 16], str(tmp_path / "out"))
+    plan = plan_run(RunRequest(run_id="manual/1", images=str(images), ks=[4, 16], output=str(tmp_path / "out")))
     for job in plan.jobs:
         reason = "{{ ds }}.png is not an image"
         JobFailure(image=job.image, k=job.k, reason=reason, exit_code=65, retryable=False).write(job.failure)
@@ -120,7 +120,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("params", "why"),
     [
-        ({"output": "gs://bucket/out"}, "gs:// is no storage that this project knows"),
+        ({"output": "gs://bucket/out"}, "gs:// is not a supported storage"),
         ({"output": "s3://results/out", "storage_connection": "gone"}, "no Airflow connection 'gone'"),
         ({"output": "s3://nowhere/out"}, "There is no report"),
         ({"output": None}, "The report cannot be read"),

@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant.jobs.plan import Plan, run_folder
 from colorquant.publish import folder as published
-from colorquant.publish.folder import Manifest, verify
+from colorquant.publish.folder import verify
+from colorquant.publish.manifest import MANIFEST, Manifest
 from colorquant_airflow.dag.params import library_params
 from colorquant_airflow.dag.planning import write_plan
 from colorquant_airflow.dag.reporting import summarize
@@ -40,16 +41,16 @@ def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Pa
     summarize(context)
     assert verify(site) == []
     plan = Plan.read(run_folder(tmp_path / "out", "good") / "plan.json")
-    assert (plan.target, Manifest.read(site).run_id) == ("psnr=25.0", "good")
-    assert {file.image for file in Manifest.read(site).files} == {job.name for job in plan.jobs}
-    assert any(file.k and "reaches PSNR 25 dB" in file.reason for file in Manifest.read(site).files)
+    assert (plan.target, Manifest.read(site / MANIFEST).run_id) == ("psnr=25.0", "good")
+    assert {file.image for file in Manifest.read(site / MANIFEST).files} == {job.name for job in plan.jobs}
+    assert any(file.k and "reaches PSNR 25 dB" in file.reason for file in Manifest.read(site / MANIFEST).files)
 
     (photographs / "one.png").write_bytes(b"no image any more")
     context = _context("bad", **params)
     write_plan(context)
     with pytest.raises(AirflowFailException, match="jobs failed"):
         summarize(context)
-    assert Manifest.read(site).run_id == "good"
+    assert Manifest.read(site / MANIFEST).run_id == "good"
     assert verify(site) == []
 
 
@@ -84,14 +85,14 @@ def test_a_folder_of_others_fails_the_task_and_says_why(photographs: Path, tmp_p
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "precious").write_text("mine")
     params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(tmp_path / "site")}
-    with pytest.raises(AirflowFailException, match="was not published from here: name a folder that is new"):
+    with pytest.raises(AirflowFailException, match="was not published by this project: name a new or an empty folder"):
         write_plan(_context("run", **params))
     (tmp_path / "site").rename(tmp_path / "precious folder")
     context = _context("run", **params)
     for submission in write_plan(context):
         compress_in_process(submission["application_args"])
     (tmp_path / "precious folder").rename(tmp_path / "site")  # It came while the jobs ran.
-    with pytest.raises(AirflowFailException, match="Nothing is published: .* was not published from here"):
+    with pytest.raises(AirflowFailException, match="Nothing is published: .* was not published by this project"):
         summarize(context)
     assert (tmp_path / "site" / "precious").read_text() == "mine"
     assert (run_folder(tmp_path / "out", "run") / "summary.html").exists()

@@ -24,7 +24,7 @@ from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from colorquant.jobs.plan import Plan, plan_run, run_folder
+from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import summarize_run
 from colorquant.storage import paths as storage
 from colorquant_airflow.pages import app as web
@@ -100,7 +100,7 @@ def _objects() -> dict[str, bytes]:
 def _compressed_run(run_id: str, images: Path, output: str = OUTPUT) -> Plan:
     for path in images.rglob("*.*"):
         storage.put(f"s3://library/in/{path.relative_to(images).as_posix()}", path.read_bytes())
-    plan = plan_run(run_id, "s3://library/in", [3, 9], output)
+    plan = plan_run(RunRequest(run_id=run_id, images="s3://library/in", ks=[3, 9], output=output))
     folder = run_folder(output, run_id)
     plan.write(folder / "plan.json")
     for job in plan.pending():
@@ -271,7 +271,7 @@ def test_a_folder_that_holds_no_plan_of_the_run_is_not_handed_out(pages: Pages, 
         "another run": "is of run 'run 1'",
         "no plan": "FileNotFoundError",
         "no bucket": "'s3://nowhere/out/runs/x' has no plan of this run (FileNotFoundError: The specified bucket",
-        "no store": "gs:// is no storage",
+        "no store": "gs:// is not a supported storage",
         "password": "belong to an Airflow connection",
     }.items():
         for more in ("", "/images/1", f"/files/runs/{name}/summary.html"):
@@ -302,7 +302,9 @@ def test_a_connection_that_is_not_there_is_a_sentence(pages: Pages, plan: Plan, 
         assert "There is no Airflow connection 'forgotten'" in unescape(answer.text)
         assert "Airflow's API server, which shows this page, must have it too" in unescape(answer.text)
     # What lies on a disk needs no connection.
-    local = plan_run("local", str(photographs), [3], str(photographs.parent / "out"))
+    local = plan_run(
+        RunRequest(run_id="local", images=str(photographs), ks=[3], output=str(photographs.parent / "out"))
+    )
     folder = run_folder(photographs.parent / "out", "local")
     local.write(folder / "plan.json")
     pages.add("local", str(folder), connection="forgotten")

@@ -12,7 +12,7 @@ import pytest
 from fastapi.responses import FileResponse
 from PIL import Image
 
-from colorquant.jobs.plan import plan_run, run_folder
+from colorquant.jobs.plan import RunRequest, plan_run, run_folder
 from colorquant.report.page import page_html
 from colorquant.report.summary import Summary
 from colorquant_airflow.pages import files
@@ -25,7 +25,7 @@ def run(photographs: Path, tmp_path: Path) -> Run:
     """A run of two images whose report is a page and a picture; outside it lie a secret and another run."""
     output = tmp_path / "output"
     folder = run_folder(output, "manual/1")
-    plan = plan_run("manual/1", str(photographs), [4], str(output))
+    plan = plan_run(RunRequest(run_id="manual/1", images=str(photographs), ks=[4], output=str(output)))
     plan.write(folder / "plan.json")
     for job in plan.jobs:
         Path(job.output).parent.mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_an_original_that_browsers_do_not_show_comes_as_png(tmp_path: Path) -> N
     images.mkdir()
     Image.fromarray(photograph(20, 30)).save(images / "scan.tif")
     (images / "broken.tif").write_text("<script>alert(1)</script>")
-    broken, scan = plan_run("1", str(images), [4], str(tmp_path / "out")).jobs
+    broken, scan = plan_run(RunRequest(run_id="1", images=str(images), ks=[4], output=str(tmp_path / "out"))).jobs
     assert files.send_original(scan, download=False).body.startswith(b"\x89PNG")  # type: ignore[union-attr]
     with pytest.raises(NoSuchPage, match="cannot be shown"):
         files.send_original(broken, download=False)
