@@ -272,7 +272,7 @@ def test_a_folder_that_holds_no_plan_of_the_run_is_not_handed_out(pages: Pages, 
         "no plan": "FileNotFoundError",
         "no bucket": "'s3://nowhere/out/runs/x' has no plan of this run (FileNotFoundError: The specified bucket",
         "no store": "gs:// is not a supported storage",
-        "password": "belong to an Airflow connection",
+        "password": "these belong to the environment or to a connection",
     }.items():
         for more in ("", "/images/1", f"/files/runs/{name}/summary.html"):
             answer = pages.get(run, more)
