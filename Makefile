@@ -25,10 +25,10 @@ export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FI
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose fuzz bench check format lock clean
+.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz bench check format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: ## make the environment: virtual environment, locked packages, Java
 	@scripts/setup.sh "$(VENV)" requirements.txt
@@ -59,6 +59,9 @@ fuzz: setup-dev ## decode mutated images, N=100000 of them, SEED=0; each must be
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose
 
+test-versions: setup-dev ## test DAGs, operators and applications with the oldest and the newest supported Airflow, Spark provider and PySpark
+	@scripts/test_versions.sh "$(VENV)"
+
 bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt
 	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
@@ -88,4 +91,4 @@ lock: ## make constraints.txt anew from the requirements files
 		--no-annotate --custom-compile-command "make lock" --output-file constraints.txt -
 
 clean: ## remove the environment and Airflow's state; outputs are kept
-	rm -rf "$(VENV)" .airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf "$(VENV)" .versions .airflow .pytest_cache .mypy_cache .ruff_cache

@@ -9,23 +9,22 @@ from pathlib import Path
 _PROJECT = Path(__file__).resolve().parent.parent
 _JOB = """
 import sys
-sys.path[:0] = [sys.argv[1], sys.argv[1] + "/spark_apps"]
+sys.path.insert(0, sys.argv[1])
 import json, os
-from colorquant_airflow.operators import compress_image as operators
-from colorquant_airflow.operators.spark_conf import SPARK_CONF
+from colorquant_airflow.operators import SPARK_CONF, CompressImageOperator
+from colorquant_airflow.private import submit_command
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 def hand_over(hook, application, env, **_):
     # The operator's own command and environment, but without the Airflow process around it in the measurement.
-    command = hook._build_spark_submit_command(application)
+    command = submit_command(hook, application)
     if not any("ArchiveClassesAtExit" in part for part in command):
         print(json.dumps([command, env]), file=open(sys.argv[2] + "/command.json", "w"))
         return
     import subprocess
     subprocess.run(command, env=env, check=True)
 SparkSubmitHook.submit = hand_over
-operators.CompressImageOperator(
-    task_id="t", name="benchmark", conf=SPARK_CONF, application=sys.argv[1] + "/spark_apps/compress_image.py",
-    failure=sys.argv[2] + "/f.json",
+CompressImageOperator(
+    task_id="t", name="benchmark", conf=SPARK_CONF, failure=sys.argv[2] + "/f.json",
     application_args=["--image=" + sys.argv[3], "--force", f"--output={sys.argv[2]}/o.png",
                       f"--result={sys.argv[2]}/r.json", *sys.argv[4:]]).execute({})
 """

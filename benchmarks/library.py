@@ -24,7 +24,7 @@ from benchmarks.process_tree import Usage, succeeded, watch
 from colorquant.jobs import CompressionResult, Plan, run_folder
 from colorquant.quality import mean_squared_error
 from colorquant.storage import sha256_of
-from colorquant_airflow.operators.spark_conf import CORPUS_CONF
+from colorquant_airflow.operators import CORPUS_CONF
 
 _APPLICATION = Path(__file__).resolve().parent.parent / "spark_apps" / "compress_corpus.py"
 _CORES = 2

@@ -12,12 +12,10 @@ from tests.conftest import PROJECT
 _TASK = """
 import json, signal, sys
 project, failure, conf, *arguments = sys.argv[1:]
-sys.path[:0] = [project, project + "/spark_apps"]
-from colorquant_airflow.operators.compress_image import CompressImageOperator
-from colorquant_airflow.operators.spark_conf import SPARK_CONF
+sys.path.insert(0, project)
+from colorquant_airflow.operators import SPARK_CONF, CompressImageOperator
 operator = CompressImageOperator(
-    task_id="t", name="t", conf=SPARK_CONF | json.loads(conf), failure=failure,
-    application=project + "/spark_apps/compress_image.py", application_args=arguments)
+    task_id="t", name="t", conf=SPARK_CONF | json.loads(conf), failure=failure, application_args=arguments)
 signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
 operator.execute({})
 """

@@ -191,7 +191,7 @@ def test_the_compression_dag_has_its_shape(compression: dict[str, Any]) -> None:
 
 
 def test_a_deployment_decides_how_long_a_job_may_take(bare_environment: dict[str, str], tmp_path: Path) -> None:
-    """Where what it says is no number of minutes, the DAG's import error says so."""
+    """Anything but a number of minutes is an import error that says so."""
     variables = {"COMPRESSION_JOB_TIMEOUT": "7", "COMPRESSION_CORPUS_TIMEOUT": "90"}
     limits = {}
     for file in DAG_FILES:
@@ -199,7 +199,7 @@ def test_a_deployment_decides_how_long_a_job_may_take(bare_environment: dict[str
         limits |= {name: task["timeout"] for name, task in dag["tasks"].items() if name.startswith("compress_")}
     assert limits == {"compress_image": 420, "compress_corpus": 5400}
     wrong = _load(DAG_FILES[0], bare_environment | {"COMPRESSION_JOB_TIMEOUT": "2h"}, tmp_path / "wrong")
-    assert "COMPRESSION_JOB_TIMEOUT='2h' is no time-out: give whole minutes" in "".join(wrong["errors"].values())
+    assert "COMPRESSION_JOB_TIMEOUT='2h' is not a timeout: give whole minutes" in "".join(wrong["errors"].values())
 
 
 def test_no_field_that_holds_a_file_name_is_rendered_by_jinja(compression: dict[str, Any]) -> None:

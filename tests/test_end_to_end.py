@@ -296,7 +296,7 @@ def test_wrong_arguments_are_refused_before_anything_is_started(
     wrong_k = _run(environment, tmp_path, tmp_path / "out", "4 none")
     assert (wrong_k.returncode, "k = 'none' is not a palette size" in wrong_k.stderr) == (2, True), wrong_k.stderr
     wrong_folder = _run(environment, tmp_path / "missing", tmp_path / "out", "4")
-    assert (wrong_folder.returncode, "is no folder" in wrong_folder.stderr) == (2, True), wrong_folder.stderr
+    assert (wrong_folder.returncode, "is not a folder" in wrong_folder.stderr) == (2, True), wrong_folder.stderr
     assert "Starting" not in wrong_k.stdout + wrong_folder.stdout
 
 

@@ -15,7 +15,9 @@ from PIL import Image
 
 from colorquant.jobs.plan import Plan, RunRequest, plan_run
 from colorquant.report import summarize_run
-from colorquant_airflow.operators.compress_image import CompressImageOperator, _submit_environment
+from colorquant_airflow.applications import IMAGE_APPLICATION
+from colorquant_airflow.operators import CompressImageOperator
+from colorquant_airflow.operators.environment import submit_environment
 from tests.test_compress_image import compress_in_process
 
 NAMES = [
@@ -130,14 +132,13 @@ def test_a_name_passes_through_a_real_spark_submit_also_where_the_locale_is_posi
     """A JVM in the POSIX locale would make question marks of it."""
     image = tmp_path / name
     Image.new("RGB", (3, 2)).save(image)
-    application = Path(__file__).resolve().parent.parent / "spark_apps" / "compress_image.py"
     for variable, value in (bare_environment | {"LC_ALL": "C"}).items():
         monkeypatch.setenv(variable, value)
     conf = ["--conf", "spark.ui.enabled=false", "--conf", f"spark.pyspark.python={sys.executable}"]
     arguments = [f"--image={image}", "--k=2", f"--output={tmp_path}/o.png", f"--result={tmp_path}/r.json"]
     run = subprocess.run(
-        ["spark-submit", "--master", "local[1]", *conf, str(application), *arguments],
-        env=_submit_environment(),
+        ["spark-submit", "--master", "local[1]", *conf, IMAGE_APPLICATION, *arguments],
+        env=submit_environment(),
         cwd=tmp_path,
         capture_output=True,
         text=True,

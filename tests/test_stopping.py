@@ -15,9 +15,9 @@ import psutil
 import pytest
 from PIL import Image
 
+from colorquant_airflow import processes
 from colorquant_airflow.checkout.home import DAG_ID, AirflowHome
 from colorquant_airflow.checkout.services import airflow_services
-from colorquant_airflow.operators import processes
 from tests.conftest import PROJECT
 from tests.operator_task import start_task
 
@@ -64,12 +64,11 @@ import sys
 sys.path.insert(0, {project!r})
 from datetime import timedelta
 from airflow.sdk import DAG
-from colorquant_airflow.operators.compress_image import CompressImageOperator
-from colorquant_airflow.operators.spark_conf import SPARK_CONF
+from colorquant_airflow.operators import SPARK_CONF, CompressImageOperator
 with DAG("times_out", schedule=None):
     CompressImageOperator(
         task_id="compress_image", name="t", conn_id="spark_default", conf=SPARK_CONF, failure={folder!r} + "/failure",
-        application={project!r} + "/spark_apps/compress_image.py", execution_timeout=timedelta(seconds=20),
+        execution_timeout=timedelta(seconds=20),
         application_args=["--image={image}", "--k=256", "--output={folder}/o.png", "--result={folder}/r.json"])
 """
 

@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API, for what `make run` asks of it."""
+"""A client of Airflow's REST API, with the calls that ``make run`` needs."""
 
 import json
 import time
@@ -9,28 +9,35 @@ from urllib.parse import quote
 import httpx
 
 _PAGE = 100
-# SQLite refuses a writer whose transaction began before another's ended, without waiting: the API says 500.
+# SQLite does not let a transaction write if it began before another writer ended; the API then answers 500.
 _PAUSES = (0.5, 1.0, 2.0)
-# A run that is triggered again would be another one.
+# POST is not repeated: it would trigger a second run.
 _REPEATABLE = ("GET", "PATCH")
 
 
 class AirflowApi:
     """Airflow's public API (v2) on 127.0.0.1, as its user ``admin``.
 
-    Every method raises httpx.HTTPError where Airflow does not answer or refuses.
+    Every method raises httpx.HTTPError if Airflow does not answer, or refuses.
+
+    Parameters
+    ----------
+    port : int
+        Of the API server.
+    password : str
+        Of the user ``admin``.
     """
 
     def __init__(self, port: int, password: str) -> None:
         self.address = f"http://127.0.0.1:{port}"
         self._login = {"username": "admin", "password": password}
-        # Not through a proxy that the environment may name: it could not reach this machine's loopback.
+        # Without the proxy that the environment may name: it could not reach the loopback address of this machine.
         self._client = httpx.Client(base_url=self.address, timeout=30, trust_env=False)
         self._log_in()
 
     @staticmethod
     def is_healthy(port: int) -> bool:
-        """Whether API server, metadata database, scheduler and DAG processor all say that they are well."""
+        """Whether API server, metadata database, scheduler and DAG processor all report that they are healthy."""
         try:
             health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5, trust_env=False).json()
         except (httpx.HTTPError, ValueError):
@@ -39,12 +46,12 @@ class AirflowApi:
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
     def import_errors(self, since: datetime) -> list[str]:
-        """Stack traces of the DAG files that could not be imported since then."""
+        """Stack traces of the DAG files whose import has failed since a time."""
         errors = self._get("/importErrors")["import_errors"]
         return [error["stack_trace"] for error in errors if datetime.fromisoformat(error["timestamp"]) >= since]
 
     def is_parsed(self, dag_id: str, since: datetime) -> bool:
-        """Whether the DAG's file was parsed since then: what the database has may be of an older file or setting."""
+        """Whether the DAG's file was parsed since a time: the database may hold an older version of the DAG."""
         response = self._send("GET", f"/dags/{dag_id}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return False
@@ -53,7 +60,7 @@ class AirflowApi:
         return parsed is not None and datetime.fromisoformat(parsed) >= since
 
     def is_paused(self, dag_id: str) -> bool:
-        """Whether the scheduler lets the DAG's runs wait."""
+        """Whether the DAG is paused: its runs are not scheduled."""
         return bool(self._get(f"/dags/{dag_id}")["is_paused"])
 
     def unpause(self, dag_id: str) -> None:
@@ -64,7 +71,7 @@ class AirflowApi:
         """Make the pool, or change its size."""
         pool = {"slots": slots, "description": description, "include_deferred": False}
         response = self._send("POST", "/pools", json={"name": name} | pool)
-        if response.status_code == httpx.codes.CONFLICT:  # It is there. PATCH names the pool by another word.
+        if response.status_code == httpx.codes.CONFLICT:  # It exists. PATCH calls the name "pool".
             response = self._send("PATCH", f"/pools/{name}", json={"pool": name} | pool)
         response.raise_for_status()
 
@@ -97,7 +104,7 @@ class AirflowApi:
                 return instances
 
     def told(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
-        """What a task of a run told by XCom; None where it did not."""
+        """The value of a task's XCom; None if there is none."""
         response = self._send("GET", f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return None

@@ -1,4 +1,4 @@
-"""The private Airflow of this checkout: where it keeps its state, and the environment that its processes get."""
+"""The private Airflow of this checkout: the folder of its state, and the environment of its processes."""
 
 import json
 import os
@@ -13,10 +13,10 @@ import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_ID = "kmeans_image_compression"
-#: Of Airflow's settings in the caller's environment, which may be of another Airflow, those that are taken over.
-_OF_CALLERS = {"AIRFLOW__CORE__MAX_MAP_LENGTH"}
-#: Marks the processes of a home's services. AIRFLOW_HOME would not do: who uses Airflow's commands on this home exports
-#: it, and then starts an editor from that shell.
+#: Airflow's settings that are kept from the caller's environment. The others may be those of another Airflow.
+_KEPT = {"AIRFLOW__CORE__MAX_MAP_LENGTH"}
+#: Marks the processes of a home's services. AIRFLOW_HOME cannot do that: a user may export it for Airflow's commands,
+#: and start other programs from the same shell.
 SERVICES_OF = "KMEANS_SERVICES_OF"
 _BYTES_FOR_EACH_JOB = 1_500_000_000
 
@@ -27,8 +27,10 @@ class AirflowHome:
 
     Attributes
     ----------
-    folder : the AIRFLOW_HOME.
-    jobs_at_once : slots of the pool ``spark``.
+    folder : Path
+        The AIRFLOW_HOME.
+    jobs_at_once : int
+        Slots of the pool ``spark``.
     """
 
     folder: Path
@@ -36,37 +38,37 @@ class AirflowHome:
 
     @classmethod
     def of_this_checkout(cls) -> Self:
-        """The home below the checkout (or where KMEANS_AIRFLOW_HOME says), sized for this machine."""
+        """The home in the checkout (or in KMEANS_AIRFLOW_HOME), with a pool that fits this machine."""
         folder = Path(os.environ.get("KMEANS_AIRFLOW_HOME", PROJECT / ".airflow")).absolute()
         by_memory = psutil.virtual_memory().available // _BYTES_FOR_EACH_JOB
         return cls(folder, max(1, min(os.cpu_count() or 1, by_memory)))
 
     @property
     def lock_file(self) -> Path:
-        """Locked as long as a process of this project runs an Airflow here."""
+        """Locked while a process of this project runs an Airflow in this home."""
         return self.folder / "services.lock"
 
     @property
     def log_file(self) -> Path:
-        """What Airflow's services print."""
+        """The output of Airflow's services."""
         return self.folder / "services.log"
 
     def make(self) -> None:
-        """Make the folder, for its owner's eyes only: Airflow writes the UI's password with the usual mode.
+        """Make the folder, readable by its owner only, because Airflow writes the UI's password with the default mode.
 
-        The processes keep their umask, with which they write outputs, reports and what is published.
+        The processes keep their umask for outputs, reports and published files.
 
         Raises
         ------
         PermissionError
-            Where it is another user's, and open to all.
+            If it is another user's folder, and open to all.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.stat().st_mode & 0o077:
             self.folder.chmod(0o700)
 
     def password(self) -> str:
-        """Password of the UI's user ``admin``, which Airflow draws at its first start."""
+        """Password of the UI's user ``admin``, which Airflow generates when it starts for the first time."""
         passwords = self.folder / "simple_auth_manager_passwords.json.generated"
         return json.loads(passwords.read_text())["admin"]
 
@@ -75,8 +77,10 @@ class AirflowHome:
 
         Parameters
         ----------
-        port : of the API server and UI, on 127.0.0.1.
-        schedule : whether the DAG's nightly schedule is in force.
+        port : int
+            Of the API server and UI, on 127.0.0.1.
+        schedule : bool
+            Whether the DAG runs at night by its schedule.
         """
         ours = {
             "AIRFLOW_HOME": str(self.folder),
@@ -85,7 +89,7 @@ class AirflowHome:
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            # The executor starts as many idle workers as this says: the Spark jobs, and one for the other tasks.
+            # The executor starts this number of idle workers: for the Spark jobs, and one for the other tasks.
             "AIRFLOW__CORE__PARALLELISM": str(self.jobs_at_once + 1),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -95,8 +99,8 @@ class AirflowHome:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": self._secret("api"),
             "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt"),
-            # A task fails if the API server takes longer to answer its first call: 5 s by default, too few while
-            # Spark jobs use all cores.
+            # A task fails if the API server does not answer its first call in time. The default of 5 s is too short
+            # while Spark jobs use all cores.
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             # Fixed ports would clash with another Airflow on this machine.
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
@@ -104,15 +108,13 @@ class AirflowHome:
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONWARNINGS": "ignore",
-            # Airflow's processes name themselves by setproctitle, which wipes their environment out of /proc unless
-            # told not to; `services.end_processes_of` finds them by it.
+            # `services.end_processes_of` finds processes by their environment in /proc. Airflow names its processes
+            # with setproctitle, which would overwrite that.
             "SPT_NOENV": "1",
         }
         if not schedule:
             ours["COMPRESSION_SCHEDULE"] = "none"
-        theirs = {
-            key: value for key, value in os.environ.items() if key in _OF_CALLERS or not key.startswith("AIRFLOW__")
-        }
+        theirs = {key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith("AIRFLOW__")}
         theirs.setdefault(
             "AIRFLOW_CONN_SPARK_DEFAULT",
             json.dumps({"conn_type": "spark", "host": f"local[{min(2, os.cpu_count() or 1)}]"}),
@@ -129,7 +131,7 @@ class AirflowHome:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
+    """A TCP port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""`make run`: one run of the DAG, watched. A line for each job as it ends, the summary, and the report's path."""
+"""`make run`: one run of the DAG. Prints a line for each job that ends, the summary, and the report's path."""
 
 import argparse
 import dataclasses
@@ -18,14 +18,14 @@ from colorquant.text import printable, psnr_text
 from colorquant_airflow.checkout.api import AirflowApi
 from colorquant_airflow.checkout.home import DAG_ID, PROJECT, AirflowHome
 from colorquant_airflow.checkout.services import Services, ServicesFailed, airflow_services, interrupt_on_signals
-from colorquant_airflow.dag.xcoms import PLANNED, PUBLISHED
+from colorquant_airflow.xcoms import PLANNED, PUBLISHED
 
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 _POLL_SECONDS = 1.0
 
 
 def main() -> int:
-    """Run the DAG once; return 0 if the run succeeded, 1 if a job failed, 2 for wrong arguments."""
+    """Run the DAG once; return the exit status: 0 if the run succeeded, 1 if it failed, 2 for wrong arguments."""
     arguments = _parse()
     interrupt_on_signals()
     home = AirflowHome.of_this_checkout()
@@ -48,15 +48,15 @@ def main() -> int:
         detail = error.response.text if isinstance(error, httpx.HTTPStatusError) else ""
         print(f"make run: Airflow's API: {error} {detail}\nIts log is {home.log_file}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("\nStopped. `make run` goes on from here: what is finished is kept.", file=sys.stderr)
+        print("\nStopped. `make run` continues from here: finished jobs are kept.", file=sys.stderr)
     return 1
 
 
 def _prepare(api: AirflowApi, home: AirflowHome) -> None:
-    """Make an Airflow that was started for this run ready. In one of `make ui` all this is for its user to decide."""
+    """Prepare an Airflow that was started for this run. In that of `make ui` its user decides all this."""
     api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
     for run_id in api.unfinished_runs(DAG_ID):
-        print(f"Run {run_id} was interrupted: marked as failed. What it finished is reused.")
+        print(f"Run {run_id} was interrupted and is marked as failed. Its finished jobs are reused.")
         api.fail_run(DAG_ID, run_id)
     api.unpause(DAG_ID)
 
@@ -72,8 +72,8 @@ def _run(services: Services, home: AirflowHome, arguments: argparse.Namespace) -
         if services.own:
             raise
         print(
-            f"\nNo longer watched: run {run_id} goes on in the Airflow of `make ui`, {api.address}. To stop it, mark "
-            "it as failed there.",
+            f"\nRun {run_id} continues in the Airflow of `make ui`, {api.address}. To stop it, mark it as failed "
+            "there.",
             file=sys.stderr,
         )
         return 1
@@ -93,19 +93,19 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--force", action="store_true")
     arguments = parser.parse_args()
     try:
-        arguments.publish = arguments.publish and _place(arguments.publish)
+        arguments.publish = arguments.publish and _absolute(arguments.publish)
         arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
         arguments.target = parse_target(arguments.target, arguments.ks) or ""
-        arguments.images, arguments.output = (_place(folder) for folder in (arguments.images, arguments.output))
+        arguments.images, arguments.output = (_absolute(folder) for folder in (arguments.images, arguments.output))
         if not is_remote(arguments.images) and not Path(arguments.images).is_dir():
-            raise InvalidPlan(f"IMAGES={arguments.images} is no folder")
+            raise InvalidPlan(f"IMAGES={arguments.images} is not a folder")
         arguments.settings = _settings(arguments.settings, arguments.seed)
     except (InvalidPlan, InvalidSetting, InvalidLocation) as error:
         parser.exit(2, f"make run: {error}\n")
     return arguments
 
 
-def _place(folder: str) -> str:
+def _absolute(folder: str) -> str:
     return folder if is_remote(folder) else str(location(os.path.expanduser(folder)))
 
 
@@ -114,7 +114,7 @@ def _settings(text: str, seed: str) -> Settings:
     for part in text.split():
         name, equals, value = part.partition("=")
         if not equals:
-            raise InvalidSetting(f"SETTINGS: {part!r} is no setting; write name=value, for example seed=7.")
+            raise InvalidSetting(f"SETTINGS: {part!r} is not a setting; write name=value, for example seed=7.")
         values[name] = value
     return Settings.parse(values)
 
@@ -138,7 +138,7 @@ def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
     pending: list[Job] | None = None
     printed: set[int] = set()
     while True:
-        # Asked before the instances: of a run that has ended, all of them are seen below.
+        # Read before the instances, so that all instances of a run that has ended are printed below.
         state = api.run_state(DAG_ID, run_id)
         if pending is None and (folder / "plan.json").exists():
             plan = Plan.read(folder / "plan.json")
@@ -161,10 +161,8 @@ def _print_plan(plan: Plan) -> None:
     sizes = f"{len(plan.ks)} k" if plan.ks else f"the fewest colors for {plan.target}"
     print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
     if plan.ignored:
-        names = ", ".join(printable(name) for name in plan.ignored[:5])
-        print(
-            f"Ignored, no image by their names or outside the folder: {names}{' ...' if len(plan.ignored) > 5 else ''}"
-        )
+        names = ", ".join(printable(name) for name in plan.ignored[:5]) + (" ..." if len(plan.ignored) > 5 else "")
+        print(f"Skipped, without an image extension or outside the folder: {names}")
     if not pending:
         print("Nothing to compute: no Spark application is launched.")
     sys.stdout.flush()
@@ -177,7 +175,7 @@ def _outcome(job: Job) -> str:
         try:
             return f"{job.title}  FAILED: {JobFailure.read(job.failure).reason}"
         except (OSError, InvalidRecord):
-            return f"{job.title}  FAILED, and left no reason: see its task's log"
+            return f"{job.title}  FAILED without a reason: see the log of its task"
     found = f"  k={result.k}" if job.k is None else ""
     figures = f"ratio {result.compression_ratio:.2f}  {psnr_text(result.psnr_db)}  {result.seconds['total']:.1f} s"
     return f"{job.title}{found}  {figures}"

@@ -1,4 +1,4 @@
-"""Airflow's services as child processes: one set for each home, started when needed, and none left behind."""
+"""Airflow's services as child processes: one set for each home, started when needed, and all of them ended."""
 
 import fcntl
 import json
@@ -16,23 +16,31 @@ from pathlib import Path
 import httpx
 import psutil
 
+from colorquant_airflow import processes
 from colorquant_airflow.checkout.api import AirflowApi
 from colorquant_airflow.checkout.home import DAG_ID, SERVICES_OF, AirflowHome, free_port
-from colorquant_airflow.operators import processes
 
 _START_TIMEOUT = 180.0
-# Airflow waits for its tasks; Spark jobs are not to live longer than 10 s after their Airflow was stopped.
+# Airflow waits for its tasks. Spark jobs must end within 10 s after their Airflow was stopped.
 _STOP_TIMEOUT = 6.0
 _SWEEPS = 5
 
 
 class ServicesFailed(RuntimeError):
-    """Airflow could not be started, or stopped by itself; the message says where its log is."""
+    """Airflow could not be started, or ended unexpectedly; the message says where its log is."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """A running Airflow. ``own`` is whether it was started just now, so that no live run can be in its database."""
+    """A running Airflow.
+
+    Attributes
+    ----------
+    api : AirflowApi
+        The client of its REST API.
+    own : bool
+        Whether this process has just started it. Then no run in its database can be alive.
+    """
 
     api: AirflowApi
     own: bool
@@ -42,10 +50,19 @@ class Services:
 def airflow_services(
     home: AirflowHome, purpose: str, port: int | None = None, schedule: bool = False
 ) -> Iterator[Services]:
-    """Have Airflow run for this home.
+    """Within the block, run the Airflow of a home.
 
-    An Airflow that ``make ui`` runs here already is used as it is. Otherwise what a killed one left running is ended,
-    the services are started, and stopped at the end with every process that they started.
+    If ``make ui`` runs it already, that one is used. Otherwise processes that a killed Airflow left behind are ended,
+    the services are started, and at the end of the block they and all their descendants are ended.
+
+    Parameters
+    ----------
+    purpose : str
+        "run" or "ui".
+    port : int, optional
+        Of the API server and UI; by default a free one.
+    schedule : bool
+        Whether the DAG runs at night by its schedule.
 
     Raises
     ------
@@ -55,7 +72,7 @@ def airflow_services(
         home.make()
     except PermissionError as error:
         raise ServicesFailed(
-            f"{home.folder} is another user's; give Airflow a folder of your own by KMEANS_AIRFLOW_HOME=/your/folder"
+            f"{home.folder} belongs to another user; name a folder of your own with KMEANS_AIRFLOW_HOME=/your/folder"
         ) from error
     with open(home.lock_file, "a+") as lock:
         try:
@@ -74,7 +91,7 @@ def airflow_services(
                 stdout=log,
                 stderr=log,
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for this process, which then stops them in order.
+                start_new_session=True,  # Ctrl-C then reaches only this process, which stops them in order.
             )
         try:
             yield Services(_wait_until_ready(home, services, port), own=True)
@@ -83,18 +100,18 @@ def airflow_services(
 
 
 def interrupt_on_signals() -> None:
-    """Let Ctrl-C, `kill` and a closed terminal end the program by KeyboardInterrupt, so that services are stopped.
+    """Let Ctrl-C, ``kill`` and a closed terminal raise KeyboardInterrupt, so that the services are stopped.
 
-    Ctrl-C too: a shell starts a background job with it ignored, which Python would inherit.
+    Ctrl-C needs this too: a shell starts a background job with SIGINT ignored, and Python inherits that.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 
 def end_processes_of(home: AirflowHome) -> None:
-    """Kill what this home's services started, by the mark in its environment: themselves, tasks, and Spark jobs."""
+    """Kill the services of a home, their tasks and Spark jobs; a mark in their environment identifies them."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    # A process that is just starting shows no environment, and one may start while the others are looked at.
+    # A process that is just starting shows no environment, and new ones may start during a sweep.
     for _ in range(_SWEEPS):
         left = [process for process in psutil.process_iter() if process.pid not in own and _belongs(process, home)]
         if not left:
@@ -113,8 +130,8 @@ def _join(home: AirflowHome, lock_file: str) -> AirflowApi:
     holder = json.loads(Path(lock_file).read_text() or "{}")
     if holder.get("purpose") != "ui":
         raise ServicesFailed(
-            f"another `make {holder.get('purpose', 'run')}` (process {holder.get('pid')}) is at work in {home.folder}; "
-            "wait for its end, or use another checkout"
+            f"another `make {holder.get('purpose', 'run')}` (process {holder.get('pid')}) uses {home.folder}; "
+            "wait until it ends, or use another checkout"
         )
     try:
         return AirflowApi(holder["port"], home.password())
@@ -149,7 +166,7 @@ def _wait_until_ready(home: AirflowHome, services: subprocess.Popen[bytes], port
 
 
 def _stop(home: AirflowHome, services: subprocess.Popen[bytes]) -> None:
-    services.send_signal(signal.SIGINT)  # What `airflow standalone` stops at.
+    services.send_signal(signal.SIGINT)  # The signal that stops `airflow standalone`.
     try:
         services.wait(timeout=_STOP_TIMEOUT)
     except subprocess.TimeoutExpired:

@@ -9,7 +9,7 @@ from colorquant_airflow.checkout.services import ServicesFailed, airflow_service
 
 
 def main() -> int:
-    """Start Airflow with the nightly schedule in force, print where it is, and wait for a signal."""
+    """Start Airflow with its nightly schedule, print its address, and wait for a signal; return the exit status."""
     parser = argparse.ArgumentParser(prog="make ui", description=__doc__)
     parser.add_argument("--port", type=int, default=8080)
     port = parser.parse_args().port

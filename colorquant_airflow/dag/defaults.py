@@ -1,15 +1,15 @@
-"""What this project's DAGs have in common: how often they run at once, who is told, what is tried again, the report."""
+"""What the DAGs have in common: runs at a time, retries, the notice of failure, and the task that reports."""
 
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import XComArg, get_current_context, task
 
-from colorquant_airflow.dag import steps
+from colorquant_airflow.dag import reporting
 from colorquant_airflow.dag.assets import REPORT
-from colorquant_airflow.dag.callbacks import tell_of_failure
+from colorquant_airflow.dag.notification import notify_of_failure
 from colorquant_airflow.dag.schedule import RUN_TYPES
-from colorquant_airflow.pages.links import ReportLink
+from colorquant_airflow.links import ReportLink
 
 #: Arguments of ``@dag``.
 DAG_DEFAULTS: dict[str, Any] = {
@@ -25,20 +25,20 @@ DAG_DEFAULTS: dict[str, Any] = {
         "max_retry_delay": timedelta(minutes=10),
         "execution_timeout": timedelta(hours=2),
     },
-    "on_failure_callback": tell_of_failure,
+    "on_failure_callback": notify_of_failure,
 }
 
 
 def report_task(**options: Any) -> XComArg:
-    """Make the task ``summarize`` of the DAG that is being made; ``options`` are its operator's."""
+    """Make the task ``summarize`` of the current DAG; ``options`` are arguments of its operator."""
 
     @task(trigger_rule="all_done", outlets=[REPORT], **options)
     def summarize() -> dict[str, object]:
         """Write the report of the run, failures included.
 
-        If it fails: the last line of its log says why; the report names the jobs that failed, and their reasons.
+        If it fails: the last line of its log says why. The report names the jobs that failed, and their reasons.
         """
-        return steps.summarize(get_current_context())
+        return reporting.summarize(get_current_context())
 
     report = summarize()
     report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The parameters of the trigger forms: their titles, sections, help and limits."""
+"""Parameters of the trigger forms: titles, sections, help texts and limits."""
 
 import os
 from pathlib import Path
@@ -10,62 +10,68 @@ from colorquant.jobs import AUTO
 from colorquant.limits import MAX_COLORS
 from colorquant.settings import Option, options
 
-_PROJECT = Path(__file__).resolve().parents[2]
-#: Sections of the form. Parameters that have none stand first, in the one that is open.
+_CHECKOUT = Path(__file__).resolve().parents[2]
+#: Sections of the form. Parameters without a section come first; only these are visible when the form opens.
 QUALITY, RUNNING = "Quality", "How the run goes"
 
 
 def library_params() -> dict[str, Param]:
-    """A ``Param`` for each thing that a run is told, settings of the compression included, by name."""
+    """The parameters of a run by name, settings of the compression included.
+
+    Raises
+    ------
+    ValueError
+        If this package is not in a checkout, and the environment does not name the folders. Airflow shows the message
+        as the DAG's import error.
+    """
     return {
         "images": Param(
-            os.environ.get("COMPRESSION_IMAGES", str(_PROJECT / "include" / "images")),
+            _folder("COMPRESSION_IMAGES", "include/images"),
             type="string",
             minLength=1,
             title="Image folder",
-            description="Every image in this folder and below it is compressed: a path, or an s3:// URI.",
+            description="A path or an s3:// URI. Every image in this folder and its subfolders is compressed.",
         ),
         "ks": Param(
             ["4", "16", "64"],
-            # What is no palette size is refused by the plan, in a sentence; the schema's own would show its pattern.
+            # The plan checks the values and refuses wrong ones with a sentence. A schema would refuse with its pattern.
             type=["array", "null"],
             items={"type": ["string", "integer"]},
-            examples=[
-                AUTO,
-                *(str(k) for k in range(1, MAX_COLORS + 1)),
-            ],  # A form's list takes no other values than these.
+            # The form's list accepts these values only.
+            examples=[AUTO, *(str(k) for k in range(1, MAX_COLORS + 1))],
             title="Palette sizes k",
-            description="How many colors a compressed image may have: each of these makes an output. Type to find one. "
-            "'auto' alone finds the fewest that reach the quality target.",
+            description="The numbers of colors: each one makes an output of each image. Type to find a number. "
+            "'auto' alone searches for the fewest colors that reach the quality target.",
         ),
         "output": Param(
-            os.environ.get("COMPRESSION_OUTPUT", str(_PROJECT / "output")),
+            _folder("COMPRESSION_OUTPUT", "output"),
             type="string",
             minLength=1,
             title="Output folder",
-            description="Compressed images go to its folder 'compressed', reports to 'runs': a path, or an s3:// URI.",
+            description="A path or an s3:// URI. Compressed images go to its folder 'compressed', reports to 'runs'.",
         ),
         "publish": Param(
             None,
             type=["string", "null"],
             title="Published folder",
-            description="Gets the one file worth keeping of each image, under its own name: a path, where all of them "
-            "change in one step, or an s3:// URI. None: nothing is published.",
+            description="A path or an s3:// URI. It gets the one file worth keeping of each image, under its own "
+            "name. On a path all files change in one step. If this is empty, nothing is published.",
         ),
         "pattern": Param(
             "*",
             type="string",
             minLength=1,
             title="Pattern",
-            description="Which images, by their path below the folder: '2026/*.jpg'. A '*' also matches slashes.",
+            description="Compress only images whose path below the image folder matches, for example '2026/*.jpg'. "
+            "A '*' also matches slashes.",
         ),
         "target": Param(
             None,
             type=["string", "null"],
             section=QUALITY,
             title="Quality target",
-            description="For each image the smallest k that reaches it is chosen: 'ssim=0.95' or 'ssimulacra2=70'. "
-            "Without one, the knee of quality against bytes is.",
+            description="For example 'ssim=0.95' or 'ssimulacra2=70'. The report chooses for each image the smallest k "
+            "that reaches the target. Without a target it chooses the knee of the curve of quality against bytes.",
         ),
         **{name: Param(option.default, **_schema(option)) for name, option in options().items()},
         "max_failures": Param(
@@ -74,24 +80,33 @@ def library_params() -> dict[str, Param]:
             minimum=0,
             section=RUNNING,
             title="Failures allowed",
-            description="The run fails, after the report is written, if more jobs than this fail.",
+            description="If more jobs fail than this, the run fails, after it has written the report.",
         ),
         "force": Param(
             False,
             type="boolean",
             section=RUNNING,
             title="Compress again",
-            description="Also what is there already, of the same image and settings.",
+            description="Compress images again whose outputs with the same settings exist already.",
         ),
         "storage_connection": Param(
             os.environ.get("COMPRESSION_STORAGE_CONNECTION") or None,
             type=["string", "null"],
             section=RUNNING,
             title="Connection of the object store",
-            description="The Airflow connection (type aws) with the credentials of s3:// folders. Without "
-            "one they come from the environment.",
+            description="The Airflow connection (type aws) with the credentials of s3:// folders. If this is empty, "
+            "they come from the environment.",
         ),
     }
+
+
+def _folder(variable: str, of_checkout: str) -> str:
+    folder = os.environ.get(variable)
+    if folder is None:
+        if not (_CHECKOUT / "dags").is_dir():
+            raise ValueError(f"{variable} is not set: set it to a folder in the environment of Airflow")
+        folder = str(_CHECKOUT / of_checkout)
+    return folder
 
 
 def _schema(option: Option) -> dict[str, Any]:

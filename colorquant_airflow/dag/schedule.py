@@ -1,30 +1,29 @@
-"""When the nightly DAG runs: settings of the deployment, so that nobody edits a DAG file for them."""
+"""When the DAGs run: settings of the deployment, so that nobody has to edit a DAG file for them."""
 
 import os
 from typing import Any
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable
-from airflow.utils.types import DagRunType
 
 from colorquant_airflow.dag.assets import NEW_IMAGES
+from colorquant_airflow.private import DagRunType
 
-#: All but backfills: a run compresses the library as it is now, whatever night it is said to be of.
-RUN_TYPES: Any = [  # The SDK expects an enumeration of its own, which is private, and converts this one.
-    kind for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB
-]
+#: All types of runs except backfills: a run compresses the library as it is now, not as it was on a past night.
+RUN_TYPES: Any = [kind for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB]
 
 
-def nightly() -> AssetOrTimeSchedule | list[Asset]:
+def nightly_schedule() -> AssetOrTimeSchedule | list[Asset]:
     """At COMPRESSION_SCHEDULE (a cron expression, or "none") in COMPRESSION_TIMEZONE, and when there are new images."""
-    cron = os.environ.get("COMPRESSION_SCHEDULE", "0 2 * * *")
-    if cron.lower() == "none":
-        return [NEW_IMAGES]
-    timetable = CronTriggerTimetable(cron, timezone=os.environ.get("COMPRESSION_TIMEZONE", "UTC"))
-    return AssetOrTimeSchedule(timetable=timetable, assets=[NEW_IMAGES])
+    timetable = _timetable("COMPRESSION_SCHEDULE", "0 2 * * *")
+    return AssetOrTimeSchedule(timetable=timetable, assets=[NEW_IMAGES]) if timetable else [NEW_IMAGES]
 
 
 def corpus_schedule() -> CronTriggerTimetable | None:
-    """At COMPRESSION_CORPUS_SCHEDULE (a cron expression), if that is given."""
-    cron = os.environ.get("COMPRESSION_CORPUS_SCHEDULE", "none")
+    """At COMPRESSION_CORPUS_SCHEDULE (a cron expression) in COMPRESSION_TIMEZONE; None, the default, without one."""
+    return _timetable("COMPRESSION_CORPUS_SCHEDULE", "none")
+
+
+def _timetable(variable: str, default: str) -> CronTriggerTimetable | None:
+    cron = os.environ.get(variable, default)
     timezone = os.environ.get("COMPRESSION_TIMEZONE", "UTC")
     return None if cron.lower() == "none" else CronTriggerTimetable(cron, timezone=timezone)

@@ -1,9 +1,11 @@
-"""A class-data archive for Spark's JVM: classes as they are in memory after loading, mapped instead of loaded anew.
+"""A class-data archive for Spark's JVM: loaded classes, which later JVMs map into memory instead of loading them.
 
-The first job that finds none leaves one at its end, beside the environment or, where that is read-only, in the user's
-cache folder; later ones start with it. Its name holds a hash of Java, Spark and the JVM's options, so that a change of
-any makes a new one, and a checksum of its content: a JVM that maps a damaged archive crashes. Without an archive a job
-only takes longer.
+The first job without an archive writes one when it ends: into the Python environment or, where that is read-only, into
+the user's cache folder. Later jobs start with it. Its name contains a hash of Java, Spark and the JVM's options, so
+that a change of any of them makes a new archive, and a checksum of its content, because a JVM that maps a damaged
+archive crashes. Without an archive a job only takes longer.
+
+Source of the method: JEP 350, Dynamic CDS Archives.
 """
 
 import fcntl
@@ -22,9 +24,14 @@ _QUIET = "-Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
 
 @contextmanager
 def class_archive(java_options: str) -> Iterator[str]:
-    """JVM options that use the archive, or make it where there is none, for one application.
+    """JVM options that use the archive, or make one, for one application; empty where neither is possible.
 
-    Of several jobs at a time one makes it. It is kept only where the block ends without an exception.
+    Of several jobs at a time only one makes the archive. It is kept only if the block ends without an exception.
+
+    Parameters
+    ----------
+    java_options : str
+        The other options of the JVM. Those that begin with ``-X`` are part of the archive's name.
     """
     prefix = _prefix(java_options)
     if prefix is None:
@@ -32,7 +39,7 @@ def class_archive(java_options: str) -> Iterator[str]:
     elif archive := _whole_archive(prefix):
         yield f"{_QUIET} -XX:SharedArchiveFile={archive}"
     else:
-        with _made_alone(prefix) as unfinished:
+        with _unfinished_archive(prefix) as unfinished:
             if unfinished is None:
                 yield ""
                 return
@@ -44,7 +51,7 @@ def class_archive(java_options: str) -> Iterator[str]:
 
 
 def _whole_archive(prefix: Path) -> Path | None:
-    """The archive that is there, if its content is what was written."""
+    """The existing archive if its content has the checksum of its name; else None."""
     for archive in prefix.parent.glob(f"{prefix.name}-*.jsa"):
         try:
             if archive == _name(prefix, archive):
@@ -63,8 +70,8 @@ def _name(prefix: Path, archive: Path) -> Path:
 
 
 @contextmanager
-def _made_alone(prefix: Path) -> Iterator[Path | None]:
-    """A path to write to, or None where another process is writing or nobody can."""
+def _unfinished_archive(prefix: Path) -> Iterator[Path | None]:
+    """The path to write an archive to, locked; None where another process is writing or the folder is read-only."""
     try:
         prefix.parent.mkdir(parents=True, exist_ok=True)
         lock = open(prefix.with_name("spark-classes.lock"), "w")
@@ -86,11 +93,14 @@ def _made_alone(prefix: Path) -> Iterator[Path | None]:
 
 
 def _prefix(java_options: str) -> Path | None:
-    """How the path of this environment's archive begins; None where it cannot be told which Java or Spark will run."""
+    """The path of this environment's archive without checksum and suffix; None where there can be no archive.
+
+    There is none where Java or Spark is not found, or Spark's class path has folders.
+    """
     java = shutil.which(os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java")
     folder = _folder()
     spark = spark_home()
-    # A path with a space would be two options.
+    # A path with a space would become two options.
     if java is None or spark is None or " " in str(folder) or _has_class_path_folders(spark):
         return None
     facts: list[object] = [option for option in java_options.split() if option.startswith("-X")]
@@ -101,7 +111,7 @@ def _prefix(java_options: str) -> Path | None:
 
 
 def _has_class_path_folders(spark: Path) -> bool:
-    """Whether the class path has folders with files: the JVM that makes an archive would fail at its end."""
+    """Whether the class path has folders with files. A JVM that makes an archive would then end with an error."""
     if os.environ.get("SPARK_DIST_CLASSPATH"):
         return True
     named = [os.environ.get("SPARK_CONF_DIR") or spark / "conf"]
@@ -117,7 +127,7 @@ def _folder() -> Path:
 
 
 def spark_home() -> Path | None:
-    """The Spark that spark-submit will start: SPARK_HOME, or the installed PySpark package."""
+    """The folder of the Spark that spark-submit starts: SPARK_HOME, or the installed PySpark; None without its jars."""
     if "SPARK_HOME" in os.environ:
         home = Path(os.environ["SPARK_HOME"])
     else:

@@ -1,5 +1,6 @@
-"""The operator of the application that compresses a whole library: its arguments are the run's parameters."""
+"""The operator of the application that compresses a whole library: the run's parameters are its arguments."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,52 +10,60 @@ from airflow.sdk.exceptions import AirflowFailException
 from colorquant.errors import InvalidPlan, InvalidSetting
 from colorquant.jobs import parse_ks, parse_target, run_folder
 from colorquant.settings import Settings, options
-from colorquant_airflow.dag import steps
-from colorquant_airflow.dag.storage_connection import use_storage
-from colorquant_airflow.operators.compress_image import CompressImageOperator
+from colorquant_airflow.applications import CORPUS_APPLICATION
+from colorquant_airflow.dag import announce_plan, check_params, refuse_run
+from colorquant_airflow.operators.spark_job import SparkJobOperator
+from colorquant_airflow.storage_connection import use_storage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class CompressCorpusOperator(CompressImageOperator):
-    """Submit ``compress_corpus.py`` for the run's parameters. The rules are those of ``CompressImageOperator``."""
+class CompressCorpusOperator(SparkJobOperator):
+    """Submit the application that compresses all images of a library at all palette sizes.
 
-    operator_extra_links = ()  # type: ignore[assignment]  # There is no single result to lead to.
+    Parameters
+    ----------
+    application : str
+        Path of the application.
+    **kwargs
+        Those of ``SparkSubmitOperator``. ``execute`` sets ``name`` and ``application_args``.
+    """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(failure="", **kwargs)  # It lies in the run's folder, which ``execute`` knows.
+    def __init__(self, *, application: str = CORPUS_APPLICATION, **kwargs: Any) -> None:
+        super().__init__(application=application, **kwargs)
 
     def execute(self, context: "Context") -> None:
-        """Run the application. A parameter that is wrong fails at once, and the message says which."""
+        """Run the application. A wrong parameter fails at once, and the message names it."""
         params, run_id = context["params"], str(context["run_id"])
         try:
             use_storage(params)
-            steps.refuse_wrong(params)
-            self.application_args = corpus_arguments(params, run_id)
+            check_params(params)
+            arguments = corpus_arguments(params, run_id)
         except (InvalidPlan, InvalidSetting, AirflowFailException) as error:
-            raise steps.refused(context, error) from None
+            refuse_run(context, error)
         folder = run_folder(params["output"], run_id)
-        steps.planned(context, folder)
+        failure = str(folder / "application.json")
+        announce_plan(context, folder)
         self.name = f"library {params['images']}"
-        self.failure = str(folder / "application.json")
-        self.application_args.append(f"--failure={self.failure}")
+        self.application_args = [*arguments, f"--failure={failure}"]
         try:
-            super().execute(context)
+            self.run_application(context, failure)
         except AirflowFailException as error:
-            # What the application refuses, a folder without images say; a try before may have planned and done a part.
-            if not _is_there(folder / "plan.json"):
-                raise steps.refused(context, error) from None
+            # The application may have refused the run, for example because there are no images. An earlier try may
+            # have planned the run and done a part of it.
+            if not _exists(folder / "plan.json"):
+                refuse_run(context, error)
             raise
 
 
-def _is_there(plan: Path) -> bool:
-    with suppress(Exception):  # An object store that does not answer must not take the place of the reason.
+def _exists(plan: Path) -> bool:
+    with suppress(Exception):  # An object store that does not answer must not hide why the application failed.
         return plan.exists()
     return False
 
 
-def corpus_arguments(params: Any, run_id: str) -> list[str]:
+def corpus_arguments(params: Mapping[str, Any], run_id: str) -> list[str]:
     """Command line of ``compress_corpus.py``. Raises InvalidPlan and InvalidSetting for a wrong parameter."""
     ks = [str(k).strip() for k in params["ks"] or ()]
     target = parse_target(params["target"] or "", parse_ks(ks))

@@ -1,4 +1,4 @@
-"""How long a Spark application may take before it is stopped: settings of the deployment."""
+"""How long a Spark application may take before its task is stopped: settings of the deployment."""
 
 import os
 import re
@@ -6,20 +6,20 @@ from datetime import timedelta
 
 
 def timeout(variable: str, minutes: int) -> timedelta:
-    """The minutes that an environment variable gives, or these where it is not set.
+    """Read a number of minutes from an environment variable; ``minutes`` is the default.
 
     Raises
     ------
     ValueError
-        Where it is no whole number of minutes, at least 1: Airflow shows the sentence as the DAG's import error.
+        For anything but a whole number of minutes, at least 1. Airflow shows the message as the DAG's import error.
     """
     text = os.environ.get(variable, "").strip() or str(minutes)
     if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise ValueError(f"{variable}={text!r} is no time-out: give whole minutes, for example 120")
+        raise ValueError(f"{variable}={text!r} is not a timeout: give whole minutes, for example 120")
     return timedelta(minutes=int(text))
 
 
-#: Of one image at one k.
+#: Of one image at one palette size.
 JOB_TIMEOUT = timeout("COMPRESSION_JOB_TIMEOUT", 2 * 60)
 #: Of the application that compresses a whole library.
 CORPUS_TIMEOUT = timeout("COMPRESSION_CORPUS_TIMEOUT", 2 * 24 * 60)

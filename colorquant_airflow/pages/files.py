@@ -1,4 +1,7 @@
-"""Which files the pages may hand out, and as what: those of a run's report and its images, never a path as it comes."""
+"""The files that the pages may hand out, with their media types: those of a run's report, its outputs and originals.
+
+A path in a request is never opened as it is: it must lead to one of these files.
+"""
 
 import hashlib
 import io
@@ -16,7 +19,7 @@ from colorquant.storage import asking, is_file, is_remote, open_stream, resolve,
 from colorquant.text import readable
 from colorquant_airflow.pages.runs import NoSuchPage, Run
 
-#: What browsers show, by how such a file begins.
+#: Media types that browsers show, by the first bytes of a file.
 _SHOWN = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -32,25 +35,27 @@ _MEDIA_TYPES = {
     TILED_SUFFIX: "image/tiff",
 }
 _REPORT_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+_NOT_OF_REPORT = "The report of this run has no such file."
+_NO_FILE = "The file does not exist, or not yet."
 _CONVERTED_SIDE = 4096
 _CHUNK_BYTES = 2**20
 _converting = Lock()
 
 
 def inside_output(run: Run, path: Path) -> str:
-    """The path relative to the run's output folder, which the links of a report do not leave."""
+    """The path relative to the run's output folder; all links of a report stay within that folder."""
     return path.relative_to(_output_folder(run)).as_posix()
 
 
 def of_report(run: Run, path: str) -> Path:
-    """A file of the run's folder, or an output of its plan, by the path relative to the output folder.
+    """A file of the run's folder, or an output of its plan; ``path`` is relative to the output folder.
 
     Raises
     ------
     NoSuchPage
-        For anything else.
+        For any other path.
     """
-    # Also a folder that Airflow was told of must hold this run's plan.
+    # Reading the plan also checks that the folder of the XCom belongs to this run.
     outputs = {str(path) for job in run.plan.jobs for path in job.output_paths()}
     wanted = _reached(_output_folder(run), path)
     if not wanted.is_relative_to(run.folder):
@@ -58,39 +63,44 @@ def of_report(run: Run, path: str) -> Path:
             return wanted
     elif wanted.suffix in _MEDIA_TYPES and "\0" not in path and wanted.resolve().is_relative_to(run.folder.resolve()):
         return wanted
-    raise NoSuchPage("That is no file of this run's report.")
+    raise NoSuchPage(_NOT_OF_REPORT)
 
 
 def output_of(job: Job) -> Path:
-    """The output of a job. Raises NoSuchPage."""
+    """The output of a job. Raises NoSuchPage if there is none."""
     for path in job.output_paths():
         if is_file(path):
             return path
-    raise NoSuchPage("The output is not there, or not yet.")
+    raise NoSuchPage(_NO_FILE)
 
 
 def send(path: Path, name: str | None = None) -> Response:
-    """A file as what its name says; ``name`` is for one that is to be saved. Raises NoSuchPage."""
+    """A response with a file, of the media type of its suffix; with ``name`` browsers save it. Raises NoSuchPage."""
     if path.suffix not in _MEDIA_TYPES or not is_file(path):
-        raise NoSuchPage("The file is not there, or not yet.")
+        raise NoSuchPage(_NO_FILE)
     source = open_stream(path) if is_remote(path) else path
-    if path.suffix == TILED_SUFFIX and name is None:  # Browsers show no TIFF.
+    if path.suffix == TILED_SUFFIX and name is None:  # Browsers cannot show a TIFF.
         return _converted(source)
     response = _respond(source, _MEDIA_TYPES[path.suffix], readable(name) if name else None)
     if path.suffix == ".html":
         from colorquant.report import page_script
 
-        # Any other script than the report's own would have the rights of whoever looks at the page.
+        # Any other script would have the rights of the user who looks at the page.
         response.headers["Content-Security-Policy"] = f"{_REPORT_POLICY}; script-src '{page_script()[1]}'"
     return response
 
 
 def send_original(job: Job, download: bool) -> Response:
-    """A job's image: as it is where browsers show it or it is to be saved, else as a PNG. Raises NoSuchPage."""
-    # What is handed out is what was planned, whatever lies there now.
+    """A response with a job's image: unchanged for a download and in formats that browsers show, else as a PNG.
+
+    Raises
+    ------
+    NoSuchPage
+        If the image has changed since the run was planned, or no longer exists.
+    """
     source = _unchanged_object(job) if is_remote(job.image) else _unchanged_file(job)
     if source is None:
-        raise NoSuchPage("The original has changed since this run, or is not there any more.")
+        raise NoSuchPage("The original has changed since this run, or no longer exists.")
     if download:
         return _respond(source, "application/octet-stream", readable(Path(job.name).name))
     shown = _shown_as(source)
@@ -106,7 +116,7 @@ def _unchanged_file(job: Job) -> Path | None:
 
 
 def _unchanged_object(job: Job) -> io.BufferedIOBase | None:
-    """A stream, because it goes on with the object that was looked at, and fails if there is another in its place."""
+    """A stream, because it keeps to the object whose hash was checked, and fails if another one replaces it."""
     try:
         stream = open_stream(job.image)
     except (FileNotFoundError, InvalidLocation):
@@ -120,7 +130,7 @@ def _unchanged_object(job: Job) -> io.BufferedIOBase | None:
 
 
 def _shown_as(source: Path | io.BufferedIOBase) -> str | None:
-    """As what browsers show a file, if they do."""
+    """The media type of a file that browsers show; None for other formats."""
     if isinstance(source, Path):
         with open(source, "rb") as stream:
             beginning = stream.read(16)
@@ -133,7 +143,7 @@ def _shown_as(source: Path | io.BufferedIOBase) -> str | None:
 
 
 def _respond(source: Path | io.BufferedIOBase, media_type: str, name: str | None = None) -> Response:
-    """A file, or what is left of a stream; ``name`` is for one that is to be saved."""
+    """A response with a file, or with a stream from its start; with ``name`` browsers save it."""
     if isinstance(source, Path):
         return FileResponse(source, media_type=media_type, filename=name)
     headers = {"Content-Length": str(source.seek(0, os.SEEK_END))}
@@ -150,18 +160,19 @@ def _chunks(stream: io.BufferedIOBase) -> Iterator[bytes]:
 
 
 def _converted(source: Path | io.BufferedIOBase) -> Response:
+    """A response with a PNG of an image, scaled down to 4096 pixels a side."""
     from colorquant.report import MAX_BYTES, decode_preview, load_preview
 
     with _converting:  # One at a time: a decoded image may be large.
         if isinstance(source, Path):
-            picture = load_preview(source, _CONVERTED_SIDE)
+            preview = load_preview(source, _CONVERTED_SIDE)
         else:
             content = source.read(MAX_BYTES + 1)
-            picture = decode_preview(content, "an original", _CONVERTED_SIDE) if len(content) <= MAX_BYTES else None
-    if picture is None:
-        raise NoSuchPage("The picture cannot be shown here: it is too large, or no picture. It can be downloaded.")
+            preview = decode_preview(content, "an original", _CONVERTED_SIDE) if len(content) <= MAX_BYTES else None
+    if preview is None:
+        raise NoSuchPage("This file cannot be shown here: it is too large, or not an image. You can download it.")
     stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_level=1)
+    preview.save(stream, "PNG", compress_level=1)
     return Response(stream.getvalue(), media_type="image/png")
 
 
@@ -171,7 +182,7 @@ def _reached(folder: Path, path: str) -> Path:
     try:
         return resolve(folder, path)
     except InvalidLocation:
-        raise NoSuchPage("That is no file of this run's report.") from None
+        raise NoSuchPage(_NOT_OF_REPORT) from None
 
 
 def _output_folder(run: Run) -> Path:

@@ -63,7 +63,7 @@ def test_a_run_in_the_airflow_of_make_ui_goes_on_and_that_is_said(
     assert _make_run(api, False, tmp_path, monkeypatch) == 1
     assert api.changes == ["trigger"]
     told = capsys.readouterr().err
-    assert "run new goes on in the Airflow of `make ui`, http://127.0.0.1:8080" in told
+    assert "Run new continues in the Airflow of `make ui`, http://127.0.0.1:8080" in told
     assert "Stopped" not in told
 
 
@@ -82,7 +82,7 @@ def test_an_airflow_of_its_own_is_made_ready_and_stops_with_it(
     api = _Api(paused=True)
     assert _make_run(api, True, tmp_path, monkeypatch) == 1
     assert api.changes == ["pool", "fail old", "unpause", "trigger"]
-    assert "Stopped. `make run` goes on from here" in capsys.readouterr().err
+    assert "Stopped. `make run` continues from here" in capsys.readouterr().err
 
 
 def _params(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:

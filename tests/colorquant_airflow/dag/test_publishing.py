@@ -14,9 +14,10 @@ from colorquant.jobs.plan import Plan, run_folder
 from colorquant.publish import folder as published
 from colorquant.publish.folder import verify
 from colorquant.publish.manifest import MANIFEST, Manifest
-from colorquant_airflow.dag import steps
 from colorquant_airflow.dag.params import library_params
-from colorquant_airflow.dag.xcoms import PUBLISHED
+from colorquant_airflow.dag.planning import write_plan
+from colorquant_airflow.dag.reporting import summarize
+from colorquant_airflow.xcoms import PUBLISHED
 from tests.test_compress_image import compress_in_process
 
 
@@ -35,9 +36,9 @@ def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Pa
     site = tmp_path / "site"
     params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(site), "target": "psnr=25"}
     context = _context("good", **params)
-    for submission in steps.plan_jobs(context):
+    for submission in write_plan(context):
         compress_in_process(submission["application_args"])
-    steps.summarize(context)
+    summarize(context)
     assert verify(site) == []
     plan = Plan.read(run_folder(tmp_path / "out", "good") / "plan.json")
     assert (plan.target, Manifest.read(site / MANIFEST).run_id) == ("psnr=25.0", "good")
@@ -46,9 +47,9 @@ def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Pa
 
     (photographs / "one.png").write_bytes(b"no image any more")
     context = _context("bad", **params)
-    steps.plan_jobs(context)
+    write_plan(context)
     with pytest.raises(AirflowFailException, match="jobs failed"):
-        steps.summarize(context)
+        summarize(context)
     assert Manifest.read(site / MANIFEST).run_id == "good"
     assert verify(site) == []
 
@@ -63,21 +64,21 @@ def test_a_disk_that_cannot_be_written_to_is_said_and_tried_again(
     monkeypatch.setattr(published, "_point", fail)
     site = tmp_path / "site"
     context = _context("run", images=str(photographs), output=str(tmp_path / "out"), publish=str(site), ks=[4])
-    for submission in steps.plan_jobs(context):
+    for submission in write_plan(context):
         compress_in_process(submission["application_args"])
     with pytest.raises(OSError, match=os.strerror(number)):
-        steps.summarize(context)
+        summarize(context)
     assert os.strerror(number) in context["told"][PUBLISHED]["refused"]
     assert not site.exists()
 
 
 def test_a_run_is_of_the_images_that_match_its_pattern(photographs: Path, tmp_path: Path) -> None:
     params = {"images": str(photographs), "output": str(tmp_path / "out"), "ks": [4]}
-    steps.plan_jobs(_context("some", **params, pattern="sub*/*.jpg"))
+    write_plan(_context("some", **params, pattern="sub*/*.jpg"))
     plan = Plan.read(run_folder(tmp_path / "out", "some") / "plan.json")
     assert [job.name for job in plan.jobs] == ["sub folder/two.jpg"]
     with pytest.raises(AirflowFailException, match="There is no image that matches 'x"):
-        steps.plan_jobs(_context("none", **params, pattern="x*"))
+        write_plan(_context("none", **params, pattern="x*"))
 
 
 def test_a_folder_of_others_fails_the_task_and_says_why(photographs: Path, tmp_path: Path) -> None:
@@ -85,13 +86,13 @@ def test_a_folder_of_others_fails_the_task_and_says_why(photographs: Path, tmp_p
     (tmp_path / "site" / "precious").write_text("mine")
     params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(tmp_path / "site")}
     with pytest.raises(AirflowFailException, match="was not published by this project: name a new or an empty folder"):
-        steps.plan_jobs(_context("run", **params))
+        write_plan(_context("run", **params))
     (tmp_path / "site").rename(tmp_path / "precious folder")
     context = _context("run", **params)
-    for submission in steps.plan_jobs(context):
+    for submission in write_plan(context):
         compress_in_process(submission["application_args"])
     (tmp_path / "precious folder").rename(tmp_path / "site")  # It came while the jobs ran.
     with pytest.raises(AirflowFailException, match="Nothing is published: .* was not published by this project"):
-        steps.summarize(context)
+        summarize(context)
     assert (tmp_path / "site" / "precious").read_text() == "mine"
     assert (run_folder(tmp_path / "out", "run") / "summary.html").exists()

@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from colorquant_airflow.operators import SPARK_CONF, CompressImageOperator
 from colorquant_airflow.operators.class_archive import class_archive
-from colorquant_airflow.operators.compress_image import CompressImageOperator
-from colorquant_airflow.operators.spark_conf import SPARK_CONF
 from tests.conftest import photograph
 
 pytestmark = pytest.mark.e2e
-PROJECT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -33,7 +31,6 @@ def _compress(image: Path, name: str) -> bytes:
         task_id="t",
         name=name,
         conf=SPARK_CONF,
-        application=str(PROJECT / "spark_apps" / "compress_image.py"),
         failure=str(image.with_name(f"{name}.failure")),
         application_args=[f"--image={image}", "--k=4", f"--output={output}", f"--result={output}.json"],
     ).execute({})

@@ -11,11 +11,12 @@ from typing import Any
 
 import psutil
 import pytest
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from colorquant.jobs.records import JobFailure
-from colorquant_airflow.operators import compress_image as operators
-from colorquant_airflow.operators.compress_image import CompressImageOperator
+from colorquant_airflow import private
+from colorquant_airflow.operators import CompressImageOperator, spark_job
 
 _POPEN = subprocess.Popen
 
@@ -34,12 +35,18 @@ def submit_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _operator(tmp_path: Path, **kwargs: Any) -> CompressImageOperator:
     return CompressImageOperator(
         task_id="compress_image",
-        application="compress_image.py",
         failure=str(tmp_path / "failure.json"),
         name="{{ ds }}.png k=4",
         application_args=["--image={{ ds }}.png", "--k=4"],
         **kwargs,
     )
+
+
+def test_the_base_replaces_nothing_of_the_providers_operator_but_what_is_public() -> None:
+    """A private method of the same name would be called by the provider."""
+    ours = {name for name in vars(spark_job.SparkJobOperator) if not name.startswith("__")}
+    replaced = {name for name in ours if hasattr(SparkSubmitOperator, name)} - {"_abc_impl"}
+    assert replaced == {"on_kill", "template_fields"}
 
 
 @pytest.mark.parametrize(("exit_code", "is_final"), [(65, True), (2, True), (1, False), (137, False)])
@@ -104,16 +111,16 @@ def test_stopping_the_task_ends_every_process_also_those_with_a_group_of_their_o
         f"#!/bin/sh\nsetsid sh -c 'sleep 1000 & wait' &\nsleep 1000 &\necho $$ > {tmp_path}/pid\nwait\n"
     )
     operator = _operator(tmp_path)
-    operator._hook = operator._get_hook()
-    operator._hook._submit_sp = subprocess.Popen(["spark-submit"], stdout=subprocess.PIPE)
-    root = psutil.Process(operator._hook._submit_sp.pid)
+    started = subprocess.Popen(["spark-submit"], stdout=subprocess.PIPE)
+    private.make_hook(operator)._submit_sp = started
+    root = psutil.Process(started.pid)
     deadline = time.monotonic() + 20
     while len(root.children(recursive=True)) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     family = [root, *root.children(recursive=True)]
     assert len(family) >= 4
     operator.on_kill()
-    operator._hook._submit_sp.wait(timeout=10)
+    started.wait(timeout=10)
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
 
 
@@ -144,13 +151,13 @@ def test_a_task_that_is_stopped_before_its_job_starts_none(
 ) -> None:
     submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-called\n")
     operator = _operator(tmp_path)
-    real = attrgetter(step)(operators)
+    real = attrgetter(step)(spark_job)
 
     def stopped_there(*arguments: Any) -> Any:
         operator.on_kill()
         return real(*arguments)
 
-    monkeypatch.setattr(f"colorquant_airflow.operators.compress_image.{step}", staticmethod(stopped_there))
+    monkeypatch.setattr(f"colorquant_airflow.operators.spark_job.{step}", staticmethod(stopped_there))
     with pytest.raises(AirflowException, match="stopped before its job began") as caught:
         operator.execute({})
     assert not isinstance(caught.value, AirflowFailException), "it is to be tried again"

@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 
 def _conf(bare_environment: dict[str, str], text: str) -> subprocess.CompletedProcess[str]:
-    code = "import json; from colorquant_airflow.operators.spark_conf import SPARK_CONF; print(json.dumps(SPARK_CONF))"
+    code = "import json; from colorquant_airflow.operators import SPARK_CONF; print(json.dumps(SPARK_CONF))"
     environment = bare_environment | {"COMPRESSION_SPARK_CONF": text}
     return subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True)
 
@@ -24,7 +24,7 @@ def test_a_deployment_changes_and_adds_settings_and_keeps_the_others(bare_enviro
 
 
 @pytest.mark.parametrize("text", ["spark.cores.max=7", "[]", "7"])
-def test_what_is_no_object_is_refused_by_the_name_of_the_variable(bare_environment: dict[str, str], text: str) -> None:
+def test_anything_but_an_object_is_refused_and_the_variable_named(bare_environment: dict[str, str], text: str) -> None:
     refused = _conf(bare_environment, text)
     assert refused.returncode != 0
-    assert f"COMPRESSION_SPARK_CONF={text!r} is no JSON object" in refused.stderr
+    assert f"COMPRESSION_SPARK_CONF={text!r} is not a JSON object" in refused.stderr

@@ -67,7 +67,7 @@ def test_the_output_of_an_image_that_was_read_by_regions_is_a_tiff(run: Run) -> 
     saved = files.send(tiff, tiff.name)
     assert isinstance(saved, FileResponse) and saved.media_type == "image/tiff"
     tiff.unlink()
-    with pytest.raises(NoSuchPage, match="not there, or not yet"):
+    with pytest.raises(NoSuchPage, match="does not exist, or not yet"):
         files.output_of(job)
 
 

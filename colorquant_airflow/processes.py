@@ -1,4 +1,4 @@
-"""Ending processes: a list of them, or one with all that it started."""
+"""Ending processes: those of a list, or one with all its descendants."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,10 @@ _TIMEOUT = 10.0
 
 
 def end(processes: Iterable[psutil.Process]) -> None:
-    """Kill them, and wait until they are gone. Who is gone already is left alone, also where another has its number."""
+    """Kill processes, and wait up to 10 s until they are gone.
+
+    A process that has ended already is skipped, even if its id now belongs to another one.
+    """
     ending = list(processes)
     for process in ending:
         try:
@@ -19,7 +22,10 @@ def end(processes: Iterable[psutil.Process]) -> None:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all its descendants; PySpark's worker daemon has a process group of its own, so: by parentage."""
+    """A process and all its descendants, the process first; empty if there is none with this id.
+
+    They are found by parentage, not by process group: PySpark's worker daemon has a group of its own.
+    """
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]

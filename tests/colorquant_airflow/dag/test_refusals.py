@@ -10,11 +10,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant.jobs.plan import run_folder
 from colorquant.storage import paths as storage
-from colorquant_airflow.dag import steps
 from colorquant_airflow.dag.params import library_params
-from colorquant_airflow.dag.xcoms import PLANNED
-from colorquant_airflow.operators.compress_corpus import CompressCorpusOperator
-from colorquant_airflow.operators.compress_image import CompressImageOperator
+from colorquant_airflow.dag.planning import write_plan
+from colorquant_airflow.dag.reporting import summarize
+from colorquant_airflow.operators import CompressCorpusOperator
+from colorquant_airflow.operators.spark_job import SparkJobOperator
+from colorquant_airflow.xcoms import PLANNED
 
 FOLDER = Path(__file__).resolve().parents[3] / "dags"
 
@@ -35,14 +36,14 @@ def _start(which: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, 
     """The first task of a DAG, up to where Spark would start. What it tells, and Spark's arguments, go to ``told``."""
     context = _context(params, told)
     if which == "one by one":
-        steps.plan_jobs(context)
+        write_plan(context)
         return
 
-    def submit(operator: CompressImageOperator, context: Any) -> None:
+    def submit(operator: SparkJobOperator, context: Any, failure: str) -> None:
         raise _Submitted
 
-    monkeypatch.setattr(CompressImageOperator, "execute", submit)
-    operator = CompressCorpusOperator(task_id="compress_corpus", application="compress_corpus.py")
+    monkeypatch.setattr(SparkJobOperator, "run_application", submit)
+    operator = CompressCorpusOperator(task_id="compress_corpus")
     with pytest.raises(_Submitted):
         operator.execute(context)
     told["arguments"] = operator.application_args
@@ -115,16 +116,16 @@ def test_a_new_or_empty_folder_is_published_to(
 def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_planned(
     is_planned: bool, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(operator: CompressImageOperator, context: Any) -> None:
+    def fail(operator: SparkJobOperator, context: Any, failure: str) -> None:
         raise AirflowFailException("There is no image")
 
     folder = run_folder(tmp_path / "out", "run")
     if is_planned:
         folder.mkdir(parents=True)
         (folder / "plan.json").touch()
-    monkeypatch.setattr(CompressImageOperator, "execute", fail)
+    monkeypatch.setattr(SparkJobOperator, "run_application", fail)
     told: dict[str, Any] = {}
-    operator = CompressCorpusOperator(task_id="compress_corpus", application="compress_corpus.py")
+    operator = CompressCorpusOperator(task_id="compress_corpus")
     with pytest.raises(AirflowFailException, match="There is no image"):
         operator.execute(_context({"images": str(photographs), "output": str(tmp_path / "out")}, told))
     if is_planned:
@@ -144,4 +145,4 @@ def test_who_finds_no_plan_is_sent_to_the_task_that_makes_it(
     context = _context({"output": output.format(folder=tmp_path)}, {})
     context["dag"] = DagBag(str(FOLDER / f"{dag_id}.py")).dags[dag_id]
     with pytest.raises(AirflowFailException, match=f"There is no plan to report on: see the log of {task_id}.$"):
-        steps.summarize(context)
+        summarize(context)

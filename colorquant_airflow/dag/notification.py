@@ -1,4 +1,4 @@
-"""Who is told of a run that failed: the log, and whom the deployment names."""
+"""The notice of a failed run: written to the log, and sent by the notifier that the deployment names."""
 
 import json
 import logging
@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from colorquant_airflow.dag.steps import planner
-from colorquant_airflow.dag.storage_connection import use_storage
+from colorquant_airflow.dag.planning import planning_task
+from colorquant_airflow.storage_connection import use_storage
 
 logger = logging.getLogger(__name__)
 
-_MOST_LISTED = 20
+_MAX_LISTED = 20
 
 
-def tell_of_failure(context: Mapping[str, Any]) -> None:
-    """Say which run failed and why; the DAGs' ``on_failure_callback``.
+def notify_of_failure(context: Mapping[str, Any]) -> None:
+    """Say which run failed and why. This is the DAGs' ``on_failure_callback``.
 
-    It is logged, by the DAG processor, which runs the callbacks of DAGs. Where COMPRESSION_NOTIFIER names an Airflow
-    notifier by its import path, that is called too, with the arguments of COMPRESSION_NOTIFIER_ARGUMENTS (JSON). In
-    those that the notifier renders, ``{{ failure.subject }}`` and ``{{ failure.message }}`` are what is to be said.
+    The notice goes to the log of the DAG processor, which runs the callbacks of DAGs. If COMPRESSION_NOTIFIER is the
+    import path of an Airflow notifier, that is called too, with the arguments in COMPRESSION_NOTIFIER_ARGUMENTS (a JSON
+    object). Arguments that the notifier renders may contain ``{{ failure.subject }}`` and ``{{ failure.message }}``.
 
     Raises
     ------
     ValueError
-        Where the arguments are no JSON object; whatever the notifier raises.
+        If the arguments are not a JSON object. Errors of the notifier are raised too.
     """
-    # What is inserted by a template is not itself evaluated: a file may be called {{ ds }}.png.
+    # Jinja does not evaluate a value that it inserts, so a file may be called {{ ds }}.png.
     failure = {"subject": _subject(context), "message": _message(context)}
     logger.error("%s\n%s", failure["subject"], failure["message"])
     notifier = os.environ.get("COMPRESSION_NOTIFIER")
@@ -44,7 +44,7 @@ def _arguments() -> dict[str, Any]:
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict):
-        raise ValueError(f"COMPRESSION_NOTIFIER_ARGUMENTS is no JSON object: {text}")
+        raise ValueError(f"COMPRESSION_NOTIFIER_ARGUMENTS is not a JSON object: {text}")
     return arguments
 
 
@@ -53,9 +53,9 @@ def _subject(context: Mapping[str, Any]) -> str:
 
 
 def _message(context: Mapping[str, Any]) -> str:
-    from airflow.configuration import conf
+    from airflow.sdk import conf
 
-    lines = [*_failures(context), f"Reason that Airflow gives: {context.get('reason') or 'none'}"]
+    lines = [*_failures(context), f"Reason given by Airflow: {context.get('reason') or 'none'}"]
     address = conf.get("api", "base_url", fallback=None)
     if address:
         run = quote(context["run_id"], safe="")
@@ -64,13 +64,13 @@ def _message(context: Mapping[str, Any]) -> str:
 
 
 def _failures(context: Mapping[str, Any]) -> list[str]:
-    """What the report says of the failed jobs; where it cannot be read, why: a notice must not depend on it."""
-    where = f"see the logs of the tasks, that of {planner(context['dag'])} first."
+    """The failed jobs of the report; or why the report cannot be read, because a notice must not depend on it."""
+    where = f"see the logs of the tasks, that of {planning_task(context['dag'])} first."
     try:
         return _reported(context)
     except FileNotFoundError:
         return [f"There is no report: {where}"]
-    except Exception as error:  # A wrong place, an object store that is away or refuses, a file of something else.
+    except Exception as error:  # A wrong path, an object store that refuses or does not answer, a foreign file.
         return [f"The report cannot be read ({type(error).__name__}: {error}): {where}"]
 
 
@@ -87,8 +87,8 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     failures = summary.failures()
     totals = summary.totals
     lines = [f"{totals.failed} of {totals.jobs} jobs failed; the report is {folder / 'summary.html'}"]
-    for image, reason, ks in failures[:_MOST_LISTED]:
+    for image, reason, ks in failures[:_MAX_LISTED]:
         lines.append(f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}")
-    if len(failures) > _MOST_LISTED:
-        lines.append(f"- and {len(failures) - _MOST_LISTED} more")
+    if len(failures) > _MAX_LISTED:
+        lines.append(f"- and {len(failures) - _MAX_LISTED} more")
     return lines

@@ -20,7 +20,7 @@ from colorquant.jobs.records import JobFailure
 from colorquant.report.summary import Summary
 from colorquant.storage import paths as storage
 from colorquant_airflow.checkout.home import free_port
-from colorquant_airflow.dag.callbacks import tell_of_failure
+from colorquant_airflow.dag.notification import notify_of_failure
 from tests.object_store import SECRET
 
 
@@ -61,7 +61,7 @@ def mailbox() -> Iterator[tuple[int, list[EmailMessage]]]:
 
 def test_the_log_says_what_failed_and_why(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        tell_of_failure(context)
+        notify_of_failure(context)
     assert "run manual/1 of a_dag failed" in caplog.text
     assert "2 of 2 jobs failed" in caplog.text
     assert "- '{{ ds }}.png', k = 4, 16: {{ ds }}.png is not an image" in caplog.text
@@ -71,8 +71,8 @@ def test_without_a_report_the_log_says_where_to_look(
     context: dict[str, Any], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        tell_of_failure(context | {"params": {"output": str(tmp_path / "elsewhere")}})
-        tell_of_failure({name: context[name] for name in ("dag", "run_id")})
+        notify_of_failure(context | {"params": {"output": str(tmp_path / "elsewhere")}})
+        notify_of_failure({name: context[name] for name in ("dag", "run_id")})
     assert "There is no report: see the logs of the tasks, that of compress_corpus first." in caplog.text
 
 
@@ -91,7 +91,7 @@ def test_the_notifier_that_the_deployment_names_sends_it(
         '{"smtp_conn_id": "mail", "to": "team@example.org", "subject": "{{ failure.subject }}", '
         '"html_content": "<pre>{{ failure.message | e }}</pre>"}',
     )
-    tell_of_failure(context)
+    notify_of_failure(context)
     (mail,) = received
     assert mail["Subject"] == "Image compression: run manual/1 of a_dag failed"
     body = mail.get_body(("html",))
@@ -130,7 +130,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_whatever_is_wrong_with_the_report_the_notice_goes_out_and_says_it(
     context: dict[str, Any], told: list[str], params: dict[str, Any], why: str
 ) -> None:
-    tell_of_failure(context | {"params": params})
+    notify_of_failure(context | {"params": params})
     (message,) = told
     assert why in message
     assert "see the logs of the tasks" in message
@@ -151,14 +151,14 @@ def test_a_report_in_a_bucket_is_read_with_the_runs_own_credentials(
     for name in s3:
         monkeypatch.delenv(name)
     S3FileSystem.clear_instance_cache()  # They have the credentials that the test wrote by.
-    tell_of_failure(context | {"params": {"output": "s3://results/out", "storage_connection": "store"}})
+    notify_of_failure(context | {"params": {"output": "s3://results/out", "storage_connection": "store"}})
     (message,) = told
     assert "2 of 2 jobs failed" in message
     assert SECRET not in message
 
 
-def test_arguments_that_are_no_json_are_named(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_that_are_not_json_are_named(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESSION_NOTIFIER", "airflow.providers.smtp.notifications.smtp.SmtpNotifier")
     monkeypatch.setenv("COMPRESSION_NOTIFIER_ARGUMENTS", "to=team@example.org")
-    with pytest.raises(ValueError, match="COMPRESSION_NOTIFIER_ARGUMENTS is no JSON object: to="):
-        tell_of_failure(context)
+    with pytest.raises(ValueError, match="COMPRESSION_NOTIFIER_ARGUMENTS is not a JSON object: to="):
+        notify_of_failure(context)

@@ -27,8 +27,8 @@ from sqlalchemy.pool import StaticPool
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import summarize_run
 from colorquant.storage import paths as storage
-from colorquant_airflow.dag.xcoms import PLANNED
 from colorquant_airflow.pages import app as web
+from colorquant_airflow.xcoms import PLANNED
 from tests.conftest import photograph
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
@@ -270,9 +270,9 @@ def test_a_folder_that_holds_no_plan_of_the_run_is_not_handed_out(pages: Pages, 
     for run, reason in {
         "another run": "is of run 'run 1'",
         "no plan": "FileNotFoundError",
-        "no bucket": "'s3://nowhere/out/runs/x' has none that is of this run (FileNotFoundError: The specified bucket",
+        "no bucket": "'s3://nowhere/out/runs/x' has no plan of this run (FileNotFoundError: The specified bucket",
         "no store": "gs:// is not a supported storage",
-        "password": "belong to an Airflow connection",
+        "password": "these belong to the environment or to a connection",
     }.items():
         for more in ("", "/images/1", f"/files/runs/{name}/summary.html"):
             answer = pages.get(run, more)
@@ -377,7 +377,7 @@ def test_each_request_has_the_credentials_of_its_own_run(
         answers = list(threads.map(lambda request: pages.get("run 1", request[1], request[0]), requests))
     for (dag_id, more, status), answer in zip(requests, answers, strict=True):
         assert answer.status_code == status, (dag_id, more, answer.text)
-        assert status == 200 or "The object store does not hand this out" in answer.text
+        assert status == 200 or "The object store refuses access" in answer.text
         assert SECRET not in answer.text
     assert storage._using.get() is None
 

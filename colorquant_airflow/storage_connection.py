@@ -1,25 +1,25 @@
-"""The credentials of an object store: from an Airflow connection to those who need them."""
+"""Credentials of an object store: from an Airflow connection to the processes that need them."""
 
 import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk.bases.hook import BaseHook
+from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from colorquant.storage import OPTIONS
 
 
 class NoSuchConnection(LookupError):
-    """There is no Airflow connection of that name; the message says what to do."""
+    """Airflow has no connection of that name; the message says what to do."""
 
 
 def storage_options(name: str) -> dict[str, Any]:
     """The options of s3fs that an Airflow connection stands for.
 
-    The connection is one of type ``aws``, as for Airflow's own hooks: login and password are the key and its secret;
-    its extra may have ``endpoint_url``, ``region_name``, ``aws_session_token`` and ``config_kwargs``.
+    The connection has the type ``aws``, as for Airflow's own hooks: login and password are the key and its secret. Its
+    extra may have ``endpoint_url``, ``region_name``, ``aws_session_token`` and ``config_kwargs``.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def storage_options(name: str) -> dict[str, Any]:
     except AirflowNotFoundException:
         raise NoSuchConnection(
             f"There is no Airflow connection {name!r}, which storage_connection names. Make one of type aws, for "
-            f"example by the environment variable AIRFLOW_CONN_{name.upper()}."
+            f"example with the environment variable AIRFLOW_CONN_{name.upper()}."
         ) from None
     extra = connection.extra_dejson
     options = {
@@ -45,12 +45,12 @@ def storage_options(name: str) -> dict[str, Any]:
 
 
 def storage_environment(params: Mapping[str, Any]) -> dict[str, str]:
-    """Environment variables for what a run reads and writes; none where its parameters name no connection.
+    """Environment variables with the credentials of a run; empty if its parameters name no connection.
 
     Raises
     ------
     AirflowFailException
-        Where there is no such connection.
+        If Airflow has no such connection.
     """
     name = params.get("storage_connection")
     if not name:
@@ -62,5 +62,5 @@ def storage_environment(params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def use_storage(params: Mapping[str, Any]) -> None:
-    """Give this process, which runs one task, the run's credentials."""
+    """Give this process, which runs one task, the run's credentials. Raises AirflowFailException."""
     os.environ.update(storage_environment(params))

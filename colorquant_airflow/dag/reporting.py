@@ -1,0 +1,102 @@
+"""The end of a run: its report is written, and the file worth keeping of each image is published.
+
+The package ``colorquant`` is imported when a task runs: a DAG file is parsed every few seconds.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from colorquant_airflow.dag.assets import REPORT
+from colorquant_airflow.dag.planning import planning_task
+from colorquant_airflow.storage_connection import use_storage
+from colorquant_airflow.xcoms import PUBLISHED, REPORTED
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from colorquant.jobs import Plan
+    from colorquant.report import Summary
+
+
+def summarize(context: "Context") -> dict[str, Any]:
+    """Write the report of the run, and publish if the run's parameters ask for it.
+
+    Returns
+    -------
+    dict
+        The report's path and totals, which are also those of the asset's event.
+
+    Raises
+    ------
+    AirflowFailException
+        If there is no plan; or, after the report is written, if more jobs failed than are allowed, or the folder to
+        publish to is not one of this project.
+    """
+    from colorquant.errors import InvalidLocation
+    from colorquant.jobs import Plan, run_folder
+    from colorquant.report import summarize_run
+
+    params = context["params"]
+    use_storage(params)
+    try:
+        folder = run_folder(params["output"], context["run_id"])
+        plan = Plan.read(folder / "plan.json")
+    except (FileNotFoundError, InvalidLocation):
+        raise AirflowFailException(
+            f"There is no plan to report on: see the log of {planning_task(context['dag'])}."
+        ) from None
+    page = folder / "summary.html"
+    summary = summarize_run(plan, folder)
+    print(f"Report: {page}\n{summary.table()}")
+    if summary.changes:
+        print(summary.changes.sentence())
+    regressed = len(summary.changes.regressed) if summary.changes else 0
+    reported = {"report": str(page), "regressed": regressed, **_totals(summary)}
+    context["ti"].xcom_push(REPORTED, reported)
+    if summary.totals.failed > params["max_failures"]:
+        _announce_refusal(context, "more jobs failed than max_failures allows.")
+        raise AirflowFailException(
+            f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
+            f"{params['max_failures']}. The report is written: {page}"
+        )
+    if params["publish"]:
+        _publish(context, plan, summary, folder)
+    context["outlet_events"][REPORT].extra = reported
+    return reported
+
+
+def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> None:
+    from colorquant.errors import InvalidLocation, PublishFailed
+    from colorquant.publish import publish
+    from colorquant.report import candidates_of
+    from colorquant.storage import location
+
+    published = context["params"]["publish"]
+    try:
+        target = location(published)
+        manifest = publish(candidates_of(plan, summary, folder), target, summary.run_id, written_at=summary.written_at)
+    except (PublishFailed, InvalidLocation) as error:
+        _announce_refusal(context, str(error))
+        raise AirflowFailException(f"Nothing is published: {error}") from None
+    except Exception as error:  # A full disk, a read-only folder, a store that does not answer: a retry may help.
+        _announce_refusal(
+            context, f"{type(error).__name__}: {error}. Trigger the run again when the cause is gone: outputs are kept."
+        )
+        raise
+    print(f"Published: {len(manifest.files)} files in {published}")
+    context["ti"].xcom_push(PUBLISHED, {"folder": published, "files": len(manifest.files)})
+
+
+def _announce_refusal(context: "Context", why: str) -> None:
+    """Tell ``make run`` why nothing is published, if the run was to publish."""
+    if context["params"]["publish"]:
+        context["ti"].xcom_push(PUBLISHED, {"refused": why})
+
+
+def _totals(summary: "Summary") -> dict[str, Any]:
+    """The totals without those of each k, which would make an event too long; they are in the report."""
+    import dataclasses
+
+    return {name: value for name, value in dataclasses.asdict(summary.totals).items() if name != "by_k"}

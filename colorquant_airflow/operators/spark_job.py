@@ -1,0 +1,147 @@
+"""The base of this project's operators: spark-submit, with exit codes that have a meaning, and nothing left running."""
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import psutil
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+
+from colorquant.errors import InvalidRecord
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, JobFailure
+from colorquant.storage import remove
+from colorquant_airflow import private, processes
+from colorquant_airflow.operators.class_archive import class_archive
+from colorquant_airflow.operators.environment import submit_environment
+from colorquant_airflow.operators.orphans import parent_death_signal, supervisor_watch
+from colorquant_airflow.storage_connection import use_storage
+
+if TYPE_CHECKING:
+    from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
+    from airflow.sdk import Connection, Context
+
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+
+
+class SparkJobOperator(SparkSubmitOperator):
+    """Submit a Spark application of this project.
+
+    It differs from the provider's operator in five points:
+
+    - Jinja renders no field: a file may be called ``{{ ds }}.png``;
+    - exit codes 65 (the input cannot be compressed) and 2 (wrong arguments) fail at once; other failures are retried;
+    - a missing connection is an error, where the provider would submit to a YARN cluster;
+    - stopping the task, in whatever way, ends every process of the job, where the provider ends the JVM only;
+    - the JVM starts from an archive of its classes (``class_archive``).
+
+    Subclasses implement ``execute`` with ``run_application``.
+    """
+
+    template_fields = ()
+    _is_stopped = False
+
+    def run_application(self, context: "Context", failure: str) -> None:
+        """Submit the application, and wait for its end.
+
+        Parameters
+        ----------
+        failure : str
+            Path where the application writes why it failed (``JobFailure``). It becomes the task's error message.
+
+        Raises
+        ------
+        AirflowFailException
+            Where a retry is useless.
+        AirflowException
+            Where a retry may help.
+        """
+        use_storage(context.get("params") or {})
+        remove(failure)  # An earlier try may have left one.
+        connection = self._spark_connection()
+        self._use_this_python(connection)
+        options = (self.conf or {}).get(_JAVA_OPTIONS, "")
+        with supervisor_watch(), class_archive(options) as archive:
+            if connection.extra_dejson.get("deploy-mode") != "cluster":  # The driver's JVM runs on this machine.
+                self.conf = (self.conf or {}) | {_JAVA_OPTIONS: f"{options} {archive}".strip()}
+            hook = private.make_hook(self)
+            if shutil.which(private.spark_binary(hook)) is None:
+                raise AirflowFailException(
+                    f"{private.spark_binary(hook)} is not on the PATH of Airflow's workers: "
+                    "activate the environment of requirements.txt before you start Airflow."
+                )
+            self._make_stoppable(hook)
+            try:
+                super().execute(context)
+                if self._is_stopped:
+                    # Airflow lets `execute` go on after `on_kill`. The wait for the processes there has taken
+                    # spark-submit's exit code, so the provider sees a 0.
+                    raise AirflowException("the task was stopped in the middle of its job")
+            except AirflowException as error:
+                self._fail(error, failure)
+            finally:
+                # Also after an unforeseen exception: no job may go on after its task has ended.
+                self._end_processes()
+
+    def on_kill(self) -> None:
+        """End the JVM and all its descendants: the Python driver would go on without the JVM, and could still write."""
+        self._is_stopped = True
+        if private.hook_of(self) is not None:  # Without one the provider would look the connection up.
+            job = self._processes()
+            super().on_kill()
+            processes.end(job)
+
+    def _make_stoppable(self, hook: "SparkSubmitHook") -> None:
+        """Let a stop work also before the job has started, or while its process is being started."""
+        submit = hook.submit
+
+        def submit_unless_stopped(application: str = "") -> str | None:
+            if self._is_stopped:
+                raise AirflowException("the task was stopped before its job began")
+            return submit(application, preexec_fn=parent_death_signal(), env=submit_environment())
+
+        def end_if_stopped() -> None:
+            if self._is_stopped:  # When on_kill was called, the process may not have been known.
+                self._end_processes()
+
+        hook.submit = submit_unless_stopped  # type: ignore[method-assign,assignment]
+        private.before_log(hook, end_if_stopped)
+
+    def _end_processes(self) -> None:
+        processes.end(self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
+        submit = private.submit_process(private.hook_of(self))
+        return processes.tree(submit.pid) if submit is not None and submit.poll() is None else []
+
+    def _spark_connection(self) -> "Connection":
+        name = private.connection_id(self)
+        try:
+            return BaseHook.get_connection(name)
+        except AirflowNotFoundException as error:
+            raise AirflowFailException(
+                f"There is no Airflow connection {name!r}. Make one of type spark, for example with the environment "
+                f'variable AIRFLOW_CONN_{name.upper()}=\'{{"conn_type": "spark", "host": "local[2]"}}\'.'
+            ) from error
+
+    def _use_this_python(self, connection: "Connection") -> None:
+        """Run the driver, and in local mode the workers, with the interpreter that has this project's packages."""
+        python = {"spark.pyspark.driver.python": sys.executable}
+        if (connection.host or "").startswith("local"):
+            python["spark.pyspark.python"] = sys.executable
+        self.conf = python | (self.conf or {})
+
+    def _fail(self, error: AirflowException, path: str) -> NoReturn:
+        submit = private.submit_process(private.hook_of(self))
+        exit_code = submit.returncode if submit else None
+        try:
+            reason = JobFailure.read(path).reason
+        except (OSError, InvalidRecord):
+            reason = f"spark-submit ended with exit code {exit_code}; its last lines are above"
+            if self._is_stopped:
+                reason = str(error)
+            JobFailure.of(exit_code or EXIT_FAILED, reason).leave(path)
+        if exit_code in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT):  # Another try of the same job would end the same.
+            raise AirflowFailException(reason) from None
+        raise AirflowException(reason) from error

@@ -1,0 +1,8 @@
+"""The XCom keys by which the tasks of a run tell the UI's pages and ``make run`` what they did."""
+
+#: ``{"folder": the run's folder, "storage_connection": its parameter}``, or ``{"refused": why nothing is planned}``.
+PLANNED = "image_compression_planned"
+#: The report's path and totals.
+REPORTED = "image_compression_reported"
+#: ``{"folder": ..., "files": their number}``, or ``{"refused": why nothing is published}``. Only where a run publishes.
+PUBLISHED = "image_compression_published"

@@ -1,0 +1,44 @@
+"""What the planning task says of a run that Airflow cannot map, and the folders of a form outside of a checkout."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from colorquant_airflow.dag import params
+from colorquant_airflow.dag.planning import write_plan
+from colorquant_airflow.xcoms import PLANNED
+
+
+def test_a_run_with_more_jobs_than_airflow_maps_is_refused_and_three_ways_out_are_named(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "5")
+    told: dict[str, Any] = {}
+    given = {"images": str(photographs), "output": str(tmp_path / "out"), "ks": ["2", "4", "8"]}
+    context: Any = {
+        "params": {name: param.value for name, param in params.library_params().items()} | given,
+        "run_id": "run",
+        "ti": SimpleNamespace(xcom_push=told.__setitem__),
+    }
+    with pytest.raises(AirflowFailException, match="^This run has 6 jobs, and Airflow maps at most 5 tasks") as caught:
+        write_plan(context)
+    for way_out in ("kmeans_corpus_compression", "fewer k", "AIRFLOW__CORE__MAX_MAP_LENGTH=6 in the environment"):
+        assert way_out in str(caught.value)
+    assert told == {PLANNED: {"refused": str(caught.value)}}
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("variable", ["COMPRESSION_IMAGES", "COMPRESSION_OUTPUT"])
+def test_outside_of_a_checkout_the_environment_must_name_the_folders(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(params, "_CHECKOUT", tmp_path)
+    for name in ("COMPRESSION_IMAGES", "COMPRESSION_OUTPUT"):
+        monkeypatch.setenv(name, "s3://bucket/folder")
+    assert params.library_params()["output"].value == "s3://bucket/folder"
+    monkeypatch.delenv(variable)
+    with pytest.raises(ValueError, match=f"{variable} is not set: set it to a folder"):
+        params.library_params()
