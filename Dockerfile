@@ -5,9 +5,9 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE} AS packages
 WORKDIR /build
-COPY constraints.txt requirements.txt requirements-deploy.txt ./
+COPY requirements.txt requirements-deploy.txt ./
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check -r requirements-deploy.txt
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.txt
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}
@@ -36,6 +36,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/opt/airflow \
     XDG_CACHE_HOME=/var/cache/kmeans \
     PYTHONUNBUFFERED=1
+LABEL org.opencontainers.image.title="kmeans-image-compression" \
+      org.opencontainers.image.licenses="Apache-2.0"
 USER ${AIRFLOW_UID}
 WORKDIR /opt/kmeans
 ENTRYPOINT ["tini", "--", "/opt/kmeans/deploy/entrypoint.sh"]

@@ -11,6 +11,7 @@ SEED ?=
 SETTINGS ?=
 MAX_FAILURES ?=
 FORCE ?=
+UPGRADE ?=
 PORT ?= 8080
 TESTS ?= tests
 IOKM ?=
@@ -25,7 +26,7 @@ export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FI
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose fuzz bench check format lock clean
+.PHONY: help setup setup-dev run ui up down test test-compose fuzz bench check format lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,38 +55,45 @@ test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)
 
 fuzz: setup-dev ## decode mutated images, N=100000 of them, SEED=0; each must be decoded or refused
-	@PYTHONPATH=spark_apps:. "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
+	@PYTHONPATH=spark_apps "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
 
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose
 
 bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
+	"$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
 		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE")
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.perceptual "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
-	$(if $(LARGE),PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.large "$$LARGE")
-	$(if $(LARGE),PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
+	"$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.perceptual "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
+	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
+	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
+	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
 
-check: setup-dev ## lint, format and type checks
+check: setup-dev ## lint, format and type checks; the GitHub workflow too
 	@"$(BIN)/ruff" check
 	@"$(BIN)/ruff" format --check
-	@"$(BIN)/mypy"
+	@"$(BIN)/python" -m mypy
+	@"$(BIN)/zizmor" --offline --quiet --strict-collection .
 
 format: setup-dev ## format the code
 	@"$(BIN)/ruff" check --fix
 	@"$(BIN)/ruff" format
 
-lock: ## make constraints.txt anew from the requirements files
+lock: ## lock the packages of pyproject.toml with their hashes; UPGRADE=1 takes the newest versions that fit
 	@scripts/setup.sh "$(VENV)"
-	@[ -x "$(BIN)/uv" ] || "$(BIN)/python" -m pip install --quiet "$$(grep -o '^uv[^ ]*' requirements-dev.txt)"
-	@cat requirements*.txt | sed '/^-[cr]/d' | "$(BIN)/uv" pip compile --quiet --universal --python-version 3.11 \
-		--no-annotate --custom-compile-command "make lock" --output-file constraints.txt -
+	@[ -x "$(BIN)/uv" ] || "$(BIN)/python" -m pip install --quiet "$$(sed -n 's/^ *"\(uv~=[^"]*\)".*/\1/p' pyproject.toml)"
+	@scripts/lock.sh "$(BIN)/uv" $(if $(UPGRADE),--upgrade)
 
-clean: ## remove the environment and Airflow's state; outputs are kept
-	rm -rf "$(VENV)" .airflow .pytest_cache .mypy_cache .ruff_cache
+wheel: setup-dev ## build the distribution, dist/colorquant-*.whl
+	@"$(BIN)/python" -m hatchling build -t wheel
+
+sbom: setup-dev ## list the locked packages of a deployment with their hashes, as CycloneDX: dist/sbom.json
+	@mkdir -p dist
+	@"$(BIN)/python" -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json requirements-deploy.txt
+
+clean: ## remove the environment, the built distribution and Airflow's state; outputs are kept
+	rm -rf "$(VENV)" .airflow dist .pytest_cache .mypy_cache .ruff_cache

@@ -47,10 +47,10 @@ make_venv() {
 }
 
 install_packages() {
-    stamp="$venv/.installed-$(cat requirements*.txt constraints.txt | cksum | tr -c '0-9\n' -)-$requirements"
+    stamp="$venv/.installed-$(cat requirements*.txt | cksum | tr -c '0-9\n' -)-$requirements"
     [ -e "$stamp" ] && return
     say "installing the packages of $requirements (some minutes the first time)"
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$requirements" \
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$requirements" \
         || stop "pip could not install $requirements; its message is above"
     : > "$stamp"
 }
