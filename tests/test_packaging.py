@@ -1,11 +1,14 @@
 """The distribution: what the wheel installs and needs, and the lock of the packages."""
 
+import importlib.util
 import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -58,35 +61,41 @@ def test_the_installed_command_writes_the_bytes_of_the_checkout(
     assert (tmp_path / "wheel" / IMAGE.name).read_bytes() == (tmp_path / "checkout" / IMAGE.name).read_bytes()
 
 
-_INSPECT = """
-import importlib.metadata as metadata, importlib.util, json, pathlib, sys
-files = [str(file) for file in metadata.files("colorquant")]
-(plugin,) = metadata.entry_points(group="airflow.plugins")
-found = [name for name in sys.argv[1:] if importlib.util.find_spec(name)]
-print(json.dumps({"files": files, "version": metadata.version("colorquant"), "plugin": plugin.value, "found": found,
-                  "license": metadata.metadata("colorquant")["License-Expression"]}))
-"""
-
-
 @pytest.mark.e2e
-def test_the_wheel_has_all_files_of_both_packages_and_needs_neither_spark_nor_airflow(
+def test_the_base_installation_needs_neither_spark_nor_airflow_nor_the_report(
     installed: Path, bare_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    heavy = ["pyspark", "airflow", "matplotlib", "s3fs", "pandas"]
-    shown = _run(installed / "python", "-c", _INSPECT, *heavy, env=bare_environment, cwd=tmp_path)
-    facts = json.loads(shown)
-    assert (facts["found"], facts["license"], facts["version"]) == ([], "Apache-2.0", colorquant.__version__)
-    assert f"colorquant {colorquant.__version__}\n" == _run(installed / "colorquant", "--version", env=bare_environment)
-    tracked = {
-        path.relative_to(folder).as_posix()
-        for folder in (PROJECT / "spark_apps", PROJECT)
-        for path in (folder / "colorquant", folder / "colorquant_airflow")
-        for path in path.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and "checkout" not in path.parts[len(folder.parts) :]
+    optional = ["pyspark", "airflow", "matplotlib", "jinja2", "s3fs", "upath", "pandas"]
+    code = "import importlib.util as u, sys; print(*[name for name in sys.argv[1:] if u.find_spec(name)])"
+    assert _run(installed / "python", "-c", code, *optional, env=bare_environment, cwd=tmp_path) == "\n"
+    version = _run(installed / "colorquant", "--version", env=bare_environment, cwd=tmp_path)
+    assert version == f"colorquant {colorquant.__version__}\n"
+
+
+def test_the_wheel_has_all_files_of_both_packages_but_those_of_a_checkout(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packaged = {name for name in archive.namelist() if ".dist-info/" not in name}
+    present = {
+        path.relative_to(folder.parent).as_posix()
+        for folder in (PROJECT / "spark_apps" / "colorquant", PROJECT / "colorquant_airflow")
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(folder / "checkout")
     }
-    packaged = {file for file in facts["files"] if not re.search(r"\.dist-info/|\.pyc$|^\.\./", file)}
     assert {"colorquant/py.typed", "colorquant_airflow/py.typed", "colorquant/report/page.css"} <= packaged
-    assert packaged == tracked
+    assert packaged == present
+
+
+def test_the_metadata_of_the_wheel_names_version_license_and_entry_points(wheel: Path) -> None:
+    (distribution,) = metadata.distributions(path=[str(wheel)])
+    assert distribution.version == colorquant.__version__
+    assert distribution.metadata["License-Expression"] == "Apache-2.0"
+    assert {file.name for file in distribution.files or [] if "licenses" in file.parts} == {"LICENSE", "NOTICE"}
+    assert set(distribution.metadata.get_all("Provides-Extra") or []) == {"airflow", "report", "s3", "spark"}
+    for entry_point in distribution.entry_points:
+        module, name = entry_point.value.split(":")
+        spec = importlib.util.find_spec(module)
+        assert spec and spec.origin and re.search(rf"^(?:class|def) {name}\b", Path(spec.origin).read_text(), re.M)
+    assert {entry_point.group for entry_point in distribution.entry_points} == {"console_scripts", "airflow.plugins"}
 
 
 def test_every_package_of_the_lock_has_hashes_and_one_version_for_each_python() -> None:
