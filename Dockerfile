@@ -12,13 +12,13 @@ RUN python -m venv /opt/venv \
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# No versions here: Debian removes a package's old version when it mends it. The release is pinned by the base image.
+# No versions here: Debian removes a package's old version when it corrects it. The base image pins the release.
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless tini \
  && rm -rf /var/lib/apt/lists/*
 
-# Spark needs a user with a name. It is the one that owns the mounted folders: see AIRFLOW_UID in .env.
+# Spark needs a user with a name. This user owns the mounted folders: see AIRFLOW_UID in .env.
 ARG AIRFLOW_UID=50000
 ARG AIRFLOW_GID=50000
 RUN { getent group "$AIRFLOW_GID" || groupadd --gid "$AIRFLOW_GID" airflow; } \

@@ -1,4 +1,4 @@
-# K-Means image compression on Airflow and Spark. `make help` lists what there is to do.
+# K-Means image compression on Airflow and Spark. `make help` lists the targets.
 
 VENV ?= .venv
 IMAGES ?=
@@ -21,7 +21,7 @@ ENV_FILE ?= .env
 FAULTS ?=
 
 BIN := $(VENV)/bin
-# Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
+# The environment passes values to the shell, so that spaces and quotes in a path are kept.
 export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
@@ -34,33 +34,33 @@ help: ## list the targets
 setup: ## make the environment: virtual environment, locked packages, Java
 	@scripts/setup.sh "$(VENV)" requirements.txt
 
-setup-dev: ## the same, with what checks and tests need
+setup-dev: ## the same, with the packages of checks and tests
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
-run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
+run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
 	@"$(BIN)/python" -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
 		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
 
-ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
+ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"
 
-up: ## Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
+up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
 	@PORT="$(PORT)" scripts/compose_up.sh
 
-down: ## stop those containers; all data is kept
+down: ## stop the containers; all data is kept
 	@docker compose --env-file "$$ENV_FILE" down
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)
 
-fuzz: setup-dev ## decode mutated images, N=100000 of them, SEED=0; each must be decoded or refused
+fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; each must be decoded or refused
 	@PYTHONPATH=spark_apps "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
 
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose
 
-bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
+bench: setup ## compare quality, bytes, speed and start-up with other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt
 	"$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
 		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE")
@@ -73,7 +73,7 @@ bench: setup ## measure quality, bytes, speed and start-up beside other quantize
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
 
-check: setup-dev ## lint, format and type checks; the GitHub workflow too
+check: setup-dev ## check lint, format, types and the GitHub workflow
 	@"$(BIN)/ruff" check
 	@"$(BIN)/ruff" format --check
 	@"$(BIN)/python" -m mypy
