@@ -5,20 +5,20 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE} AS packages
 WORKDIR /build
-COPY constraints.txt requirements.txt requirements-deploy.txt ./
+COPY requirements.txt requirements-deploy.txt ./
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check -r requirements-deploy.txt
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.txt
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# No versions here: Debian removes a package's old version when it mends it. The release is pinned by the base image.
+# No versions here: Debian removes a package's old version when it corrects it. The base image pins the release.
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless tini \
  && rm -rf /var/lib/apt/lists/*
 
-# Spark needs a user with a name. It is the one that owns the mounted folders: see AIRFLOW_UID in .env.
+# Spark needs a user with a name. This user owns the mounted folders: see AIRFLOW_UID in .env.
 ARG AIRFLOW_UID=50000
 ARG AIRFLOW_GID=50000
 RUN { getent group "$AIRFLOW_GID" || groupadd --gid "$AIRFLOW_GID" airflow; } \
@@ -36,6 +36,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/opt/airflow \
     XDG_CACHE_HOME=/var/cache/kmeans \
     PYTHONUNBUFFERED=1
+LABEL org.opencontainers.image.title="kmeans-image-compression" \
+      org.opencontainers.image.licenses="Apache-2.0"
 USER ${AIRFLOW_UID}
 WORKDIR /opt/kmeans
 ENTRYPOINT ["tini", "--", "/opt/kmeans/deploy/entrypoint.sh"]

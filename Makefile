@@ -1,4 +1,4 @@
-# K-Means image compression on Airflow and Spark. `make help` lists what there is to do.
+# K-Means image compression on Airflow and Spark. `make help` lists the targets.
 
 VENV ?= .venv
 IMAGES ?=
@@ -11,6 +11,7 @@ SEED ?=
 SETTINGS ?=
 MAX_FAILURES ?=
 FORCE ?=
+UPGRADE ?=
 PORT ?= 8080
 TESTS ?= tests
 IOKM ?=
@@ -20,12 +21,12 @@ ENV_FILE ?= .env
 FAULTS ?=
 
 BIN := $(VENV)/bin
-# Values reach the shell by the environment, so that spaces and quotes in a path stay what they are.
+# The environment passes values to the shell, so that spaces and quotes in a path are kept.
 export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz bench check format lock clean
+.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz bench check format lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -33,28 +34,28 @@ help: ## list the targets
 setup: ## make the environment: virtual environment, locked packages, Java
 	@scripts/setup.sh "$(VENV)" requirements.txt
 
-setup-dev: ## the same, with what checks and tests need
+setup-dev: ## the same, with the packages of checks and tests
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
-run: setup ## compress the images through Airflow and Spark, and report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
+run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
 	@"$(BIN)/python" -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
 		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
 
-ui: setup ## Airflow's UI on this project, on 127.0.0.1; PORT=8080
+ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"
 
-up: ## Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
+up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
 	@PORT="$(PORT)" scripts/compose_up.sh
 
-down: ## stop those containers; all data is kept
+down: ## stop the containers; all data is kept
 	@docker compose --env-file "$$ENV_FILE" down
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)
 
-fuzz: setup-dev ## decode mutated images, N=100000 of them, SEED=0; each must be decoded or refused
-	@PYTHONPATH=spark_apps:. "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
+fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; each must be decoded or refused
+	@PYTHONPATH=spark_apps "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
 
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose
@@ -62,33 +63,40 @@ test-compose: setup-dev ## test the containers on a Docker engine: build, up, ru
 test-versions: setup-dev ## test DAGs, operators and applications with the oldest and the newest supported Airflow, Spark provider and PySpark
 	@scripts/test_versions.sh "$(VENV)"
 
-bench: setup ## measure quality, bytes, speed and start-up beside other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
+bench: setup ## compare quality, bytes, speed and start-up with other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
+	"$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
 		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE")
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.perceptual "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
-	PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
-	$(if $(LARGE),PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.large "$$LARGE")
-	$(if $(LARGE),PYTHONPATH=spark_apps:. "$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
+	"$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.perceptual "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
+	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
+	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
+	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
 
-check: setup-dev ## lint, format and type checks
+check: setup-dev ## check lint, format, types and the GitHub workflow
 	@"$(BIN)/ruff" check
 	@"$(BIN)/ruff" format --check
-	@"$(BIN)/mypy"
+	@"$(BIN)/python" -m mypy
+	@"$(BIN)/zizmor" --offline --quiet --strict-collection .
 
 format: setup-dev ## format the code
 	@"$(BIN)/ruff" check --fix
 	@"$(BIN)/ruff" format
 
-lock: ## make constraints.txt anew from the requirements files
+lock: ## lock the packages of pyproject.toml with their hashes; UPGRADE=1 takes the newest versions that fit
 	@scripts/setup.sh "$(VENV)"
-	@[ -x "$(BIN)/uv" ] || "$(BIN)/python" -m pip install --quiet "$$(grep -o '^uv[^ ]*' requirements-dev.txt)"
-	@cat requirements*.txt | sed '/^-[cr]/d' | "$(BIN)/uv" pip compile --quiet --universal --python-version 3.11 \
-		--no-annotate --custom-compile-command "make lock" --output-file constraints.txt -
+	@[ -x "$(BIN)/uv" ] || "$(BIN)/python" -m pip install --quiet "$$(sed -n 's/^ *"\(uv~=[^"]*\)".*/\1/p' pyproject.toml)"
+	@scripts/lock.sh "$(BIN)/uv" $(if $(UPGRADE),--upgrade)
 
-clean: ## remove the environment and Airflow's state; outputs are kept
-	rm -rf "$(VENV)" .versions .airflow .pytest_cache .mypy_cache .ruff_cache
+wheel: setup-dev ## build the distribution, dist/colorquant-*.whl
+	@"$(BIN)/python" -m hatchling build -t wheel
+
+sbom: setup-dev ## list the locked packages of a deployment with their hashes, as CycloneDX: dist/sbom.json
+	@mkdir -p dist
+	@"$(BIN)/python" -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json requirements-deploy.txt
+
+clean: ## remove the environment, the built distribution and Airflow's state; outputs are kept
+	rm -rf "$(VENV)" .versions .airflow dist .pytest_cache .mypy_cache .ruff_cache

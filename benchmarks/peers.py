@@ -26,7 +26,7 @@ Peer = Callable[[np.ndarray, int], tuple[float, np.ndarray]]
 
 
 def colorquant(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
-    """This project, from pixels to palette and index map."""
+    """Our own quantizer, from pixels to palette and index map."""
     start = time.perf_counter()
     result = quantize(pixels, k)
     seconds = time.perf_counter() - start
@@ -146,7 +146,7 @@ def libimagequant(speed: int) -> Peer:
 
 
 def installed() -> dict[str, Peer]:
-    """This project and every peer that can be imported, by the name in the table."""
+    """Our own quantizer and every peer that can be imported, by the name in the table."""
     peers: dict[str, Peer] = {"colorquant": colorquant}
     if find_spec("sklearn"):
         peers["scikit-learn KMeans"] = scikit_learn

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 
 def main(service: str) -> bool:
+    """Whether the service of this container does its work. Raises OSError where it does not answer."""
     if service == "api":
         return _json("http://localhost:8080/api/v2/monitor/health")["metadatabase"]["status"] == "healthy"
     if service == "scheduler":

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the environment: a virtual environment with the locked packages, and a Java that Spark runs on.
-# Does nothing where all is there already.
+# Makes the environment: a virtual environment with the locked packages, and a Java for Spark.
+# Does nothing if both exist.
 #   scripts/setup.sh VENV REQUIREMENTS_FILE
 #   scripts/setup.sh VENV                     the virtual environment alone, empty
 set -eu
@@ -28,8 +28,8 @@ find_python() {
     for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
         if is_supported_python "$candidate"; then echo "$candidate"; return; fi
     done
-    stop "Python 3.11, 3.12 or 3.13 is needed${PYTHON:+, and PYTHON=$PYTHON is none}. Install one, for example" \
-         "'apt-get install python3 python3-venv', or name it: make PYTHON=/path/to/python3.12"
+    stop "Python 3.11, 3.12 or 3.13 is needed${PYTHON:+; PYTHON=$PYTHON is not one of them}. Install one, for example" \
+         "'apt-get install python3 python3-venv', or name an installed one: make PYTHON=/path/to/python3.12"
 }
 
 make_venv() {
@@ -47,11 +47,11 @@ make_venv() {
 }
 
 install_packages() {
-    stamp="$venv/.installed-$(cat requirements*.txt constraints.txt | cksum | tr -c '0-9\n' -)-$requirements"
+    stamp="$venv/.installed-$(cat requirements*.txt | cksum | tr -c '0-9\n' -)-$requirements"
     [ -e "$stamp" ] && return
     say "installing the packages of $requirements (some minutes the first time)"
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$requirements" \
-        || stop "pip could not install $requirements; its message is above"
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$requirements" \
+        || stop "pip could not install $requirements; see its message above"
     : > "$stamp"
 }
 
@@ -63,7 +63,7 @@ java_version() {
 check_java() {
     version=$(java_version || true)
     [ "${version:-0}" -ge 17 ] && return
-    found=${version:+"the one that was found is Java $version"}
+    found=${version:+"found Java $version"}
     if can_apt && [ -z "${JAVA_HOME:-}" ]; then
         for release in 21 17; do
             if apt-cache policy "openjdk-$release-jre-headless" 2>/dev/null | grep -q 'Candidate: [0-9]'; then break; fi
@@ -72,9 +72,9 @@ check_java() {
         version=$(java_version || true)
         [ "${version:-0}" -ge 17 ] && return
     fi
-    stop "Spark needs Java 17 or newer; ${found:-none was found}. Install one" \
+    stop "Spark needs Java 17 or newer; ${found:-found none}. Install one" \
          "(Debian, Ubuntu: sudo apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17)" \
-         "${JAVA_HOME:+or correct JAVA_HOME=$JAVA_HOME }and run this again."
+         "${JAVA_HOME:+or correct JAVA_HOME=$JAVA_HOME }and try again."
 }
 
 make_venv

@@ -10,7 +10,10 @@ from colorquant.lazy import imported_on_first_use
 if TYPE_CHECKING:
     from colorquant.quantizer.in_process import QuantizedImage, quantize
 
-__all__ = ["QuantizedImage", "quantize"]
+__all__ = ["QuantizedImage", "__version__", "quantize"]
+
+# The one place of the version: the wheel, `colorquant --version` and the changelog follow it.
+__version__ = "1.0.0"
 
 __getattr__ = imported_on_first_use(
     __name__, {"QuantizedImage": "quantizer.in_process", "quantize": "quantizer.in_process"}

@@ -103,7 +103,8 @@ def test_the_image_has_the_versions_of_the_lock(stack: Stack) -> None:
     freeze = "import importlib.metadata as m; print(*{f'{d.name}=={d.version}' for d in m.distributions()})"
     lines = [line.split("==") for line in stack.compose("exec", "-T", "spark-worker", "python", "-c", freeze).split()]
     installed = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in lines}
-    locked = re.findall(r"^([a-z0-9-]+)==(\S+)(?: ;|$)", (PROJECT / "constraints.txt").read_text(), re.MULTILINE)
+    files = [(PROJECT / name).read_text() for name in ("requirements.txt", "requirements-deploy.txt")]
+    locked = re.findall(r"^([a-z0-9-]+)==(\S+)", "\n".join(files), re.MULTILINE)
     versions: dict[str, set[str]] = {}
     for name, version in locked:
         versions.setdefault(name, set()).add(version)

@@ -15,7 +15,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from colorquant import settings
+from colorquant import __version__, settings
 from colorquant.cli.inputs import Task, tasks_of
 from colorquant.cli.options import quality, whole
 from colorquant.errors import InvalidInputs
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"colorquant {__version__}")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files and folders of images")
     palette = parser.add_mutually_exclusive_group(required=True)
     palette.add_argument("--k", type=whole(1, MAX_COLORS), help=f"palette size, 1 to {MAX_COLORS}")
