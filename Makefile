@@ -25,7 +25,7 @@ export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FI
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose fuzz bench check format lock clean
+.PHONY: help setup setup-dev run ui up down test test-compose fuzz bench check format docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,11 @@ check: setup-dev ## lint, format and type checks
 format: setup-dev ## format the code
 	@"$(BIN)/ruff" check --fix
 	@"$(BIN)/ruff" format
+
+docs: setup ## build the documentation as a site in build/docs, API reference included
+	@scripts/setup.sh "$(VENV)" requirements-docs.txt
+	@"$(BIN)/sphinx-build" --quiet --fail-on-warning --keep-going -c docs . build/docs
+	@echo "build/docs/index.html"
 
 lock: ## make constraints.txt anew from the requirements files
 	@scripts/setup.sh "$(VENV)"

@@ -1,19 +1,19 @@
-"""Makes ``before_and_after.webp`` of the README: an image and its output side by side, with their bytes.
+"""Draws the picture of the README: an image and its output side by side, with their bytes.
 
-    PYTHONPATH=spark_apps .venv/bin/python docs/pictures/before_and_after.py
+    PYTHONPATH=spark_apps .venv/bin/python -m benchmarks.before_and_after
 
 Both halves show the same crop, pixel for pixel. The sizes are those of the whole files.
 """
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from colorquant.cli.main import main
-
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 ORIGINAL = PROJECT / "include" / "images" / "coffee.png"
 K = 64
 CROP = (30, 40, 450, 370)
@@ -30,15 +30,16 @@ def _half(image: Path, caption: str) -> Image.Image:
 
 
 def draw() -> None:
-    """Compress the image, and write the picture of it beside this file."""
+    """Compress the image, and write ``docs/pictures/before_and_after.webp``."""
     with tempfile.TemporaryDirectory() as folder:
-        assert main([str(ORIGINAL), "--k", str(K), "--output", folder, "--quiet"]) == 0
+        command = [sys.executable, "-m", "colorquant", str(ORIGINAL), "--k", str(K), "--output", folder, "--quiet"]
+        subprocess.run(command, check=True)
         output = Path(folder) / ORIGINAL.name
         halves = [_half(ORIGINAL, f"original {ORIGINAL.name}"), _half(output, f"{K} colors, PNG")]
     picture = Image.new("RGB", (2 * halves[0].width + GAP, halves[0].height), "white")
     for number, half in enumerate(halves):
         picture.paste(half, (number * (half.width + GAP), 0))
-    picture.save(Path(__file__).with_name("before_and_after.webp"), quality=92, method=6)
+    picture.save(PROJECT / "docs" / "pictures" / "before_and_after.webp", quality=92, method=6)
 
 
 if __name__ == "__main__":
