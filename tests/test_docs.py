@@ -321,12 +321,10 @@ def test_every_link_and_picture_leads_somewhere(document: Path) -> None:
             assert not anchor or anchor in _anchors(linked), target
 
 
-def test_the_paths_that_the_readme_names_exist() -> None:
-    named = re.findall(
-        r"`((?:dags|plugins|colorquant_airflow|spark_apps|include/images|tests|benchmarks|docs|deploy)/[\w./-]*)`",
-        README,
-    )
-    assert named
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_paths_of_the_checkout_that_a_document_names_exist(document: Path) -> None:
+    folders = "dags|plugins|colorquant_airflow|spark_apps|include|tests|benchmarks|docs|deploy|scripts"
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)`", document.read_text())
     assert [path for path in named if not (PROJECT / path).exists()] == []
 
 
