@@ -4,7 +4,9 @@ Sphinx and not MkDocs: its source folder may be the whole checkout, so README.md
 the same relative links work on the repository's page and in the site.
 """
 
+import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -50,6 +52,14 @@ def _add_contents(app: Sphinx, document: str, text: list[str]) -> None:
             text[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n{entries}\n```\n"
 
 
+def _import_rooms(app: Sphinx) -> None:
+    """Rooms import some of their names on first use, and autodoc documents only what a module has."""
+    for name in re.findall(r"^.. automodule:: (\S+)", (PROJECT / "docs" / "api.rst").read_text(), re.MULTILINE):
+        room = import_module(name)
+        for exported in getattr(room, "__all__", ()):
+            setattr(room, exported, getattr(room, exported))
+
+
 def _lead_to_readme(app: Sphinx, error: Exception | None) -> None:
     redirect = (
         '<!doctype html><meta charset="utf-8"><title>…</title><meta http-equiv="refresh" content="0; url=README.html">'
@@ -59,5 +69,6 @@ def _lead_to_readme(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Connect what is done while the site is built."""
+    app.connect("builder-inited", _import_rooms)
     app.connect("source-read", _add_contents)
     app.connect("build-finished", _lead_to_readme)

@@ -345,6 +345,19 @@ def test_the_command_of_the_readme_prints_what_the_readme_shows(tmp_path: Path) 
     assert _run([sys.executable, "-m", "colorquant", *arguments.split()], tmp_path) == f"{printed}\n"
 
 
+def test_the_output_of_make_run_that_the_readme_shows_is_that_of_this_version(tmp_path: Path) -> None:
+    ratio, kilobytes = re.search(r"^all images +16 +(\S+) .* (\S+)$", README, re.MULTILINE).groups()  # type: ignore[union-attr]
+    arguments = [str(PROJECT / "include" / "images"), "--k", "16"]
+    total = _run([sys.executable, "-m", "colorquant", *arguments], tmp_path).splitlines()[-1]
+    assert total.endswith(f" to {float(kilobytes):.0f} KB (ratio {ratio})")
+
+
+def test_the_folders_of_the_readme_exist() -> None:
+    (table,) = re.findall(r"## Where things are\n(.*)", README, re.DOTALL)
+    named = {path for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for path in _code(cell)}
+    assert {path for path in named if not (PROJECT / path).exists()} <= {"output/", ".airflow/"}
+
+
 def test_the_python_example_of_the_readme_runs(tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     _photo(tmp_path)
