@@ -26,7 +26,7 @@ export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FI
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz bench check format lock wheel sbom clean
+.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz bench check format docs lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,11 @@ check: setup-dev ## check lint, format, types and the GitHub workflow
 format: setup-dev ## format the code
 	@"$(BIN)/ruff" check --fix
 	@"$(BIN)/ruff" format
+
+docs: setup ## build the documentation as a site in build/docs, API reference included
+	@scripts/setup.sh "$(VENV)" requirements-docs.txt
+	@"$(BIN)/sphinx-build" --quiet --fail-on-warning --keep-going -c docs . build/docs
+	@echo "build/docs/index.html"
 
 lock: ## lock the packages of pyproject.toml with their hashes; UPGRADE=1 takes the newest versions that fit
 	@scripts/setup.sh "$(VENV)"

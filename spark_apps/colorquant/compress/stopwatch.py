@@ -15,6 +15,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, step: str) -> Iterator[None]:
+        """Time the block as the step of that name."""
         before = time.perf_counter()
         yield
         self.seconds[step] = round(time.perf_counter() - before, 4)

@@ -42,11 +42,13 @@ class IndexedPicture:
     """Whether that are grey levels, in steps of 255 / (2^bit_depth - 1), and not entries of the palette."""
 
     def reordered(self, order: npt.NDArray[np.intp]) -> "IndexedPicture":
+        """The same picture with its palette in another order."""
         rank = np.zeros(256, dtype=np.uint8)
         rank[order] = np.arange(len(order))
         return replace(self, palette=self.palette[order], written_as=rank)
 
     def at(self, bit_depth: int) -> "IndexedPicture":
+        """The same picture at another bit depth."""
         return replace(self, bit_depth=bit_depth)
 
     def written(self) -> IndexMap:

@@ -101,8 +101,9 @@ def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tu
 
 
 def _columns(count: int) -> int:
-    """Number of pictures in a line: all, if they are few; else about as many as make the sheet a little wider than
-    high, with a full last line.
+    """Number of pictures in a line.
+
+    All, if they are few; else so many that the sheet is a little wider than high, with a full last line.
     """
     if count <= 5:
         return count
