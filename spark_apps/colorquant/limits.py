@@ -18,6 +18,13 @@ class Range:
     minimum: float
     maximum: float = math.inf
 
+    def __contains__(self, number: float) -> bool:
+        return self.minimum <= number <= self.maximum
+
+    def __str__(self) -> str:
+        maximum = math.isfinite(self.maximum)
+        return f"from {self.minimum:g} to {self.maximum:g}" if maximum else f"at least {self.minimum:g}"
+
 
 #: A number of things.
 Count = Annotated[int, Range(0)]

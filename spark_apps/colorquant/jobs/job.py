@@ -10,7 +10,7 @@ from colorquant.errors import InvalidRecord
 from colorquant.jobs.records import CompressionResult
 from colorquant.limits import Count, PaletteSize
 from colorquant.settings import Settings
-from colorquant.storage import location, sha256_of
+from colorquant.storage import PathText, location, sha256_of
 from colorquant.target import Target
 from colorquant.text import printable
 
@@ -41,14 +41,14 @@ class Job:
         Where there is no k, and ``target`` is not a quality target.
     """
 
-    image: str
-    name: str
+    image: PathText
+    name: PathText
     image_sha256: str | None
     k: PaletteSize | None
     settings: Settings
-    output: str
-    result: str
-    failure: str
+    output: PathText
+    result: PathText
+    failure: PathText
     target: str | None = None
     image_bytes: Count = 0
 

@@ -18,7 +18,7 @@ from colorquant.jobs.job import Job
 from colorquant.jobs.records import SCHEMA_VERSION
 from colorquant.limits import MAX_COLORS, PaletteSize
 from colorquant.settings import Settings
-from colorquant.storage import IMAGE_SUFFIXES, JsonRecord, StrPath, location, sha256_of
+from colorquant.storage import IMAGE_SUFFIXES, JsonRecord, PathText, StrPath, location, sha256_of
 from colorquant.target import Target
 
 #: Given in place of palette sizes: find the smallest k that reaches the target.
@@ -42,7 +42,7 @@ class Plan(JsonRecord):
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
-    images_folder: str
+    images_folder: PathText
     ks: tuple[PaletteSize, ...]
     settings: Settings
     jobs: tuple[Job, ...]

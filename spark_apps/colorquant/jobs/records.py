@@ -6,7 +6,7 @@ from typing import Any
 
 from colorquant.errors import InvalidRecord
 from colorquant.limits import Count, PaletteSize, PositiveInt
-from colorquant.storage import JsonRecord
+from colorquant.storage import JsonRecord, PathText
 
 SCHEMA_VERSION = 1
 
@@ -82,7 +82,7 @@ class CompressionResult(JsonRecord):
     compressed_bytes: PositiveInt
     compression_ratio: float
     bits_per_pixel: float
-    output: str
+    output: PathText
     output_sha256: str
     seconds: dict[str, float]
     spark: dict[str, Any]

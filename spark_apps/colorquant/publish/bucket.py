@@ -75,7 +75,7 @@ def _content(candidate: Candidate, sha256: str | None) -> bytes:
     try:
         content = read(candidate.source)
     except FileNotFoundError:
-        raise PublishFailed(f"{candidate.source} does not exist any more; run again.") from None
+        raise PublishFailed(f"{candidate.source} is missing; run again.") from None
     if sha256 not in (None, hashlib.sha256(content).hexdigest()):
         raise PublishFailed(f"{candidate.source} has changed since it was measured; run again.")
     return content

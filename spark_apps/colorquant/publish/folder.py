@@ -161,7 +161,7 @@ def _add(item: Candidate, version: Path, path: str, known: dict[str, Path]) -> P
         try:
             target.write_bytes(read(item.source))
         except FileNotFoundError:
-            raise PublishFailed(f"{item.source} does not exist any more; run again.") from None
+            raise PublishFailed(f"{item.source} is missing; run again.") from None
     sha256 = sha256_of(target)
     if item.sha256 not in (None, sha256):
         raise PublishFailed(f"{item.source} has changed since it was measured; run again.")

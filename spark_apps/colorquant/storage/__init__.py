@@ -9,6 +9,7 @@ from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, is_within, list_
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
     OPTIONS,
+    PathText,
     StrPath,
     access,
     adopt,
@@ -45,6 +46,7 @@ __all__ = [
     "open_stream",
     "OPTIONS",
     "output_names",
+    "PathText",
     "put",
     "read",
     "remove",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from colorquant.errors import InvalidLocation, StoreUnavailable
@@ -30,6 +30,24 @@ _VERSION = "?versionId="
 _BLOCK_BYTES = 2**23
 
 StrPath = str | os.PathLike[str]
+
+
+class _Paths:
+    """The texts that can be paths. An annotation that the reader of JSON files checks."""
+
+    def __contains__(self, text: str) -> bool:
+        try:
+            # Names that are not UTF-8 have their bytes as lone surrogates.
+            return "\0" not in text and bool(text.isascii() or text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            return False
+
+    def __str__(self) -> str:
+        return "a path"
+
+
+#: A path or URI in a JSON file.
+PathText = Annotated[str, _Paths()]
 Options = Callable[[], Mapping[str, Any] | None]
 # A variable of the context: each request of a web server, and each thread, has its own value.
 _using: ContextVar[Options | None] = ContextVar("options of s3fs", default=None)

@@ -71,12 +71,12 @@ def test_what_has_not_changed_is_not_written_again_and_what_is_damaged_is(monkey
 
 
 @pytest.mark.usefixtures("s3")
-@pytest.mark.parametrize("damage", ["changed", "gone"])
+@pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_a_source_that_is_not_what_was_measured_publishes_nothing(damage: str) -> None:
     _publish(_candidate("a.png", b"old"))
     before = _objects()
     bad = _candidate("b.png", b"b")
-    storage.remove(bad.source) if damage == "gone" else storage.put(bad.source, b"other")
+    storage.remove(bad.source) if damage == "missing" else storage.put(bad.source, b"other")
     with pytest.raises(PublishFailed, match=damage):
         _publish(_candidate("a.png", b"new"), bad)
     assert _objects() == before
@@ -119,7 +119,7 @@ def test_two_runs_at_the_same_time_are_told(monkeypatch: pytest.MonkeyPatch) -> 
     def meanwhile(path: Any, content: bytes) -> None:
         storage.put(path, content)
         other = Manifest.read(storage.location(SITE) / UNFINISHED)
-        dataclasses.replace(other, run_id="another").write(storage.location(SITE), UNFINISHED)
+        dataclasses.replace(other, run_id="another").write(storage.location(SITE) / UNFINISHED)
 
     monkeypatch.setattr(published_bucket, "put", meanwhile)
     with pytest.raises(PublishFailed, match="another run is publishing"):

@@ -76,11 +76,11 @@ def test_a_damaged_file_of_the_old_version_is_not_carried_over(tmp_path: Path) -
     assert (tmp_path / "site" / "same.png").read_bytes() == b"same"
 
 
-@pytest.mark.parametrize("damage", ["changed", "gone"])
+@pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_a_source_that_is_not_what_was_measured_publishes_nothing(tmp_path: Path, damage: str) -> None:
     _publish(tmp_path, _candidate(tmp_path, "a.png", b"old"))
     bad = _candidate(tmp_path, "b.png", b"b")
-    bad.source.unlink() if damage == "gone" else bad.source.write_bytes(b"other")
+    bad.source.unlink() if damage == "missing" else bad.source.write_bytes(b"other")
     with pytest.raises(PublishFailed, match=damage):
         _publish(tmp_path, _candidate(tmp_path, "a.png", b"new"), bad)
     assert (tmp_path / "site" / "a.png").read_bytes() == b"old"

@@ -324,6 +324,6 @@ def test_a_search_that_failed_has_no_k_and_says_why(library) -> None:
     plan = library.plan(("auto",), target="0.9")
     library.fail(plan.jobs[0], "it is no image")
     summary = summarize_run(plan, library.folder())
-    assert (summary.rows[0].k, summary.choices) == (0, ())
+    assert (summary.rows[0].k, summary.choices) == (None, ())
     assert "it is no image" in Page(library.folder()).text
     assert "FAILED a.png at k = auto" in summary.table()
