@@ -88,7 +88,7 @@ format: setup-dev ## format the code
 
 docs: setup ## build the documentation as a site in build/docs, API reference included
 	@scripts/setup.sh "$(VENV)" requirements-docs.txt
-	@"$(BIN)/sphinx-build" --quiet --fail-on-warning --keep-going -c docs . build/docs
+	@"$(BIN)/python" -m sphinx --quiet --fail-on-warning --keep-going -c docs . build/docs
 	@echo "build/docs/index.html"
 
 lock: ## lock the packages of pyproject.toml with their hashes; UPGRADE=1 takes the newest versions that fit

@@ -1,6 +1,6 @@
 """Draws the picture of the README: an image and its output side by side, with their bytes.
 
-    PYTHONPATH=spark_apps .venv/bin/python -m benchmarks.before_and_after
+    .venv/bin/python -m benchmarks.before_and_after
 
 Both halves show the same crop, pixel for pixel. The sizes are those of the whole files.
 """

@@ -25,7 +25,7 @@ IMAGE = PROJECT / "include" / "images" / "coffee.png"
 
 
 def _run(*command: str | Path, **options: Any) -> str:
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=1800, **options)
     assert run.returncode == 0, run.stderr
     return run.stdout
 
