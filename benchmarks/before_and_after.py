@@ -5,6 +5,7 @@
 Both halves show the same crop, pixel for pixel. The sizes are those of the whole files.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ def draw() -> None:
     """Compress the image, and write ``docs/pictures/before_and_after.webp``."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "colorquant", str(ORIGINAL), "--k", str(K), "--output", folder, "--quiet"]
-        subprocess.run(command, check=True)
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps")}, check=True)
         output = Path(folder) / ORIGINAL.name
         halves = [_half(ORIGINAL, f"original {ORIGINAL.name}"), _half(output, f"{K} colors, PNG")]
     picture = Image.new("RGB", (2 * halves[0].width + GAP, halves[0].height), "white")

@@ -24,6 +24,10 @@ exclude_patterns = [".*", "build", "output"]
 myst_heading_anchors = 3
 
 napoleon_google_docstring = False
+# The section "Attributes" may name a property, which has an entry of its own.
+napoleon_use_ivar = True
+# Shapes such as (k, 3) are not references, though fields of several classes are called k.
+suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 
@@ -57,7 +61,8 @@ def _import_rooms(app: Sphinx) -> None:
     for name in re.findall(r"^.. automodule:: (\S+)", (PROJECT / "docs" / "api.rst").read_text(), re.MULTILINE):
         room = import_module(name)
         for exported in getattr(room, "__all__", ()):
-            setattr(room, exported, getattr(room, exported))
+            # As `from room import exported`, which also finds a module of the room.
+            setattr(room, exported, getattr(__import__(name, fromlist=[exported]), exported))
 
 
 def _lead_to_readme(app: Sphinx, error: Exception | None) -> None:
