@@ -8,12 +8,13 @@ import numpy as np
 
 from colorquant import alpha_histogram, alpha_kmeans, cells, histogram, kmeans, rate_aware
 from colorquant.alpha_remap import remap_alpha
+from colorquant.direct_search import DirectSearch, remap_directly
 from colorquant.dither import Dither, dithered, mixtures
 from colorquant.histogram import ColorHistogram
 from colorquant.rate_aware import RateModel
 
 #: How pixels go to palette entries: dithered, by a rate model, or to the nearest.
-Remapping = RateModel | Dither | None
+Remapping = RateModel | Dither | DirectSearch | None
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class ColorModel:
 
 def _remap_rgb(pixels: np.ndarray, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
     """Index map uint8 (h, w) of pixels uint8 (h, w, 3); for a rate model, rows of an image from a multiple of 64 on."""
+    if isinstance(remapping, DirectSearch):
+        return remap_directly(pixels, palette, remapping)
     if not isinstance(remapping, Dither):
         return rate_aware.remap_with(pixels, palette, remapping)
     colors = histogram.count_colors(pixels).colors

@@ -18,7 +18,7 @@ from colorquant.lossless_webp import MAX_SIDE, encode_lossless_webp
 from colorquant.metadata import Metadata
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
-from colorquant.solver import ColorSource, Solution, solve
+from colorquant.solver import ColorSource, Solution, palette_eye, solve
 from colorquant.stopwatch import Stopwatch
 from colorquant.target import MOST_K, Search, Target, smallest_k
 
@@ -138,7 +138,7 @@ def compress_opened(
                 raise UnsupportedImage(_out_of_reach(opened.image, target, search))
             k, found = search.k, _found(target, search)
         else:
-            solution = solve(source, k, settings.seed, settings.color_space)
+            solution = solve(source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
     if found is None:
         with clock("remap"):
             indexes = _remap(source, solution, settings, pixels)
@@ -177,7 +177,7 @@ def _search(
     found: dict[int, tuple[Solution, np.ndarray]] = {}
 
     def quality_of(k: int) -> float:
-        solution = solve(source, k, settings.seed, settings.color_space)
+        solution = solve(source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
         indexes = _remap(source, solution, settings, pixels)
         value = metrics.quality(target.measure, pixels, solution.palette[indexes])
         # The largest k is tried first; after it, the result can only be one that reaches the target.

@@ -1,22 +1,26 @@
 """The quantizer: from pixels in this process to a palette and an index map."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property, partial, reduce
+from typing import Any, TypeVar
 
 import numpy as np
 
 from colorquant.alpha_kmeans import AlphaSums
 from colorquant.cells import Cells
 from colorquant.color_model import RGBA, Remapping, color_model
+from colorquant.direct_search import DirectSearch
 from colorquant.dither import MASK_SIDE, Dither
 from colorquant.histogram import ColorHistogram
 from colorquant.kmeans import ClusterSums, nearest
 from colorquant.rate_aware import bands_of, remap_band
 from colorquant.remap import index_table, look_up
 from colorquant.settings import Settings
-from colorquant.solver import solve
+from colorquant.solver import palette_eye, solve
+
+T = TypeVar("T")
 
 MAX_COLORS = 256
 THREADS = 2
@@ -84,6 +88,9 @@ class PixelSource:
 
     def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
         """Index map uint8 (H, W): the nearest entries, those that a rate model prefers, or dithered."""
+        if isinstance(remapping, DirectSearch) and self._model is not RGBA:
+            remap_rows = partial(self._model.remap, palette=palette, remapping=remapping)
+            return np.concatenate(list(self._map(remap_rows, self._rows())))
         if self._model is RGBA or isinstance(remapping, Dither):
             rows = max(1, REMAP_PIXELS // (self.pixels.shape[1] * MASK_SIDE)) * MASK_SIDE
             parts = [self.pixels[top : top + rows] for top in range(0, len(self.pixels), rows)]
@@ -95,6 +102,18 @@ class PixelSource:
             return indexes
         choose = partial(remap_band, palette=palette, model=remapping)
         return np.concatenate(list(self._map(choose, bands_of(self.pixels), bands_of(indexes))))
+
+    def fold_bands(self, function: Callable[[np.ndarray], T], merge: Callable[[T, T], T]) -> T:
+        """The merged values of a function of bands that begin at multiples of 64 rows."""
+        return reduce(merge, self._map(function, self._rows()))
+
+    def _rows(self) -> list[np.ndarray]:
+        """The bands of the threads, cut at multiples of 64 rows."""
+        cuts = [
+            MASK_SIDE * len(part)
+            for part in np.array_split(np.arange(-(-len(self.pixels) // MASK_SIDE)), len(self._bands))
+        ]
+        return [part for part in np.split(self.pixels, np.cumsum(cuts)[:-1]) if len(part)]
 
     def describe(self) -> dict[str, Any]:
         """What a result record says of Spark: there is none."""
@@ -108,6 +127,7 @@ def quantize(
     color_space: str = "rgb",
     rate: float = 0.0,
     dither: str = "none",
+    objective: str = "squared-error",
 ) -> QuantizedImage:
     """Reduce an image to a palette of at most ``k`` colors.
 
@@ -123,8 +143,12 @@ def quantize(
     rate : float
         What a bit of the file may cost in error, from 0 to 100: above 0, neighbors share an entry where it is nearly
         as near (see `rate_aware`). 0.1 is a good value.
-    dither : {"none", "blue-noise"}
-        Whether to mix neighboring pixels by ordered dithering (see `dither`); the rate has no effect then.
+    dither : {"none", "blue-noise", "direct-search"}
+        Whether to mix neighboring pixels, by ordered dithering (see `dither`) or as it looks best (see
+        `direct_search`); the rate has no effect then.
+    objective : {"squared-error", "perceptual"}
+        What the palette is made for: "perceptual" for the least error that an eye sees (see `perceptual`), whatever
+        the color space; best with "direct-search".
 
     Raises
     ------
@@ -132,10 +156,10 @@ def quantize(
         If the pixels are not a non-empty uint8 (H, W, 3) or (H, W, 4) array, or another argument is out of range.
     """
     _check_k(k)
-    settings = Settings(color_space=color_space, rate=rate, dither=dither)
+    settings = Settings(color_space=color_space, rate=rate, dither=dither, objective=objective)
     with ThreadPoolExecutor(THREADS) as pool:
         source = PixelSource(pixels, pool)
-        solution = solve(source, k, seed, color_space, pool=pool)
+        solution = solve(source, k, seed, color_space, pool, palette_eye(settings))
         indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
     return QuantizedImage(
         solution.palette,

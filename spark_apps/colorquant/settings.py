@@ -45,10 +45,17 @@ class Settings:
     """
 
     seed: int = _option(0, "Seed of the search", "the same seed gives the same bytes", least=0, most=2**31 - 1)
+    objective: str = _option(
+        "squared-error",
+        "Objective",
+        "what the palette is made for: the least squared error, or the least error that an eye sees (perceptual), best "
+        "with dither direct-search",
+        choices=("squared-error", "perceptual"),
+    )
     color_space: str = _option(
         "rgb",
         "Color space",
-        "where the error is made small: rgb for the mean squared error, oklab for what people see",
+        "where the error is made small: rgb for the mean squared error, oklab for what people see; no effect with objective perceptual",
         choices=("rgb", "oklab"),
     )
     rate: float = _option(
@@ -62,9 +69,9 @@ class Settings:
     dither: str = _option(
         "none",
         "Dithering",
-        "none for the least error, blue-noise to mix pixels of two colors: fewer visible bands, larger files; rate has "
-        "no effect then",
-        choices=("none", "blue-noise"),
+        "none for the least error, direct-search to mix pixels as it looks best, blue-noise to mix two colors by a "
+        "mask: fewer visible bands, larger files; rate has no effect then",
+        choices=("none", "blue-noise", "direct-search"),
     )
     format: str = _option(
         "png",

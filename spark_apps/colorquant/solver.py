@@ -14,10 +14,12 @@ from colorquant.annealing import anneal
 from colorquant.assignment import assign, lloyd
 from colorquant.cells import Cells
 from colorquant.color_model import Remapping
+from colorquant.direct_search import DirectSearch
 from colorquant.dither import Dither
 from colorquant.histogram import unpack_colors
 from colorquant.kmeans import ClusterSums, update
 from colorquant.oklab import grid_from_rgb, rgb_from_grid
+from colorquant.perceptual import REFIT_ROUNDS, BandedColors, fit_palette
 from colorquant.points import GRID, Points, points_at, points_of
 from colorquant.rate_aware import RateModel, rate_model
 from colorquant.search import search
@@ -30,7 +32,7 @@ SWEEPS = 12
 LLOYD_ROUNDS = 20
 
 
-class ColorSource(Protocol):
+class ColorSource(BandedColors, Protocol):
     """What the solver needs of an image, which may be in this process or distributed."""
 
     def cells(self) -> Cells:
@@ -78,7 +80,23 @@ class Solution:
         ----------
         origin : row and column of the first pixel
         """
-        return self.rate_model(settings.rate, width) if settings.dither == "none" else Dither(*origin)
+        if settings.dither == "blue-noise":
+            return Dither(*origin)
+        if self.inertia > 0 and (eye := eye_of(settings)):
+            return eye
+        return self.rate_model(settings.rate, width)
+
+
+def eye_of(settings: Settings) -> DirectSearch | None:
+    """How pixels go to entries by the eye's model; None where the settings ask for something else."""
+    if settings.dither == "direct-search" or settings.objective == "perceptual":
+        return DirectSearch(blurred=settings.dither == "direct-search")
+    return None
+
+
+def palette_eye(settings: Settings) -> DirectSearch | None:
+    """What ``solve`` takes for the objective of the settings."""
+    return eye_of(settings) if settings.objective == "perceptual" else None
 
 
 def solve(
@@ -87,6 +105,7 @@ def solve(
     seed: int = 0,
     color_space: str = "rgb",
     pool: Executor | None = None,
+    eye: DirectSearch | None = None,
 ) -> Solution:
     """Find a palette of at most ``k`` colors with a low inertia; deterministic to the byte.
 
@@ -101,12 +120,18 @@ def solve(
         with alpha have a space of their own (``premultiplied``).
     pool : Executor, optional
         Threads for the search; the result does not depend on them.
+    eye : DirectSearch, optional
+        For the perceptual objective, whatever the color space: how pixels will go to entries. Without effect on
+        images with alpha.
     """
     cells = source.cells()
     if isinstance(cells, AlphaCells):
         return Solution(*solve_alpha(cells, source.partial_sums, k, seed))
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
+    if eye is not None:
+        palette = fit_palette(source, cells, k, seed, eye, pool)
+        return _solution(palette, source.partial_sums(palette), REFIT_ROUNDS, False)
     if color_space == "oklab":
         return _solve_in_oklab(source, cells, k, seed, pool)
     points = points_of(cells)

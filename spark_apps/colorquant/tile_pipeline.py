@@ -20,7 +20,7 @@ from colorquant.images import changed
 from colorquant.jobs import TILED_SUFFIX
 from colorquant.records import CompressionResult
 from colorquant.settings import Settings
-from colorquant.solver import ColorSource, Solution, solve
+from colorquant.solver import ColorSource, Solution, palette_eye, solve
 from colorquant.stopwatch import Stopwatch
 from colorquant.tiles import Region, TiledImage, encode_tiles, tiled_image_above, write_tiled
 
@@ -77,7 +77,7 @@ def compress_tiled_image(
         source = distribute(image)
         unique_colors = source.unique_colors
     with clock("kmeans"):
-        solution = solve(source, k, settings.seed, settings.color_space)
+        solution = solve(source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
     with temporary_folder(target.parent) as folder:
         with clock("remap"):
             sizes = source.each(_remapping(solution, settings, folder))
