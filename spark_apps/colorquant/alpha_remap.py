@@ -3,12 +3,15 @@
 import numpy as np
 
 from colorquant.alpha_kmeans import assign
+from colorquant.direct_search import DirectSearch
 from colorquant.dither import Dither, dithered, mixtures
 from colorquant.premultiplied import UNIT, WEIGHTS, coordinates, pack
 from colorquant.rate_aware import RateModel
 
 
-def remap_alpha(pixels: np.ndarray, palette: np.ndarray, remapping: RateModel | Dither | None = None) -> np.ndarray:
+def remap_alpha(
+    pixels: np.ndarray, palette: np.ndarray, remapping: RateModel | Dither | DirectSearch | None = None
+) -> np.ndarray:
     """Index of the nearest palette entry of every pixel, or dithered.
 
     Parameters
@@ -16,14 +19,17 @@ def remap_alpha(pixels: np.ndarray, palette: np.ndarray, remapping: RateModel | 
     pixels : uint8 (h, w, 4)
     palette : uint8 (k, 4), 1 <= k <= 256
         Ties go to the entry with the lower index.
-    remapping : RateModel or Dither, optional
-        A rate model is of no effect: the rate-aware remap is for opaque images.
+    remapping : RateModel, Dither or DirectSearch, optional
+        A rate model is of no effect: the rate-aware remap is for opaque images. So is direct search, in whose place
+        pixels are dithered by the mask.
 
     Returns
     -------
     uint8 (h, w)
     """
     colors, places = np.unique(pack(pixels), return_inverse=True)
+    if isinstance(remapping, DirectSearch) and remapping.blurred:
+        remapping = Dither()
     if isinstance(remapping, Dither):
         scale = np.sqrt(WEIGHTS) / UNIT
         mixed = mixtures(coordinates(colors) * scale, coordinates(pack(palette)) * scale)

@@ -81,7 +81,7 @@ def colors_at(places: npt.NDArray) -> npt.NDArray[np.uint8]:
 
 
 @njit(cache=True, nogil=True)
-def _third_root(value: int) -> int:
+def _third_root(value: np.int64) -> np.int64:
     """The largest whole number whose third power is at most the value."""
     root = np.int64(float(value) ** (1 / 3))
     while root * root * root > value:
@@ -91,7 +91,7 @@ def _third_root(value: int) -> int:
     return root
 
 
-_ROOT_OF_BIAS = int(_third_root(_BIAS << _ROOT_SHIFT))
+_ROOT_OF_BIAS = int(_third_root(np.int64(_BIAS << _ROOT_SHIFT)))
 
 
 @njit(cache=True, nogil=True)

@@ -1,8 +1,8 @@
 """The perceptual objective: a palette for the least error that an eye sees, in place of the least squared error.
 
-K-Means in the eye's space (``eye_model``) on cells of the histogram; then rounds of an index map found by direct search
-and a palette fitted to it, each a map over bands of the image and a sum. Without dithering the rounds are those of
-K-Means, on exact pixels.
+K-Means in the eye's space (``eye_model``) on cells of the histogram, weighted by ``importance``; then rounds of an
+index map found by direct search and a palette fitted to it, each a map over bands of the image and a sum. Without
+dithering the rounds are those of K-Means, on exact pixels.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from colorquant.assignment import lloyd
-from colorquant.cells import Cells
+from colorquant.cells import merge_cells
 from colorquant.direct_search import BAND_ROWS, DirectSearch
 from colorquant.eye_model import colors_at, is_neutral, places_of
 from colorquant.histogram import ColorHistogram, count_colors, merge_histograms, unpack_colors
+from colorquant.importance import important_cells
 from colorquant.points import points_at
 from colorquant.refit import refit_sums, refitted
 from colorquant.search import search as search_centroids
@@ -40,21 +41,22 @@ class BandedColors(Protocol):
 
 
 def fit_palette(
-    source: BandedColors, cells: Cells, k: int, seed: int, search: DirectSearch, pool: Executor | None = None
+    source: BandedColors, pixels: int, k: int, seed: int, search: DirectSearch, pool: Executor | None = None
 ) -> npt.NDArray[np.uint8]:
     """A palette uint8 (k', 3), k' <= k, of distinct colors; deterministic to the byte.
 
     Parameters
     ----------
-    source : the image
-    cells : of the image's histogram, more than k
+    source : the image, of more than k colors
+    pixels : of the image
     k, seed, pool : as of ``solver.solve``
     search : how pixels will go to the palette's entries
     """
+    cells = source.fold_bands(important_cells, lambda one, other: merge_cells([one, other]))
     points = points_at(places_of(np.floor(cells.means + 0.5).astype(np.uint8)).astype(np.int64), cells.counts)
     centroids = search_centroids(points, k, np.random.default_rng(seed), pool)
     entries = lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool).T.astype(np.float64)
-    palette, pinned = _with_flat_colors(_distinct(colors_at(entries)), flat_colors_of(source), int(cells.counts.sum()))
+    palette, pinned = _with_flat_colors(_distinct(colors_at(entries)), flat_colors_of(source), pixels)
     for _ in range(REFIT_ROUNDS):
         sums = source.fold_bands(partial(refit_sums, palette=palette, search=search), add)
         places = places_of(palette)

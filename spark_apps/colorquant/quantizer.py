@@ -11,11 +11,11 @@ import numpy as np
 from colorquant.alpha_kmeans import AlphaSums
 from colorquant.cells import Cells
 from colorquant.color_model import RGBA, Remapping, color_model
-from colorquant.direct_search import DirectSearch
+from colorquant.direct_search import DirectSearch, remap_directly
 from colorquant.dither import MASK_SIDE, Dither
 from colorquant.histogram import ColorHistogram
 from colorquant.kmeans import ClusterSums, nearest
-from colorquant.rate_aware import bands_of, remap_band
+from colorquant.rate_aware import RateModel, bands_of, remap_band
 from colorquant.remap import index_table, look_up
 from colorquant.settings import Settings
 from colorquant.solver import palette_eye, solve
@@ -89,8 +89,8 @@ class PixelSource:
     def remap(self, palette: np.ndarray, remapping: Remapping = None) -> np.ndarray:
         """Index map uint8 (H, W): the nearest entries, those that a rate model prefers, or dithered."""
         if isinstance(remapping, DirectSearch) and self._model is not RGBA:
-            remap_rows = partial(self._model.remap, palette=palette, remapping=remapping)
-            return np.concatenate(list(self._map(remap_rows, self._rows())))
+            search = partial(remap_directly, palette=palette, search=remapping)
+            return np.concatenate(list(self._map(search, self._rows())))
         if self._model is RGBA or isinstance(remapping, Dither):
             rows = max(1, REMAP_PIXELS // (self.pixels.shape[1] * MASK_SIDE)) * MASK_SIDE
             parts = [self.pixels[top : top + rows] for top in range(0, len(self.pixels), rows)]
@@ -98,7 +98,7 @@ class PixelSource:
         colors = self.histogram.colors
         table = index_table(colors, nearest(colors, palette))
         indexes = np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
-        if remapping is None:
+        if not isinstance(remapping, RateModel):
             return indexes
         choose = partial(remap_band, palette=palette, model=remapping)
         return np.concatenate(list(self._map(choose, bands_of(self.pixels), bands_of(indexes))))

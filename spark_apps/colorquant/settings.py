@@ -55,7 +55,8 @@ class Settings:
     color_space: str = _option(
         "rgb",
         "Color space",
-        "where the error is made small: rgb for the mean squared error, oklab for what people see; no effect with objective perceptual",
+        "where the squared error is made small: rgb for the mean squared error, oklab for what people see; no effect "
+        "with objective perceptual",
         choices=("rgb", "oklab"),
     )
     rate: float = _option(

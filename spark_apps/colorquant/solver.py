@@ -130,7 +130,7 @@ def solve(
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
     if eye is not None:
-        palette = fit_palette(source, cells, k, seed, eye, pool)
+        palette = fit_palette(source, int(cells.counts.sum()), k, seed, eye, pool)
         return _solution(palette, source.partial_sums(palette), REFIT_ROUNDS, False)
     if color_space == "oklab":
         return _solve_in_oklab(source, cells, k, seed, pool)
