@@ -32,10 +32,17 @@ _CANDIDATES = 10
 class DirectSearch:
     """In the place of a ``rate_aware.RateModel``: pixels go to palette entries by the eye's model.
 
-    ``blurred`` says whether errors of neighbors cancel each other (dithering), or each pixel takes its nearest entry.
+    Attributes
+    ----------
+    blurred : bool
+        Whether errors of neighbors cancel each other (dithering), or each pixel takes its nearest entry.
+    price : int
+        Energy that a pixel may cost to have the entry of one more of its four neighbors (Potts, 1952): what lets
+        DEFLATE go on with a run, or with a copy of the row above.
     """
 
     blurred: bool = True
+    price: int = 0
 
     @property
     def kernel(self) -> npt.NDArray[np.int32]:
@@ -75,7 +82,8 @@ def search_band(
     near : of ``near_entries``.
     """
     indexes = np.zeros(places.shape[:2], np.uint8)
-    _search(places, entries, near, search.kernel, PASSES if search.blurred else 1, indexes)
+    passes = PASSES if search.blurred or search.price else 1
+    _search(places, entries, near, search.kernel, search.price, passes, indexes)
     return indexes
 
 
@@ -112,7 +120,7 @@ def _fill_near(entries, near):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _search(places, entries, near, kernel, passes, indexes):  # type: ignore[no-untyped-def]
+def _search(places, entries, near, kernel, price, passes, indexes):  # type: ignore[no-untyped-def]
     """Passes over a band; the arithmetic is exact: errors below 2^11, kernel sums below 2^13, fields below 2^24."""
     height, width = indexes.shape
     radius, candidates, own = kernel.shape[0] // 2, near.shape[3], np.int64(kernel.max())
@@ -134,10 +142,22 @@ def _search(places, entries, near, kernel, passes, indexes):  # type: ignore[no-
                 ]
                 current = indexes[y, x]
                 least, best = np.int64(1 << 62), current
-                for candidate in range(candidates):
-                    j = box[candidate]
+                # With a price, the neighbors' entries are candidates too; those ahead have none in the first pass.
+                left = indexes[y, x - 1] if x > 0 else -1
+                above = indexes[y - 1, x] if y > 0 else -1
+                right = indexes[y, x + 1] if step > 0 and x < width - 1 else -1
+                below = indexes[y + 1, x] if step > 0 and y < height - 1 else -1
+                for candidate in range(candidates + (4 if price > 0 else 0)):
+                    if candidate < candidates:
+                        j = np.int64(box[candidate])
+                    else:
+                        j = np.int64((left, above, right, below)[candidate - candidates])
+                        if j < 0:
+                            continue
                     a, b, c = entries[j, 0] - place[0], entries[j, 1] - place[1], entries[j, 2] - place[2]
                     energy = a * (own * a + 2 * u) + b * (own * b + 2 * v) + c * (own * c + 2 * w)
+                    if price > 0:
+                        energy -= price * ((j == left) + (j == above) + (j == right) + (j == below))
                     if energy < least or (energy == least and j == current):
                         least, best = energy, j
                 if step > 0 and best == current:

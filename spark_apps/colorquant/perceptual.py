@@ -53,7 +53,9 @@ def fit_palette(
     search : how pixels will go to the palette's entries
     """
     cells = source.fold_bands(important_cells, lambda one, other: merge_cells([one, other]))
-    points = points_at(places_of(np.floor(cells.means + 0.5).astype(np.uint8)).astype(np.int64), cells.counts)
+    # To the power of 3/4, so that a color of its own keeps an entry also where it has few pixels. In whole numbers.
+    weights = np.sqrt(cells.counts * np.floor(np.sqrt(cells.counts))).astype(np.int64)
+    points = points_at(places_of(np.floor(cells.means + 0.5).astype(np.uint8)).astype(np.int64), weights)
     centroids = search_centroids(points, k, np.random.default_rng(seed), pool)
     entries = lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool).T.astype(np.float64)
     palette, pinned = _with_flat_colors(_distinct(colors_at(entries)), flat_colors_of(source), pixels)

@@ -145,7 +145,7 @@ def quantize(
         as near (see `rate_aware`). 0.1 is a good value.
     dither : {"none", "blue-noise", "direct-search"}
         Whether to mix neighboring pixels, by ordered dithering (see `dither`) or as it looks best (see
-        `direct_search`); the rate has no effect then.
+        `direct_search`); the rate has no effect on "blue-noise".
     objective : {"squared-error", "perceptual"}
         What the palette is made for: "perceptual" for the least error that an eye sees (see `perceptual`), whatever
         the color space; best with "direct-search".

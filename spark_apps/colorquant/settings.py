@@ -71,7 +71,8 @@ class Settings:
         "none",
         "Dithering",
         "none for the least error, direct-search to mix pixels as it looks best, blue-noise to mix two colors by a "
-        "mask: fewer visible bands, larger files; rate has no effect then",
+        "mask: fewer visible bands, larger files; rate has no effect on "
+        "blue-noise",
         choices=("none", "blue-noise", "direct-search"),
     )
     format: str = _option(

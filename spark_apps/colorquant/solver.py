@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -30,6 +30,9 @@ MAX_ROUNDS = 6
 EXACT_ROUNDS = 2
 SWEEPS = 12
 LLOYD_ROUNDS = 20
+# The direct search's price for a rate of 1, in energies (see ``direct_search``) of a mean squared error of 1. A rate of
+# 0.1 makes files 8 % smaller for 0.4 points of SSIMULACRA2 on photographs.
+PRICE_OF_ERROR = 30_000
 
 
 class ColorSource(BandedColors, Protocol):
@@ -83,7 +86,8 @@ class Solution:
         if settings.dither == "blue-noise":
             return Dither(*origin)
         if self.inertia > 0 and (eye := eye_of(settings)):
-            return eye
+            price = settings.rate * self.inertia / int(self.counts.sum()) * PRICE_OF_ERROR
+            return replace(eye, price=round(price))
         return self.rate_model(settings.rate, width)
 
 

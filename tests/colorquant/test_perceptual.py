@@ -10,6 +10,7 @@ from colorquant.cells import merge_cells
 from colorquant.direct_search import DirectSearch, near_entries, remap_directly, search_band
 from colorquant.eye_model import KERNEL, KERNEL_BITS, colors_at, is_neutral, places_of
 from colorquant.importance import importance, important_cells
+from colorquant.indexed_png import encode_indexed_png
 from colorquant.perceptual import flat_colors
 from colorquant.quantizer import PixelSource
 from colorquant.refit import refit_sums, refitted
@@ -136,6 +137,13 @@ def test_a_large_flat_area_keeps_its_color(dither: str) -> None:
     assert (decoded[98:-5, 72:-5] == brand).all()
 
 
+def test_a_small_region_of_a_color_of_its_own_keeps_it() -> None:
+    pixels = np.repeat(photograph(128, 128)[..., :1] // 2 + 100, 3, axis=2)
+    pixels[60:68, 60:68] = (255, 220, 90)
+    image = quantize(pixels, 16, objective="perceptual", dither="direct-search")
+    assert np.abs(image.palette[image.indexes][62:66, 62:66].astype(int) - (255, 220, 90)).max() <= 6
+
+
 def test_flat_pixels_have_eight_neighbors_of_their_color() -> None:
     pixels = np.zeros((8, 9, 3), np.uint8)
     pixels[3, 4] = 7
@@ -161,6 +169,17 @@ def test_the_same_arguments_give_the_same_bytes_and_threads_do_not_matter(monkey
     monkeypatch.setattr("colorquant.quantizer.PARALLEL_PIXELS", 1)
     other = quantize(pixels, 20, objective="perceptual", dither="direct-search")
     assert np.array_equal(one.palette, other.palette) and np.array_equal(one.indexes, other.indexes)
+
+
+def test_a_rate_makes_neighbors_equal_and_files_smaller_for_little_quality() -> None:
+    pixels = photograph(192, 256)
+    for dither, rate, share in (("none", 0.02, 0.9), ("direct-search", 0.1, 0.95)):
+        plain, rated = (quantize(pixels, 64, rate=rate, dither=dither, objective="perceptual") for rate in (0, rate))
+        assert np.array_equal(plain.palette, rated.palette)
+        sizes = [len(encode_indexed_png(image.palette, image.indexes)) for image in (plain, rated)]
+        assert sizes[1] < share * sizes[0]
+        before, after = (metrics.perceptual_similarity(pixels, i.palette[i.indexes]) for i in (plain, rated))
+        assert after > before - 6
 
 
 def test_images_with_alpha_are_quantized_too() -> None:
