@@ -25,6 +25,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"color_space": "oklab"},
     {"rate": 0.1},
     {"dither": "blue-noise"},
+    {"objective": "perceptual", "dither": "direct-search"},
     {"format": "webp"},
     {"metadata": "copyright"},
 ]

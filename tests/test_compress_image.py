@@ -47,6 +47,7 @@ def _submit(environment: dict[str, str], *arguments: str, master: str = "local[2
 
 HEIGHT, WIDTH = 420, 70  # Seven bands, since a band is of whole 64 rows.
 CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3}
+CHANGED_PERCEPTUAL = {"objective": "perceptual", "dither": "direct-search", "rate": 0.1}
 CHANGED_OUTPUT = {"seed": 1, "dither": "blue-noise", "format": "webp", "metadata": "copyright"}
 
 
@@ -83,7 +84,10 @@ def test_partitions_do_not_change_a_byte(
     assert output.read_bytes() == Path(result.output).read_bytes()
 
 
-@pytest.mark.parametrize(("partitions", "changed"), [(1, CHANGED), (3, CHANGED), (3, CHANGED_OUTPUT)])
+@pytest.mark.parametrize(
+    ("partitions", "changed"),
+    [(1, CHANGED), (3, CHANGED), (3, CHANGED_OUTPUT), (1, CHANGED_PERCEPTUAL), (3, CHANGED_PERCEPTUAL)],
+)
 def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
     partitions: int,
     changed: dict[str, Any],
@@ -92,7 +96,7 @@ def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
     result: CompressionResult,
     bare_environment: dict[str, str],
 ) -> None:
-    assert CHANGED.keys() | CHANGED_OUTPUT.keys() == options().keys()
+    assert CHANGED.keys() | CHANGED_PERCEPTUAL.keys() | CHANGED_OUTPUT.keys() == options().keys()
     settings = Settings.parse(changed)
     output, record = tmp_path / "o.png", tmp_path / "r.json"
     paths = (f"--image={image}", f"--output={output}", f"--result={record}")

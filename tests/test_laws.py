@@ -44,7 +44,7 @@ LAYERS = (
     {"storage", "colors", "encode"},
     {"jobs", "decode", "kmeans"},
     {"publish", "remap"},
-    {"report", "alpha"},
+    {"report", "alpha", "perception"},
     {"quality", "quantizer"},
     {"compress"},
     {"cli"},

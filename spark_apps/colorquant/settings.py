@@ -107,10 +107,18 @@ class Settings:
     """
 
     seed: int = _option(0, "Seed of the search", "the same seed gives the same bytes", minimum=0, maximum=2**31 - 1)
+    objective: str = _option(
+        "squared-error",
+        "Objective",
+        "what the palette minimizes: squared-error, or perceptual for the error that people see, best with the "
+        "dithering direct-search",
+        choices=("squared-error", "perceptual"),
+    )
     color_space: str = _option(
         "rgb",
         "Color space",
-        "in which the error is minimized: rgb for the mean squared error, oklab for the differences that people see",
+        "in which the squared error is minimized: rgb for the mean squared error, oklab for the differences that "
+        "people see; no effect with the objective perceptual",
         choices=("rgb", "oklab"),
     )
     rate: float = _option(
@@ -124,9 +132,9 @@ class Settings:
     dither: str = _option(
         "none",
         "Dithering",
-        "none for the smallest error, blue-noise to mix pixels of two colors: fewer visible bands, larger files; rate "
-        "has no effect then",
-        choices=("none", "blue-noise"),
+        "none for the smallest error, direct-search to mix pixels so that it looks best, blue-noise to mix two colors "
+        "by a mask: fewer visible bands, larger files; rate has no effect on blue-noise",
+        choices=("none", "blue-noise", "direct-search"),
     )
     format: str = _option(
         "png",

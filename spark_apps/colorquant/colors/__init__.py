@@ -3,10 +3,18 @@
 Both are exact integer sums, so merging them in any order gives the same result.
 """
 
-from colorquant.colors.cells import Cells, coarse_cells, merge_cells
-from colorquant.colors.histogram import ColorHistogram, count_colors, kernel_input, merge_histograms, unpack_colors
+from colorquant.colors.cells import CELL_LIMIT, Cells, coarse_cells, merge_cells
+from colorquant.colors.histogram import (
+    ColorHistogram,
+    count_colors,
+    kernel_input,
+    merge_histograms,
+    sum_by_key,
+    unpack_colors,
+)
 
 __all__ = [
+    "CELL_LIMIT",
     "Cells",
     "coarse_cells",
     "ColorHistogram",
@@ -14,5 +22,6 @@ __all__ = [
     "kernel_input",
     "merge_cells",
     "merge_histograms",
+    "sum_by_key",
     "unpack_colors",
 ]

@@ -10,7 +10,7 @@ from colorquant.jobs import KSearchRecord
 from colorquant.limits import MAX_COLORS
 from colorquant.pixels import Pixels
 from colorquant.quality import quality
-from colorquant.quantizer import Solution, solve
+from colorquant.quantizer import Solution, palette_eye, solve
 from colorquant.settings import Settings
 from colorquant.target import KSearch, Target, smallest_k
 
@@ -70,7 +70,7 @@ def choose(
 
 def _at(opened: OpenedImage, k: int, settings: Settings, clock: Stopwatch) -> Choice:
     with clock("kmeans"):
-        solution = solve(opened.source, k, settings.seed, settings.color_space)
+        solution = solve(opened.source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
     with clock("remap"):
         remapping = solution.remapping(settings, opened.decoded.pixels.shape[1])
         indexes = opened.source.remap(solution.palette, remapping)

@@ -9,6 +9,7 @@ import numpy as np
 from colorquant.alpha import coordinates, nearest_colors, pack, partial_sums, rounded_means, search_centroids, unpack
 from colorquant.colors import ColorHistogram
 from colorquant.kmeans import MergeableSums
+from colorquant.perception import DirectSearch
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
 from colorquant.quantizer.solution import Solution
 
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 
 
 def solve_rgba(
-    source: "ColorSource", k: int, seed: int = 0, color_space: str = "rgb", pool: Executor | None = None
+    source: "ColorSource",
+    k: int,
+    seed: int = 0,
+    color_space: str = "rgb",
+    pool: Executor | None = None,
+    eye: DirectSearch | None = None,
 ) -> Solution:
     """Find a palette of at most ``k`` colors with alpha; parameters as of ``solver.solve``.
 
     Where the image has fully transparent pixels, full transparency is one of the colors. Neither the color space nor
-    the pool has an effect.
+    the pool nor the eye's model has an effect.
     """
     cells = source.cells()
     if cells.exact and len(cells) <= k:

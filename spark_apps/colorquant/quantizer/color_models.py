@@ -9,6 +9,7 @@ import numpy as np
 from colorquant import alpha, colors
 from colorquant.colors import Cells, ColorHistogram
 from colorquant.kmeans import MergeableSums, nearest, partial_sums
+from colorquant.perception import DirectSearch, remap_directly
 from colorquant.pixels import Pixels
 from colorquant.quantizer.alpha_solver import solve_rgba
 from colorquant.quantizer.solution import Remapping, Solution
@@ -38,19 +39,28 @@ class ColorModel:
     coarse_cells: Callable[[ColorHistogram], Cells]
     merge_cells: Callable[[Sequence[Cells]], Cells]
     partial_sums: Callable[[ColorHistogram, np.ndarray], MergeableSums]
-    solve: Callable[[ColorSource, int, int, str, Executor | None], Solution]
+    solve: Callable[[ColorSource, int, int, str, Executor | None, DirectSearch | None], Solution]
     remap: Callable[[Pixels, Pixels, Remapping], Pixels]
     index_table: Callable[[np.ndarray, Pixels], np.ndarray] | None
 
 
 def _remap_rgb(pixels: Pixels, palette: Pixels, remapping: Remapping = None) -> Pixels:
     """Index map uint8 (h, w) of pixels uint8 (h, w, 3); for a rate model, rows of an image from a multiple of 64 on."""
+    if isinstance(remapping, DirectSearch):
+        return remap_directly(pixels, palette, remapping)
     if not isinstance(remapping, Dither):
         return remap_with(pixels, palette, remapping)
     distinct = colors.count_colors(pixels).colors
     mixed = mixtures(colors.unpack_colors(distinct).astype(np.float64), palette.astype(np.float64))
     packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     return dithered(pixels.shape, remapping, np.searchsorted(distinct, packed), *mixed)
+
+
+def _remap_rgba(pixels: Pixels, palette: Pixels, remapping: Remapping = None) -> Pixels:
+    """``alpha.remap_alpha``. The model of the eye knows no alpha: in place of a direct search the mask dithers."""
+    if isinstance(remapping, DirectSearch):
+        return alpha.remap_alpha(pixels, palette, Dither() if remapping.blurred else None)
+    return alpha.remap_alpha(pixels, palette, remapping)
 
 
 def _index_table(distinct: np.ndarray, palette: Pixels) -> np.ndarray:
@@ -74,7 +84,7 @@ RGBA = ColorModel(
     merge_cells=alpha.merge_cells,
     partial_sums=alpha.partial_sums,
     solve=solve_rgba,
-    remap=alpha.remap_alpha,
+    remap=_remap_rgba,
     index_table=None,
 )
 

@@ -1,21 +1,26 @@
 """The quantizer: from pixels in this process to a palette and an index map."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property, partial, reduce
+from typing import Any, TypeVar
 
 import numpy as np
 
+from colorquant.arithmetic import ceil_div
 from colorquant.colors import Cells, ColorHistogram
 from colorquant.kmeans import MergeableSums
 from colorquant.limits import MAX_COLORS
+from colorquant.perception import DirectSearch, remap_directly
 from colorquant.pixels import Pixels
-from colorquant.quantizer.color_models import color_model
-from colorquant.quantizer.solution import Remapping
+from colorquant.quantizer.color_models import RGB, color_model
+from colorquant.quantizer.solution import Remapping, palette_eye
 from colorquant.quantizer.solver import solve
-from colorquant.remap import BAND_ROWS, Dither, bands_of, look_up, remap_band
+from colorquant.remap import BAND_ROWS, Dither, RateModel, bands_of, look_up, remap_band
 from colorquant.settings import Settings
+
+T = TypeVar("T")
 
 THREADS = 2
 BANDS = 4
@@ -94,16 +99,31 @@ class PixelSource:
 
     def remap(self, palette: Pixels, remapping: Remapping = None) -> Pixels:
         """Index map uint8 (H, W): the nearest entries of a palette (k, 3 or 4), those of a rate model, or dithered."""
+        if isinstance(remapping, DirectSearch) and self.model is RGB:
+            search = partial(remap_directly, palette=palette, search=remapping)
+            return np.concatenate(list(self._map(search, self._rows())))
         if self.model.index_table is None or isinstance(remapping, Dither):
             rows = max(1, REMAP_PIXELS // (self.pixels.shape[1] * BAND_ROWS)) * BAND_ROWS
             parts = [self.pixels[top : top + rows] for top in range(0, len(self.pixels), rows)]
             return np.concatenate([self.model.remap(part, palette, remapping) for part in parts])
         table = self.model.index_table(self.histogram.colors, palette)
         indexes = np.concatenate(list(self._map(partial(look_up, table=table), self._bands)))
-        if remapping is None:
+        if not isinstance(remapping, RateModel):
             return indexes
         choose = partial(remap_band, palette=palette, model=remapping)
         return np.concatenate(list(self._map(choose, bands_of(self.pixels), bands_of(indexes))))
+
+    def fold_bands(self, function: Callable[[Pixels], T], merge: Callable[[T, T], T]) -> T:
+        """The merged values of a function of bands that begin at multiples of 64 rows."""
+        return reduce(merge, self._map(function, self._rows()))
+
+    def _rows(self) -> list[Pixels]:
+        """The bands of the threads, cut at multiples of 64 rows."""
+        cuts = [
+            BAND_ROWS * len(part)
+            for part in np.array_split(np.arange(ceil_div(len(self.pixels), BAND_ROWS)), len(self._bands))
+        ]
+        return [part for part in np.split(self.pixels, np.cumsum(cuts)[:-1]) if len(part)]
 
     def describe(self) -> dict[str, Any]:
         """Spark's part of a result record: none, since Spark does nothing here."""
@@ -117,6 +137,7 @@ def quantize(
     color_space: str = "rgb",
     rate: float = 0.0,
     dither: str = "none",
+    objective: str = "squared-error",
 ) -> QuantizedImage:
     """Reduce an image to a palette of at most ``k`` colors.
 
@@ -132,8 +153,12 @@ def quantize(
     rate : float
         How much error a saved bit of the file may cost, from 0 to 100: above 0, neighbors share an entry where that is
         nearly as near as the nearest (see ``rate_aware``). 0.1 is a good value.
-    dither : {"none", "blue-noise"}
-        Whether neighboring pixels mix two entries by ordered dithering (see ``dither``); the rate has no effect then.
+    dither : {"none", "blue-noise", "direct-search"}
+        Whether neighboring pixels mix entries, by ordered dithering (see ``dither``; the rate has no effect then) or as
+        it looks best (see ``direct_search``).
+    objective : {"squared-error", "perceptual"}
+        What the palette minimizes: with "perceptual" the error that people see (see ``perception``), in whatever color
+        space; best with the dithering "direct-search".
 
     Returns
     -------
@@ -145,10 +170,10 @@ def quantize(
         If the pixels are not a non-empty uint8 (H, W, 3) or (H, W, 4) array, or another argument is out of range.
     """
     _check_k(k)
-    settings = Settings(color_space=color_space, rate=rate, dither=dither)
+    settings = Settings(color_space=color_space, rate=rate, dither=dither, objective=objective)
     with ThreadPoolExecutor(THREADS) as pool:
         source = PixelSource(pixels, pool)
-        solution = solve(source, k, seed, color_space, pool=pool)
+        solution = solve(source, k, seed, color_space, pool, palette_eye(settings))
         indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
     return QuantizedImage(
         solution.palette,

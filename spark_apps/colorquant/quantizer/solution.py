@@ -1,17 +1,34 @@
 """A solution of the quantizer: a palette, what it costs, and how pixels are remapped to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from colorquant.kmeans import MergeableSums
+from colorquant.perception import DirectSearch
 from colorquant.pixels import Pixels
 from colorquant.remap import Dither, RateModel, rate_model
 from colorquant.settings import Settings
 
-#: How pixels are assigned to palette entries: dithered, by a rate model, or each to its nearest entry.
-Remapping = RateModel | Dither | None
+#: How pixels are assigned to palette entries: dithered, by a rate model, by the eye's model, or each to its nearest.
+Remapping = RateModel | Dither | DirectSearch | None
+
+# The price of a bit in direct search for a rate of 1, in energies (see ``perception.direct_search``) for a mean squared
+# error of 1. A rate of 0.1 makes files of photographs 8 % smaller for 0.4 points of SSIMULACRA2.
+PRICE_OF_ERROR = 30_000
+
+
+def eye_of(settings: Settings) -> DirectSearch | None:
+    """How pixels are assigned to entries by the eye's model; None where the settings ask for something else."""
+    if settings.dither == "direct-search" or settings.objective == "perceptual":
+        return DirectSearch(blurred=settings.dither == "direct-search")
+    return None
+
+
+def palette_eye(settings: Settings) -> DirectSearch | None:
+    """What ``solve`` takes as ``eye`` for the objective of the settings."""
+    return eye_of(settings) if settings.objective == "perceptual" else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +74,14 @@ class Solution:
         Parameters
         ----------
         settings : Settings
-            Of which ``rate`` and ``dither`` count.
+            Of which ``objective``, ``rate`` and ``dither`` count.
         width : int
             Of the image, in pixels.
         origin : row and column of the part's first pixel.
         """
-        return self.rate_model(settings.rate, width) if settings.dither == "none" else Dither(*origin)
+        if settings.dither == "blue-noise":
+            return Dither(*origin)
+        if self.inertia > 0 and (eye := eye_of(settings)):
+            price = settings.rate * self.inertia / int(self.counts.sum()) * PRICE_OF_ERROR
+            return replace(eye, price=round(price))
+        return self.rate_model(settings.rate, width)

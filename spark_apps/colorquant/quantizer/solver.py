@@ -22,6 +22,7 @@ from colorquant.kmeans import (
     search_centroids,
     update,
 )
+from colorquant.perception import REFIT_ROUNDS, BandedColors, DirectSearch, fit_palette
 from colorquant.pixels import Pixels
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
 from colorquant.quantizer.solution import Solution
@@ -35,7 +36,7 @@ SWEEPS = 12
 LLOYD_ROUNDS = 20
 
 
-class ColorSource(Protocol):
+class ColorSource(BandedColors, Protocol):
     """The colors of an image as the solver uses them; the image may be in this process or distributed.
 
     Each method does for the histogram of the whole image what the color model's function of that name does.
@@ -58,6 +59,7 @@ def solve(
     seed: int = 0,
     color_space: str = "rgb",
     pool: Executor | None = None,
+    eye: DirectSearch | None = None,
 ) -> Solution:
     """Find a palette of at most ``k`` colors with a low inertia; deterministic to the byte.
 
@@ -72,17 +74,29 @@ def solve(
         with alpha have a space of their own (``alpha.premultiplied``).
     pool : Executor, optional
         Threads; the result does not depend on them.
+    eye : DirectSearch, optional
+        For the perceptual objective, in whatever color space: how pixels will be assigned to entries. Without effect on
+        images with alpha.
     """
-    return source.model.solve(source, k, seed, color_space, pool)
+    return source.model.solve(source, k, seed, color_space, pool, eye)
 
 
 def solve_rgb(
-    source: ColorSource, k: int, seed: int = 0, color_space: str = "rgb", pool: Executor | None = None
+    source: ColorSource,
+    k: int,
+    seed: int = 0,
+    color_space: str = "rgb",
+    pool: Executor | None = None,
+    eye: DirectSearch | None = None,
 ) -> Solution:
     """``solve`` for images without alpha."""
     cells = source.cells()
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
+    if eye is not None:
+        palette = fit_palette(source, int(cells.counts.sum()), k, seed, eye, pool)
+        sums = source.partial_sums(palette)
+        return Solution.of(palette, sums, sums.inertia(palette), REFIT_ROUNDS, False)
     if color_space == "oklab":
         return _solve_in_oklab(source, cells, k, seed, pool)
     points = points_of(cells)

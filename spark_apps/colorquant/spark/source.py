@@ -103,6 +103,11 @@ class SparkColors:
         self.jobs += 1
         return self._shares.map(lambda share: sums_of(_histogram(share), centroids)).reduce(lambda a, b: a + b)
 
+    def fold_bands(self, function: "Callable[[np.ndarray], T]", merge: "Callable[[T, T], T]") -> "T":
+        """The merged values of a function of bands, which the workers compute and Spark merges."""
+        self.jobs += 1
+        return self._bands.map(lambda band: function(band.pixels())).treeReduce(merge)
+
     def describe(self) -> dict[str, Any]:
         """The result record's field ``spark``."""
         return {

@@ -1,0 +1,97 @@
+"""The palette with which an index map looks best: least squares of the blurred error.
+
+For a given index map the energy of the blurred error (see ``eye_model``) is quadratic in the palette's entries, so that
+the best ones solve a system of k linear equations, one for each entry, whose sums are integers that bands of the image
+add up to. It is what the update is in K-Means, which is the case of an eye that does not blur (Puzicha et al., 2000).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from colorquant.perception.direct_search import DirectSearch, near_entries, search_band
+from colorquant.perception.eye_model import LIMIT, places_of
+from colorquant.remap import BAND_ROWS
+
+_SWEEPS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class RefitSums:
+    """The equations' sums over bands of an image; exact, mergeable in any order with ``+``.
+
+    Attributes
+    ----------
+    pairs : int64 (k, k)
+        Sums of the kernel over pairs of pixels that have two given entries.
+    targets : int64 (k, 3)
+        Sums over the pixels of each entry of the blurred image.
+    """
+
+    pairs: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.pairs + other.pairs, self.targets + other.targets)
+
+
+def refit_sums(pixels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8], search: DirectSearch) -> RefitSums:
+    """The sums of rows of an image uint8 (h, W, 3) from a multiple of 64 on, with the index map that a search finds."""
+    entries = places_of(palette).astype(np.int64)
+    near = near_entries(entries)
+    sums = RefitSums(np.zeros((len(palette), len(palette)), np.int64), np.zeros((len(palette), 3), np.int64))
+    for top in range(0, len(pixels), BAND_ROWS):
+        places = places_of(pixels[top : top + BAND_ROWS])
+        indexes = search_band(places, entries, near, search)
+        _add_sums(places, indexes, search.kernel, sums.pairs, sums.targets)
+    return sums
+
+
+def refitted(entries: npt.NDArray[np.float64], sums: RefitSums, free: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Places float64 (k, 3) of better entries, by some sweeps of Gauss and Seidel's method from the present ones.
+
+    Parameters
+    ----------
+    free : bool (k, 3)
+        Coordinates that may change.
+    """
+    moved = np.array(entries, np.float64)
+    _sweep(sums.pairs, sums.targets, free, moved)
+    return moved
+
+
+@njit(cache=True, nogil=True)
+def _add_sums(places, indexes, kernel, pairs, targets):  # type: ignore[no-untyped-def]
+    height, width = indexes.shape
+    radius = kernel.shape[0] // 2
+    for y in range(height):
+        for x in range(width):
+            entry = indexes[y, x]
+            first, second, third = np.int64(0), np.int64(0), np.int64(0)
+            for row in range(max(0, y - radius), min(height, y + radius + 1)):
+                for column in range(max(0, x - radius), min(width, x + radius + 1)):
+                    weight = np.int64(kernel[row - y + radius, column - x + radius])
+                    pairs[entry, indexes[row, column]] += weight
+                    first += weight * places[row, column, 0]
+                    second += weight * places[row, column, 1]
+                    third += weight * places[row, column, 2]
+            targets[entry, 0] += first
+            targets[entry, 1] += second
+            targets[entry, 2] += third
+
+
+@njit(cache=True, nogil=True)
+def _sweep(pairs, targets, free, entries):  # type: ignore[no-untyped-def]
+    for _ in range(_SWEEPS):
+        for i in range(len(entries)):
+            if pairs[i, i] == 0:
+                continue
+            for axis in range(3):
+                if free[i, axis]:
+                    left = float(targets[i, axis])
+                    for j in range(len(entries)):
+                        left -= pairs[i, j] * entries[j, axis]
+                    entries[i, axis] = min(max(entries[i, axis] + left / pairs[i, i], 0.0), float(LIMIT))

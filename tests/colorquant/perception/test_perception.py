@@ -1,0 +1,189 @@
+import itertools
+from functools import reduce
+from operator import add
+
+import numpy as np
+import pytest
+
+from colorquant import quantize
+from colorquant.colors.cells import merge_cells
+from colorquant.encode import encode_indexed_png
+from colorquant.perception.direct_search import DirectSearch, near_entries, remap_directly, search_band
+from colorquant.perception.eye_model import KERNEL, KERNEL_BITS, colors_at, is_neutral, places_of
+from colorquant.perception.importance import importance, important_cells
+from colorquant.perception.palette import flat_colors
+from colorquant.perception.refit import refit_sums, refitted
+from colorquant.quality import measures
+from colorquant.quantizer import PixelSource
+from tests.conftest import photograph
+
+
+def energy(pixels: np.ndarray, palette: np.ndarray, indexes: np.ndarray) -> int:
+    """The energy of the blurred error, pair by pair."""
+    errors = (places_of(palette)[indexes] - places_of(pixels)).astype(np.int64)
+    radius, (height, width) = len(KERNEL) // 2, indexes.shape
+    padded = np.pad(errors, ((radius, radius), (radius, radius), (0, 0)))
+    total = 0
+    for (row, column), weight in np.ndenumerate(KERNEL):
+        total += int(weight) * int((errors * padded[row : row + height, column : column + width]).sum())
+    return total
+
+
+def test_greys_are_neutral_places_and_come_back_as_themselves() -> None:
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    assert is_neutral(places_of(greys)).all()
+    assert np.array_equal(colors_at(places_of(greys)), greys)
+    assert not is_neutral(places_of(np.array([[100, 100, 104]], np.uint8))).any()
+
+
+def test_colors_come_back_from_their_places_nearly_as_they_were() -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (5000, 3)).astype(np.uint8)
+    assert np.abs(places_of(colors_at(places_of(colors))) - places_of(colors)).max() <= 6
+
+
+def test_no_error_has_a_negative_energy() -> None:
+    assert np.array_equal(KERNEL, KERNEL[::-1, ::-1]) and KERNEL.max() == KERNEL[4, 4] == 1 << KERNEL_BITS
+    assert np.fft.fft2(np.fft.ifftshift(np.pad(KERNEL, ((28, 27), (28, 27))))).real.min() > 0
+
+
+def test_after_the_search_no_other_entry_of_a_pixel_lowers_the_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colorquant.perception.direct_search.PASSES", 50)
+    pixels = photograph(9, 11)
+    palette = quantize(pixels, 6).palette
+    indexes = remap_directly(pixels, palette, DirectSearch())
+    least = energy(pixels, palette, indexes)
+    nearest = remap_directly(pixels, palette, DirectSearch(blurred=False))
+    assert least < energy(pixels, palette, nearest)
+    for y, x, entry in itertools.product(range(9), range(11), range(6)):
+        other = indexes.copy()
+        other[y, x] = entry
+        assert energy(pixels, palette, other) >= least
+
+
+def test_without_a_blur_every_pixel_takes_its_nearest_entry() -> None:
+    pixels = photograph()
+    palette = quantize(pixels, 9).palette
+    distances = ((places_of(pixels)[:, :, None] - places_of(palette)) ** 2).sum(axis=3)
+    indexes = remap_directly(pixels, palette, DirectSearch(blurred=False))
+    assert np.array_equal(np.take_along_axis(distances, indexes[..., None].astype(int), 2)[..., 0], distances.min(2))
+
+
+def test_a_refitted_palette_lowers_the_energy_of_the_same_index_map() -> None:
+    pixels = photograph(40, 50)
+    palette = quantize(pixels, 8).palette
+    entries = places_of(palette)
+    indexes = search_band(
+        places_of(pixels), entries.astype(np.int64), near_entries(entries.astype(np.int64)), DirectSearch()
+    )
+    sums = refit_sums(pixels, palette, DirectSearch())
+    assert sums.pairs.sum() == sum(
+        int(weight) * max(0, 40 - abs(row - 4)) * max(0, 50 - abs(column - 4))
+        for (row, column), weight in np.ndenumerate(KERNEL)
+    )
+    everything = np.ones((8, 3), np.bool_)
+    moved = colors_at(refitted(entries.astype(float), sums, everything))
+    assert energy(pixels, moved, indexes) < energy(pixels, palette, indexes)
+    held = refitted(entries.astype(float), sums, ~everything)
+    assert np.array_equal(held, entries)
+
+
+@pytest.mark.parametrize("cuts", [(64,), (128, 192)])
+def test_bands_by_themselves_give_what_the_whole_image_gives(cuts: tuple[int, ...]) -> None:
+    pixels = photograph(200, 70)
+    palette = quantize(pixels, 12).palette
+    bands = np.split(pixels, cuts)
+    for search in (DirectSearch(), DirectSearch(blurred=False)):
+        whole = remap_directly(pixels, palette, search)
+        assert np.array_equal(np.concatenate([remap_directly(band, palette, search) for band in bands]), whole)
+        assert np.array_equal(PixelSource(pixels).remap(palette, search), whole)
+        summed = reduce(add, [refit_sums(band, palette, search) for band in bands])
+        assert np.array_equal(summed.pairs, refit_sums(pixels, palette, search).pairs)
+        assert np.array_equal(summed.targets, refit_sums(pixels, palette, search).targets)
+    assert np.array_equal(np.concatenate([importance(band) for band in bands]), importance(pixels))
+    merged = merge_cells([important_cells(band) for band in bands])
+    assert np.array_equal(merged.sums, important_cells(pixels).sums)
+
+
+def test_smooth_pixels_are_more_important_than_those_in_texture() -> None:
+    pixels = np.full((64, 128, 3), 128, np.uint8)
+    pixels[:, 64:] = np.random.default_rng(0).integers(0, 256, (64, 64, 3))
+    weights = importance(pixels)
+    assert (weights[:, :60] == 64).all() and weights[:, 70:].max() < 16 and weights.min() >= 1
+
+
+@pytest.mark.parametrize("dither", ["none", "blue-noise", "direct-search"])
+def test_an_image_of_few_colors_stays_as_it_is(dither: str) -> None:
+    # Yellows that differ in blue alone, by one: they share a place in the eye's space.
+    palette = np.array([[255, 255, blue] for blue in range(3)] + [[9, 9, 9]], np.uint8)
+    pixels = palette[np.random.default_rng(0).integers(0, 4, (70, 30))]
+    image = quantize(pixels, 4, objective="perceptual", dither=dither)
+    assert np.array_equal(image.palette[image.indexes], pixels)
+
+
+@pytest.mark.parametrize("dither", ["none", "direct-search"])
+def test_a_grey_image_has_a_grey_palette(dither: str) -> None:
+    pixels = np.repeat(photograph(100, 120)[..., :1], 3, axis=2)
+    palette = quantize(pixels, 16, objective="perceptual", dither=dither).palette
+    assert (palette == palette[:, :1]).all()
+
+
+@pytest.mark.parametrize("dither", ["none", "direct-search"])
+def test_a_large_flat_area_keeps_its_color(dither: str) -> None:
+    pixels = photograph(128, 128)
+    brand = (201, 33, 77)
+    pixels[:40], pixels[90:, 64:] = 255, brand
+    image = quantize(pixels, 16, objective="perceptual", dither=dither)
+    decoded = image.palette[image.indexes]
+    assert (decoded[5:30, 5:-5] == 255).all()
+    assert (decoded[98:-5, 72:-5] == brand).all()
+
+
+def test_a_small_region_of_a_color_of_its_own_keeps_it() -> None:
+    pixels = np.repeat(photograph(128, 128)[..., :1] // 2 + 100, 3, axis=2)
+    pixels[60:68, 60:68] = (255, 220, 90)
+    image = quantize(pixels, 16, objective="perceptual", dither="direct-search")
+    assert np.abs(image.palette[image.indexes][62:66, 62:66].astype(int) - (255, 220, 90)).max() <= 6
+
+
+def test_flat_pixels_have_eight_neighbors_of_their_color() -> None:
+    pixels = np.zeros((8, 9, 3), np.uint8)
+    pixels[3, 4] = 7
+    flat = flat_colors(pixels)
+    assert flat.colors.tolist() == [0] and flat.counts.tolist() == [6 * 7 - 9]
+    assert len(flat_colors(pixels[:2])) == 0
+
+
+def test_it_looks_better_than_the_least_squared_error() -> None:
+    pixels = photograph(192, 256)
+    by = {
+        (objective, dither): measures.perceptual_similarity(pixels, image.palette[image.indexes])
+        for objective, dither in itertools.product(("squared-error", "perceptual"), ("none", "direct-search"))
+        for image in [quantize(pixels, 24, objective=objective, dither=dither)]
+    }
+    assert by["perceptual", "none"] > by["squared-error", "none"]
+    assert by["perceptual", "direct-search"] > by["perceptual", "none"] + 3
+
+
+def test_the_same_arguments_give_the_same_bytes_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = photograph(300, 100)
+    one = quantize(pixels, 20, objective="perceptual", dither="direct-search")
+    monkeypatch.setattr("colorquant.quantizer.PARALLEL_PIXELS", 1)
+    other = quantize(pixels, 20, objective="perceptual", dither="direct-search")
+    assert np.array_equal(one.palette, other.palette) and np.array_equal(one.indexes, other.indexes)
+
+
+def test_a_rate_makes_neighbors_equal_and_files_smaller_for_little_quality() -> None:
+    pixels = photograph(192, 256)
+    for dither, rate, share in (("none", 0.02, 0.9), ("direct-search", 0.1, 0.95)):
+        plain, rated = (quantize(pixels, 64, rate=rate, dither=dither, objective="perceptual") for rate in (0, rate))
+        assert np.array_equal(plain.palette, rated.palette)
+        sizes = [len(encode_indexed_png(image.palette, image.indexes)) for image in (plain, rated)]
+        assert sizes[1] < share * sizes[0]
+        before, after = (measures.perceptual_similarity(pixels, i.palette[i.indexes]) for i in (plain, rated))
+        assert after > before - 6
+
+
+def test_images_with_alpha_are_quantized_too() -> None:
+    pixels = np.dstack([photograph(80, 64), np.tile(np.arange(64, dtype=np.uint8) * 4, (80, 1))])
+    image = quantize(pixels, 16, objective="perceptual", dither="direct-search")
+    assert image.palette.shape[1] == 4 and image.indexes.shape == (80, 64)
