@@ -167,7 +167,7 @@ def test_it_looks_better_than_the_least_squared_error() -> None:
 def test_the_same_arguments_give_the_same_bytes_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = photograph(300, 100)
     one = quantize(pixels, 20, objective="perceptual", dither="direct-search")
-    monkeypatch.setattr("colorquant.quantizer.PARALLEL_PIXELS", 1)
+    monkeypatch.setattr("colorquant.quantizer.in_process.PARALLEL_PIXELS", 1)
     other = quantize(pixels, 20, objective="perceptual", dither="direct-search")
     assert np.array_equal(one.palette, other.palette) and np.array_equal(one.indexes, other.indexes)
 
