@@ -18,6 +18,10 @@ from colorquant.errors import InvalidSetting
 ALGORITHM_VERSION = 10
 
 
+#: In place of a value: where a quality target is given, the job chooses it; else the default holds.
+AUTO = "auto"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """A setting as people see it, and its values: one of ``choices``, or from ``minimum`` to ``maximum``, inclusive.
@@ -27,6 +31,7 @@ class Option:
     name : name of the field of ``Settings``.
     default : its default; the values have the default's type: bool, int, float or str.
     title, help : for forms and help texts.
+    automatic : whether ``AUTO`` stands for a value that the job chooses, where it searches for a quality.
     """
 
     name: str
@@ -36,6 +41,12 @@ class Option:
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    automatic: bool = False
+
+    @property
+    def initial(self) -> Any:
+        """What forms and command lines begin with."""
+        return AUTO if self.automatic else self.default
 
     @property
     def flag(self) -> str:
@@ -45,12 +56,13 @@ class Option:
     @property
     def allowed(self) -> str:
         """The values that the setting takes, in words."""
+        auto = f"{AUTO}, or " if self.automatic else ""
         if isinstance(self.default, bool):
             return "true or false"
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            return f"{auto}one of {', '.join(self.choices)}"
         number = "a whole number" if isinstance(self.default, int) else "a number"
-        return f"{number} from {self.minimum} to {self.maximum}"
+        return f"{auto}{number} from {self.minimum} to {self.maximum}"
 
     def check(self, value: Any) -> None:
         """Raise InvalidSetting unless the value has the setting's type and is within its limits."""
@@ -66,8 +78,13 @@ class Option:
             raise self._refused(value)
 
     def parse(self, value: Any) -> Any:
-        """The setting's value of what a person wrote: ``"7"``, ``" oklab "``, ``True``. Raises InvalidSetting."""
+        """The setting's value of what a person wrote: ``"7"``, ``" oklab "``, ``True``, ``"auto"``.
+
+        Raises InvalidSetting.
+        """
         text = _text(value).strip()
+        if self.automatic and text.lower() == AUTO:
+            return AUTO
         parsed: Any = text
         try:
             if isinstance(self.default, bool):
@@ -100,6 +117,12 @@ def _option(default: Any, title: str, help: str, **limits: Any) -> Any:
 class Settings:
     """All that decides the output's bytes besides the image and k.
 
+    Attributes
+    ----------
+    free : tuple of str
+        Names of the settings that a job chooses itself, where it searches for the smallest file of a quality; their
+        values here are the defaults.
+
     Raises
     ------
     InvalidSetting
@@ -113,6 +136,7 @@ class Settings:
         "what the palette minimizes: squared-error, or perceptual for the error that people see, best with the "
         "dithering direct-search",
         choices=("squared-error", "perceptual"),
+        automatic=True,
     )
     color_space: str = _option(
         "rgb",
@@ -120,6 +144,7 @@ class Settings:
         "in which the squared error is minimized: rgb for the mean squared error, oklab for the differences that "
         "people see; no effect with the objective perceptual",
         choices=("rgb", "oklab"),
+        automatic=True,
     )
     rate: float = _option(
         0.0,
@@ -128,6 +153,7 @@ class Settings:
         "look the same",
         minimum=0,
         maximum=100,
+        automatic=True,
     )
     dither: str = _option(
         "none",
@@ -135,6 +161,7 @@ class Settings:
         "none for the smallest error, direct-search to mix pixels so that it looks best, blue-noise to mix two colors "
         "by a mask: fewer visible bands, larger files; rate has no effect on blue-noise",
         choices=("none", "blue-noise", "direct-search"),
+        automatic=True,
     )
     format: str = _option(
         "png",
@@ -148,10 +175,16 @@ class Settings:
         "stripped, or copyright to keep copyright and author; the resolution (DPI) is always kept",
         choices=("stripped", "copyright"),
     )
+    free: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, option in options().items():
+        known = options()
+        for name, option in known.items():
             option.check(getattr(self, name))
+        if tuple(name for name in known if known[name].automatic and name in self.free) != self.free:
+            raise InvalidSetting(
+                f"free = {self.free!r} is wrong: it takes names of automatic settings, in their order."
+            )
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
@@ -160,7 +193,14 @@ class Settings:
         for name in values:
             if name not in known:
                 raise InvalidSetting(f"There is no setting {name!r}; there are {', '.join(known)}.")
-        return cls(**{name: known[name].parse(value) for name, value in values.items()})
+        return cls._of({name: option.initial for name, option in known.items()} | dict(values))
+
+    @classmethod
+    def _of(cls, values: Mapping[str, Any]) -> Self:
+        """Settings of a value for each name, in which ``AUTO`` leaves a setting free."""
+        parsed = {name: option.parse(values[name]) for name, option in options().items()}
+        free = tuple(name for name, value in parsed.items() if value == AUTO)
+        return cls(**{name: value for name, value in parsed.items() if name not in free}, free=free)
 
     @classmethod
     def of_record(cls, settings: Mapping[str, Any], seed: int) -> Self | None:
@@ -176,7 +216,7 @@ class Settings:
     def as_record(self) -> dict[str, Any]:
         """The settings as a result record names them; the seed has a field of its own there."""
         values = dataclasses.asdict(self)
-        del values["seed"]
+        del values["seed"], values["free"]
         return {"algorithm_version": ALGORITHM_VERSION} | values
 
     def identity(self) -> list[Any]:
@@ -185,11 +225,26 @@ class Settings:
         changed = {
             name: value for name, value in self.as_record().items() if name in known and value != known[name].default
         }
-        return [self.seed, {"algorithm_version": ALGORITHM_VERSION} | changed]
+        free = {"free": list(self.free)} if self.free else {}
+        return [self.seed, {"algorithm_version": ALGORITHM_VERSION} | changed | free]
+
+    def fixed(self) -> Self:
+        """These settings with nothing free: the defaults hold."""
+        return dataclasses.replace(self, free=())
+
+    def chosen(self, **values: Any) -> Self:
+        """These settings with nothing free, and other values of those that were."""
+        assert values.keys() <= set(self.free)
+        return dataclasses.replace(self, **values, free=())
+
+    def allows(self, chosen: "Settings") -> bool:
+        """Whether settings are these, except those that are free."""
+        return all(getattr(chosen, name) == getattr(self, name) for name in options() if name not in self.free)
 
     def arguments(self) -> list[str]:
         """The settings as options of an application's command line."""
-        return [f"{option.flag}={_text(getattr(self, name))}" for name, option in options().items()]
+        values = dataclasses.asdict(self) | dict.fromkeys(self.free, AUTO)
+        return [f"{option.flag}={_text(values[name])}" for name, option in options().items()]
 
 
 def options() -> dict[str, Option]:
@@ -202,6 +257,7 @@ def _options_of(kind: type[Settings]) -> dict[str, Option]:
     return {
         field.name: Option(name=field.name, default=field.default, **field.metadata)
         for field in dataclasses.fields(kind)
+        if field.metadata
     }
 
 
@@ -210,15 +266,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option in options().values():
         parser.add_argument(
             option.flag,
-            default=option.default,
+            default=option.initial,
             type=option.argument,
-            help=f"{option.help} ({option.allowed}; default {_text(option.default)})".replace("%", "%%"),
+            help=f"{option.help} ({option.allowed}; default {_default_text(option)})".replace("%", "%%"),
         )
 
 
 def of_arguments(arguments: argparse.Namespace) -> Settings:
     """The settings of a parsed command line."""
-    return Settings(**{name: getattr(arguments, name) for name in options()})
+    return Settings.parse({name: getattr(arguments, name) for name in options()})
+
+
+def _default_text(option: Option) -> str:
+    default = _text(option.default)
+    return f"{AUTO}: {default} where the palette size is given" if option.automatic else default
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+from colorquant.compress.smallest_file import smallest_file
 from colorquant.compress.source import OpenedImage
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.errors import UnsupportedImage
@@ -22,6 +23,8 @@ class Choice:
     Attributes
     ----------
     k : int
+    settings : Settings
+        With nothing free.
     solution : Solution
     indexes : uint8 (H, W)
     search : KSearchRecord, optional
@@ -29,6 +32,7 @@ class Choice:
     """
 
     k: int
+    settings: Settings
     solution: Solution
     indexes: Pixels
     search: KSearchRecord | None = None
@@ -43,7 +47,8 @@ def choose(
     ----------
     opened : OpenedImage
     goal : int or Target
-        The palette size, or the quality that the smallest palette must reach.
+        The palette size, or the quality to reach: with the smallest file where settings are free, else with the fewest
+        colors.
     settings : Settings
     clock : Stopwatch
         Gets the steps ``kmeans`` and, where the palette size is given, ``remap``.
@@ -56,15 +61,18 @@ def choose(
         No palette reaches the target, and ``must_reach`` is set.
     """
     if not isinstance(goal, Target):
-        return _at(opened, goal, settings, clock)
+        return _at(opened, goal, settings.fixed(), clock)
+    if settings.free:
+        with clock("kmeans"):
+            trial, record = smallest_file(opened, goal, settings)
+        if must_reach and not record.reached:
+            raise UnsupportedImage(_out_of_reach(opened, goal, trial.k, trial.value))
+        return Choice(trial.k, trial.settings, trial.solution, trial.indexes, record)
     with clock("kmeans"):
         trials = _Trials(opened, goal, settings)
         search = smallest_k(goal, trials.quality_at, max_k=min(MAX_COLORS, opened.unique_colors))
     if must_reach and not search.reached:
-        best = f"{goal.name} {goal.text(search.tried[search.k])}"
-        raise UnsupportedImage(
-            f"{opened.path!r}: no palette reaches {goal.title} (k = {search.k} has {best}); lower the target."
-        )
+        raise UnsupportedImage(_out_of_reach(opened, goal, search.k, search.tried[search.k]))
     return replace(trials.best(search.k), search=_as_record(goal, search))
 
 
@@ -74,7 +82,12 @@ def _at(opened: OpenedImage, k: int, settings: Settings, clock: Stopwatch) -> Ch
     with clock("remap"):
         remapping = solution.remapping(settings, opened.decoded.pixels.shape[1])
         indexes = opened.source.remap(solution.palette, remapping)
-    return Choice(k, solution, indexes)
+    return Choice(k, settings, solution, indexes)
+
+
+def _out_of_reach(opened: OpenedImage, target: Target, k: int, value: float) -> str:
+    best = f"{target.name} {target.text(value)}"
+    return f"{opened.path!r}: no palette reaches {target.title} (k = {k} has {best}); lower the target."
 
 
 class _Trials:

@@ -93,7 +93,7 @@ def compress_opened(
     check_size(opened.path, decoded.pixels, settings)
     choice = choose(opened, goal, settings, clock, must_reach)
     with clock("encode"):
-        encoded = encode(choice.solution.palette, choice.indexes, settings, decoded.metadata)
+        encoded = encode(choice.solution.palette, choice.indexes, choice.settings, decoded.metadata)
     with clock("metrics"):
         measured = measure(decoded, encoded)
     record = record_of(
@@ -104,7 +104,7 @@ def compress_opened(
             unique_colors=opened.unique_colors,
         ),
         k=choice.k,
-        settings=settings,
+        settings=choice.settings,
         solution=choice.solution,
         measured=measured,
         output=output,

@@ -5,7 +5,7 @@ DAG files import this package: nothing here may load numpy, OpenCV or PySpark.
 
 from colorquant.jobs.folders import RunFolders, versions_of
 from colorquant.jobs.job import TILED_SUFFIX, Job
-from colorquant.jobs.plan import AUTO, Plan, RunRequest, parse_ks, parse_target, plan_run, run_folder
+from colorquant.jobs.plan import AUTO, FEWEST, Plan, RunRequest, parse_ks, parse_target, plan_run, run_folder
 from colorquant.jobs.records import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -17,6 +17,7 @@ from colorquant.jobs.records import (
 
 __all__ = [
     "AUTO",
+    "FEWEST",
     "CompressionResult",
     "EXIT_BAD_INPUT",
     "EXIT_FAILED",

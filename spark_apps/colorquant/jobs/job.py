@@ -101,7 +101,6 @@ class Job:
             result = CompressionResult.read(self.result)
             return (
                 self.is_answered_by(result)
-                and Settings.of_record(result.settings, result.seed) == self.settings
                 and result.image_sha256 == self.image_sha256
                 and result.output_sha256 == sha256_of(self.written(result))
             )
@@ -118,7 +117,11 @@ class Job:
         return location(self.output).with_name(Path(result.output).name)
 
     def is_answered_by(self, result: CompressionResult) -> bool:
-        """Whether a result has this job's k, or the smallest k for its target."""
+        """Whether a result is of this job's settings and k, or of the search for its target."""
+        settings = Settings.of_record(result.settings, result.seed)
+        if settings is None or not self.settings.allows(settings):
+            return False
         if self.k is not None:
             return result.k == self.k
-        return result.search is not None and result.search.target == self.target
+        search = result.search
+        return search is not None and (search.target, search.free) == (self.target, self.settings.free)

@@ -23,6 +23,8 @@ from colorquant.target import Target
 
 #: Given in place of palette sizes: find the smallest k that reaches the target.
 AUTO = "auto"
+#: In place of palette sizes: find the palette of the fewest colors that reaches the target, all settings as they are.
+FEWEST = "fewest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,8 @@ class RunRequest:
     ----------
     run_id : the run's name.
     images : path or URI of the folder of the images.
-    ks : palette sizes, as numbers or as texts; or ``AUTO`` alone, to find the smallest that reaches the target.
+    ks : palette sizes, as numbers or as texts; or ``AUTO`` alone, to find the smallest file that reaches the
+        target; or ``FEWEST`` alone, to find the fewest colors that reach it.
     output : path or URI of the folder for outputs and reports.
     settings : the settings of the compression.
     target : the quality target (``Target.parse``); empty for none.
@@ -119,8 +122,10 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     InvalidPlan
         For a wrong parameter, or a folder that the run cannot work with (``RunFolders.of``) or that has no images.
     """
-    ks = parse_ks(request.ks)
+    given = list(request.ks)
+    ks = parse_ks(given)
     target = parse_target(request.target, ks)
+    settings = request.settings if _texts(given) == [AUTO] else request.settings.fixed()
     try:
         folders = RunFolders.of(request.images, request.output, request.publish)
     except InvalidFolder as error:
@@ -135,9 +140,7 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     count = len(names) * max(1, len(ks))
     if max_jobs is not None and count > max_jobs:
         raise TooManyJobs(count, max_jobs)
-    jobs_of = _JobMaker(
-        request.run_id, str(folders.images), str(folders.output), ks or (None,), request.settings, target
-    )
+    jobs_of = _JobMaker(request.run_id, str(folders.images), str(folders.output), ks or (None,), settings, target)
     jobs: list[Job] = []
     reused: list[str] = []
     for name, seen in zip(names, look_at_all(partial(_look_at, jobs_of, request.force), names), strict=True):
@@ -148,7 +151,7 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
         run_id=request.run_id,
         images_folder=str(folders.images),
         ks=ks,
-        settings=request.settings,
+        settings=settings,
         jobs=tuple(jobs),
         reused=frozenset(reused),
         ignored=tuple(ignored),
@@ -159,7 +162,7 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
 
 
 def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
-    """Palette sizes, ascending and distinct; none for ``AUTO``.
+    """Palette sizes, ascending and distinct; none for ``AUTO`` and ``FEWEST``.
 
     Raises
     ------
@@ -168,17 +171,22 @@ def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
     """
     sizes = set()
     given = list(ks or ())
-    if [str(k).strip() for k in given] == [AUTO]:
+    if _texts(given) in ([AUTO], [FEWEST]):
         return ()
     for k in given:
         if not re.fullmatch(r"[0-9]{1,9}", str(k).strip()) or not 1 <= int(k) <= MAX_COLORS:
             raise InvalidPlan(
-                f"k = {k!r} is not a palette size: give whole numbers from 1 to {MAX_COLORS}, or {AUTO} alone."
+                f"k = {k!r} is not a palette size: give whole numbers from 1 to {MAX_COLORS}, or {AUTO} or "
+                f"{FEWEST} alone."
             )
         sizes.add(int(k))
     if not sizes:
         raise InvalidPlan("No k is given: give at least one palette size, for example 16.")
     return tuple(sorted(sizes))
+
+
+def _texts(ks: Iterable[str | int]) -> list[str]:
+    return [str(k).strip() for k in ks]
 
 
 def parse_target(target: str, ks: Sequence[int]) -> str | None:
@@ -187,11 +195,11 @@ def parse_target(target: str, ks: Sequence[int]) -> str | None:
     Raises
     ------
     InvalidPlan
-        For a text that is not a target, and where ``ks`` is empty, as for ``AUTO``, which needs a target.
+        For a text that is not a target, and where ``ks`` is empty, as for ``AUTO`` and ``FEWEST``, which need a target.
     """
     if not target.strip():
         if not ks:
-            raise InvalidPlan(f"k = {AUTO} finds the smallest k that reaches a target: give a target, like ssim=0.95.")
+            raise InvalidPlan(f"k = {AUTO} or {FEWEST} searches for a quality: give a target, like ssim=0.95.")
         return None
     try:
         return str(Target.parse(target))

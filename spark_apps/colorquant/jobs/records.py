@@ -29,12 +29,20 @@ class KSearchRecord:
     reached : bool
         Whether the result reaches it.
     tried : tuple of (int, float or None)
-        Every k that was tried, with the value of the target's measure there; None where it is infinite.
+        Every k that was tried with the chosen settings, with the value of the target's measure there; None where it is
+        infinite.
+    free : tuple of str
+        Names of the settings that the search chose; the record's ``settings`` have their values.
+    trials : tuple of (str, int, float or None, int or None)
+        All that was tried where settings were free: the settings in words, k, the value of the measure, and the size of
+        the file in bytes; None where it was not encoded.
     """
 
     target: str
     reached: bool
     tried: tuple[tuple[PaletteSize, float | None], ...]
+    free: tuple[str, ...] = ()
+    trials: tuple[tuple[str, PaletteSize, float | None, Count | None], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,13 +161,14 @@ def _check(job: Job, result: CompressionResult) -> None:
         raise InvalidRecord(
             f"{job.result}: image_sha256 is {result.image_sha256!r}, and the plan has {job.image_sha256!r}"
         )
-    if not job.is_answered_by(result):
-        raise InvalidRecord(f"{job.result}: k is {result.k!r}, found by {result.search!r}: not of {job.label}")
-    if Settings.of_record(result.settings, result.seed) != job.settings:
+    settings = Settings.of_record(result.settings, result.seed)
+    if settings is None or not job.settings.allows(settings):
         raise InvalidRecord(
             f"{job.result}: seed is {result.seed!r} and settings are {result.settings!r}, and the plan has "
             f"{job.settings.seed!r} and {job.settings.as_record()!r}"
         )
+    if not job.is_answered_by(result):
+        raise InvalidRecord(f"{job.result}: k is {result.k!r}, found by {result.search!r}: not of {job.label}")
     output = job.written(result)
     try:
         sha256 = sha256_of(output)
