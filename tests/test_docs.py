@@ -351,6 +351,14 @@ def test_the_command_of_the_readme_prints_what_the_readme_shows(tmp_path: Path) 
     assert _run([sys.executable, "-m", "colorquant", *arguments.split()], tmp_path) == f"{printed}\n"
 
 
+def test_the_pipe_of_the_readme_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    (arguments, printed) = re.search(r"^\$ colorquant (- .*)\n(.*)\n", README, re.MULTILINE).groups()  # type: ignore[union-attr]
+    _photo(tmp_path)
+    # Standard error goes where standard output went before its own redirection.
+    assert _run(["sh", "-c", f'"$0" -m colorquant 2>&1 {arguments}', sys.executable], tmp_path) == f"{printed}\n"
+    assert (tmp_path / "small.png").stat().st_size < (tmp_path / "photo.jpg").stat().st_size
+
+
 def test_the_output_of_make_run_that_the_readme_shows_is_that_of_this_version(tmp_path: Path) -> None:
     ratio, kilobytes = re.search(r"^all images +16 +(\S+) .* (\S+)$", README, re.MULTILINE).groups()  # type: ignore[union-attr]
     arguments = [str(PROJECT / "include" / "images"), "--k", "16"]
