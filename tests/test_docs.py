@@ -247,10 +247,11 @@ def test_every_environment_variable_is_documented_once_with_its_default() -> Non
 
 def test_every_exit_status_is_documented() -> None:
     from colorquant import jobs
+    from colorquant.cli import main as command
 
-    statuses = {getattr(jobs, name) for name in jobs.__all__ if name.startswith("EXIT_")}
+    named = {name: value for room in (jobs, command) for name, value in vars(room).items() if name.startswith("EXIT_")}
     documented = set(re.findall(r"^\| (\d+) \|", REFERENCE, re.MULTILINE))
-    assert statuses and documented == {"0", "130", *map(str, statuses)}
+    assert len(named) >= 6 and documented == {"0", *(str(int(status)) for status in named.values())}
 
 
 @pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name != "reference.md"], ids=lambda d: d.name)
@@ -348,6 +349,14 @@ def test_the_command_of_the_readme_prints_what_the_readme_shows(tmp_path: Path) 
     (arguments, printed) = re.search(r"^\$ colorquant (.*)\n(.*)\n", README, re.MULTILINE).groups()  # type: ignore[union-attr]
     _photo(tmp_path)
     assert _run([sys.executable, "-m", "colorquant", *arguments.split()], tmp_path) == f"{printed}\n"
+
+
+def test_the_pipe_of_the_readme_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    (arguments, printed) = re.search(r"^\$ colorquant (- .*)\n(.*)\n", README, re.MULTILINE).groups()  # type: ignore[union-attr]
+    _photo(tmp_path)
+    # Standard error goes where standard output went before its own redirection.
+    assert _run(["sh", "-c", f'"$0" -m colorquant 2>&1 {arguments}', sys.executable], tmp_path) == f"{printed}\n"
+    assert (tmp_path / "small.png").stat().st_size < (tmp_path / "photo.jpg").stat().st_size
 
 
 def test_the_output_of_make_run_that_the_readme_shows_is_that_of_this_version(tmp_path: Path) -> None:

@@ -2,29 +2,51 @@
 
     colorquant cat.jpg --k 16
     colorquant photos --quality 0.95 --output small
+    colorquant - --k 16 < cat.jpg > small.png
+
+An output that is not smaller than its original is not written, unless you pass --keep-larger. An image or an --output
+called - is standard input or output; a file of that name is ./-.
 
 Exit codes: 0 all images were compressed; 1 an image failed for a reason that may go away; 2 wrong arguments, nothing
-was compressed; 65 an image cannot be compressed; 130 stopped by Ctrl-C. A failed image does not stop the others, and
-finished outputs are kept.
+was compressed; 65 an image cannot be compressed; 98 an output was not smaller than its original; 130 stopped by Ctrl-C;
+141 the reader of the output has closed it. Of several images, 1 comes before 65, and 65 before 98. A failed image does
+not stop the others, and finished outputs are kept.
 """
 
 import argparse
-import os
 import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from colorquant import __version__, settings
-from colorquant.cli.inputs import Task, tasks_of
-from colorquant.cli.options import quality, whole
-from colorquant.errors import InvalidInputs
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, CompressionResult
+from colorquant.cli.inputs import DEFAULT_OUTPUT, Task, tasks_of
+from colorquant.cli.options import Parser, quality, whole
+from colorquant.cli.standard_streams import (
+    check_streams,
+    discard_output,
+    standard_input,
+    write_to_standard_output,
+)
+from colorquant.errors import InvalidInputs, UnsupportedImage
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult
 from colorquant.light_imports import lighten
 from colorquant.limits import MAX_COLORS
 from colorquant.text import byte_size, printable, psnr_text
 
+if TYPE_CHECKING:
+    from colorquant.compress import Compressed
+
+#: As pngquant's --skip-if-larger, so that scripts for the one work with the other.
+EXIT_NOT_SMALLER = 98
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+#: As a shell reports a process that a closed pipe ended.
+EXIT_CLOSED_PIPE = 128 + signal.SIGPIPE
+# The exit code of several images is the first of these that one of them has. A retry helps after a failure, and other
+# settings after an output that is too large.
+_PRECEDENCE = (EXIT_FAILED, EXIT_BAD_INPUT, EXIT_NOT_SMALLER)
+_NAME = "colorquant"
 # How many skipped files are named.
 _MAX_NAMED = 5
 
@@ -41,30 +63,35 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         tasks, skipped = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
+        check_streams(tasks[0])
     except InvalidInputs as error:
-        parser.exit(EXIT_WRONG_ARGUMENTS, f"{parser.prog}: {printable(str(error))}\n")
-    if skipped and not arguments.quiet:
-        print(_skipped_line(skipped), file=sys.stderr)
+        parser.error(str(error))
     lighten()
     # Pillow's warnings about odd EXIF data are for programmers; where it matters, the image is refused.
     warnings.filterwarnings("ignore", module="PIL")
     try:
+        if skipped and not arguments.quiet:
+            _tell(_skipped_line(skipped))
         return _compress_all(tasks, arguments)
     except KeyboardInterrupt:
-        print("Stopped. Finished outputs are kept.", file=sys.stderr)
+        _tell("Stopped. Finished outputs are kept.")
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        discard_output(errors_too=True)
+        return EXIT_CLOSED_PIPE
+    except OSError as error:  # Not of an image or its output file: these are reported where they occur.
+        discard_output(errors_too=False)
+        _tell(f"standard output cannot be written: {error.strerror}")
+        return EXIT_FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        # The console script is called colorquant; run by -m, the first argument is the path of __main__.py.
-        prog="python -m colorquant" if os.path.basename(sys.argv[0]) == "__main__.py" else "colorquant",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _parser() -> Parser:
+    # One name for both ways to start it: by -m, argparse would take the path of __main__.py.
+    parser = Parser(__doc__, prog=_NAME)
+    parser.add_argument("--version", action="version", version=f"{_NAME} {__version__}")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="image files and folders of images; - alone for standard input"
     )
-    parser.add_argument("--version", action="version", version=f"colorquant {__version__}")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files and folders of images")
     palette = parser.add_mutually_exclusive_group(required=True)
     palette.add_argument("--k", type=whole(1, MAX_COLORS), help=f"palette size, 1 to {MAX_COLORS}")
     palette.add_argument(
@@ -72,9 +99,16 @@ def _parser() -> argparse.ArgumentParser:
         type=quality,
         help="the smallest palette that reaches a quality: 0.95 (an SSIM), psnr=38 or ssimulacra2=70",
     )
-    parser.add_argument("--output", default="compressed", help="folder of the output files (default: compressed)")
+    parser.add_argument(
+        "--output",
+        default=DEFAULT_OUTPUT,
+        help=f"folder of the output files (default: {DEFAULT_OUTPUT}); - for standard output, which takes one image",
+    )
     parser.add_argument("--force", action="store_true", help="replace existing output files")
-    parser.add_argument("--quiet", action="store_true", help="print failures only")
+    parser.add_argument(
+        "--keep-larger", action="store_true", help="write an output even if it is not smaller than its original"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print only which images have no output, and why")
     settings.add_arguments(parser)
     return parser
 
@@ -83,56 +117,92 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from colorquant.errors import UnsupportedImage
-
     errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    exit_codes, records = {0}, []
-    with Progress(*columns, console=errors, transient=True, disable=arguments.quiet or not errors.is_terminal) as bar:
+    exit_codes, records = [], []
+    with Progress(
+        *columns,
+        console=errors,
+        transient=True,
+        # Lines above the bar go through its console, standard error. Those of a file or a pipe must not.
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+        disable=arguments.quiet or not errors.is_terminal,
+    ) as bar:
         progress = bar.add_task("", total=len(tasks))
         for task in tasks:
-            bar.update(progress, description=printable(task.image.name))
+            bar.update(progress, description=printable(task.image.name if task.image else task.title))
             try:
-                record = _compress(task, arguments)
+                compressed = _compress(task, arguments)
+                record = compressed.record
+                smaller = record.compressed_bytes < record.original_bytes
+                written = smaller or arguments.keep_larger
+                if written and task.output is not None:
+                    compressed.commit(None)
             except UnsupportedImage as error:
-                errors.print(printable(str(error)))
-                exit_codes.add(EXIT_BAD_INPUT)
+                _tell(str(error))
+                exit_codes.append(EXIT_BAD_INPUT)
             except Exception as error:  # Too little memory, say: other images may need less.
                 reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-                errors.print(printable(f"{task.image}: {reason}"))
-                exit_codes.add(EXIT_FAILED)
+                _tell(f"{task.title}: {reason}")
+                exit_codes.append(EXIT_FAILED)
             else:
-                records.append(record)
-                if not arguments.quiet:
-                    print(_line(task, record), flush=True)
+                if not written:
+                    _tell(_not_smaller_line(task, record))
+                    exit_codes.append(EXIT_NOT_SMALLER)
+                else:
+                    # Outside of the try: after an error of standard output, no other image can be reported.
+                    if task.output is None:
+                        write_to_standard_output(compressed.encoded)
+                    records.append(record)
+                    if not arguments.quiet and task.output is None:
+                        _tell(_line(task, record))
+                    elif not arguments.quiet:
+                        print(_line(task, record), flush=True)
             bar.advance(progress)
     if len(tasks) > 1 and not arguments.quiet:
-        print(_total(tasks, records))
-    # After several failures of both kinds: a retry helps some of the images.
-    return EXIT_FAILED if EXIT_FAILED in exit_codes else max(exit_codes)
+        print(_total(tasks, records, exit_codes.count(EXIT_NOT_SMALLER)), flush=True)
+    return next((code for code in _PRECEDENCE if code in exit_codes), 0)
 
 
-def _compress(task: Task, arguments: argparse.Namespace) -> CompressionResult:
-    from colorquant.compress import compress_image
+def _compress(task: Task, arguments: argparse.Namespace) -> "Compressed":
+    from colorquant.compress import Stopwatch, compress_opened, open_image
     from colorquant.quantizer import PixelSource
 
-    return compress_image(
-        str(task.image),
+    clock = Stopwatch()
+    stream = standard_input() if task.image is None else None
+    opened = open_image(task.title, PixelSource, clock, stream=stream)
+    return compress_opened(
+        opened,
         arguments.quality or arguments.k,
-        str(task.output),
-        None,
+        _title_of_output(task),
         settings.of_arguments(arguments),
-        PixelSource,
+        clock,
         must_reach=True,
     )
+
+
+def _tell(message: str) -> None:
+    """Print a message that is not a result."""
+    print(f"{_NAME}: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def _title_of_output(task: Task) -> str:
+    return "standard output" if task.output is None else str(task.output)
 
 
 def _line(task: Task, record: CompressionResult) -> str:
     sizes = f"{byte_size(record.original_bytes)} to {byte_size(record.compressed_bytes)}"
     larger = ", LARGER than the original" if record.compression_ratio < 1 else ""
     return (
-        f"{printable(str(task.image))} -> {printable(str(task.output))}: k = {record.k}, {sizes} "
+        f"{printable(task.title)} -> {printable(record.output)}: k = {record.k}, {sizes} "
         f"(ratio {record.compression_ratio:.2f}{larger}), {psnr_text(record.psnr_db)}, SSIM {record.ssim:.4f}"
+    )
+
+
+def _not_smaller_line(task: Task, record: CompressionResult) -> str:
+    return (
+        f"{task.title}: not written, since {record.compressed_bytes:,} bytes (k = {record.k}) are not fewer than the "
+        f"original's {record.original_bytes:,}; choose fewer colors or a lower quality, or pass --keep-larger."
     )
 
 
@@ -142,9 +212,11 @@ def _skipped_line(files: list[Path]) -> str:
     return f"Skipped files without an image extension, or outside the folder: {names}{more}"
 
 
-def _total(tasks: list[Task], records: list[CompressionResult]) -> str:
+def _total(tasks: list[Task], records: list[CompressionResult], not_smaller: int) -> str:
     before, after = (sum(getattr(record, f"{name}_bytes") for record in records) for name in ("original", "compressed"))
     done = f"{len(records)} of {len(tasks)} images compressed"
+    if not_smaller:
+        done += f", {not_smaller} not written since the output is not smaller"
     return f"{done}: {byte_size(before)} to {byte_size(after)} (ratio {before / after:.2f})" if records else done
 
 

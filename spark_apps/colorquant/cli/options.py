@@ -10,6 +10,7 @@ from colorquant.errors import InvalidTarget
 from colorquant.jobs import EXIT_WRONG_ARGUMENTS
 from colorquant.limits import DEFAULT_MAX_PIXELS
 from colorquant.target import Target
+from colorquant.text import printable
 
 _MAX_PIXELS = "COMPRESSION_MAX_PIXELS"
 
@@ -17,14 +18,17 @@ _MAX_PIXELS = "COMPRESSION_MAX_PIXELS"
 class Parser(argparse.ArgumentParser):
     """A command line that reports an error in one line, with exit code 2."""
 
-    def __init__(self, description: str | None) -> None:
+    def __init__(self, description: str | None, prog: str | None = None) -> None:
         super().__init__(
-            description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+            prog=prog,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit."""
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        print(printable(f"{self.prog}: {message}"), file=sys.stderr)
         sys.exit(EXIT_WRONG_ARGUMENTS)
 
 

@@ -1,8 +1,8 @@
 """The main path: decode, count colors, find the palette, remap, encode, measure, commit.
 
 ``compress_image`` compresses one image, ``compress_tiled_image`` one that is too large for a process, and
-``compress_batch`` the images of a library. The modules are imported on first use: tiled TIFFs need libraries that
-other images do not.
+``compress_batch`` the images of a library. ``open_image`` and ``compress_opened`` work in memory and write no file. The
+modules are imported on first use: tiled TIFFs need libraries that other images do not.
 """
 
 from typing import TYPE_CHECKING
@@ -11,10 +11,22 @@ from colorquant.lazy import imported_on_first_use
 
 if TYPE_CHECKING:
     from colorquant.compress.library import Counts, ImageJobs, compress_batch, make_batches
-    from colorquant.compress.pipeline import compress_image
+    from colorquant.compress.pipeline import Compressed, compress_image, compress_opened, open_image
+    from colorquant.compress.stopwatch import Stopwatch
     from colorquant.compress.tile_pipeline import compress_tiled_image
 
-__all__ = ["compress_batch", "compress_image", "compress_tiled_image", "Counts", "ImageJobs", "make_batches"]
+__all__ = [
+    "compress_batch",
+    "compress_image",
+    "compress_opened",
+    "compress_tiled_image",
+    "Compressed",
+    "Counts",
+    "ImageJobs",
+    "make_batches",
+    "open_image",
+    "Stopwatch",
+]
 
 __getattr__ = imported_on_first_use(
     __name__,
@@ -23,7 +35,11 @@ __getattr__ = imported_on_first_use(
         "ImageJobs": "library",
         "compress_batch": "library",
         "make_batches": "library",
+        "Compressed": "pipeline",
         "compress_image": "pipeline",
+        "compress_opened": "pipeline",
+        "open_image": "pipeline",
+        "Stopwatch": "stopwatch",
         "compress_tiled_image": "tile_pipeline",
     },
 )

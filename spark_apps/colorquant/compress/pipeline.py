@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from colorquant.compress.choice import choose
 from colorquant.compress.output import check_size, encode, measure
@@ -69,10 +70,15 @@ def open_image(
     clock: Stopwatch,
     expected_sha256: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    stream: BinaryIO | None = None,
 ) -> OpenedImage:
-    """Decode an image and count its colors, once for all palette sizes. For the rest see ``compress_image``."""
+    """Decode an image and count its colors, once for all palette sizes.
+
+    The content is that of ``stream``, a binary file, if there is one; ``image`` is then only its name. For the
+    rest see ``compress_image``.
+    """
     with clock("decode"):
-        decoded = read_image(image, max_pixels)
+        decoded = read_image(image, max_pixels, stream)
         if expected_sha256 not in (None, decoded.sha256):
             raise changed(image)
     with clock("histogram"):

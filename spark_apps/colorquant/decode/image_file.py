@@ -2,9 +2,11 @@
 
 import errno
 import hashlib
+import io
 import os
 import stat
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from colorquant.storage import is_remote, location, read
 
 # Decoders count the bytes of their input in 32-bit ints.
 _MAX_FILE_BYTES = 2**31 - 1
+_PIECE = 2**20
 
 _CONVERSIONS = {
     (1, False): cv2.COLOR_GRAY2RGB,
@@ -62,7 +65,9 @@ class DecodedImage:
     metadata: Metadata
 
 
-def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> DecodedImage:
+def read_image(
+    path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS, stream: BinaryIO | None = None
+) -> DecodedImage:
     """Read and decode a still image.
 
     Parameters
@@ -71,6 +76,8 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
         Of a regular file, or the URI of an object. Its content tells the format; the name does not matter.
     max_pixels : int
         Images with more pixels are refused before they are decoded.
+    stream : binary file, optional
+        Read to its end in place of a file, a pipe for example. ``path`` is then only the name in messages.
 
     Raises
     ------
@@ -80,7 +87,7 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXEL
     OSError
         The file system failed for a reason that may go away.
     """
-    content = _read_bytes(path)
+    content = _read_bytes(path) if stream is None else _read_stream(stream, path)
     try:
         with opened(content) as image:
             pixels = decode_opened(image, content, max_pixels)
@@ -148,7 +155,7 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
         if not is_remote(path) and not stat.S_ISREG(status.st_mode):
             raise UnsupportedImage(f"{_name(path)} is not a regular file; give the path of an image file.")
         if status.st_size > _MAX_FILE_BYTES:
-            raise UnsupportedImage(f"{_name(path)} is larger than 2 GiB; scale the image down or split it.")
+            raise _too_long(path)
         content = read(path)
     except OSError as error:
         if error.errno not in _LASTING_ERRNOS:
@@ -164,3 +171,19 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     if not content:
         raise UnsupportedImage(f"{_name(path)} is empty; copy the image again.")
     return content
+
+
+def _read_stream(stream: BinaryIO, name: str | os.PathLike[str]) -> bytes:
+    # Piece by piece, since a pipe does not tell its length, and may never end.
+    content = io.BytesIO()
+    while piece := stream.read(_PIECE):
+        content.write(piece)
+        if content.tell() > _MAX_FILE_BYTES:
+            raise _too_long(name)
+    if not content.tell():
+        raise UnsupportedImage(f"{_name(name)} is empty; pipe the content of an image file into it.")
+    return content.getvalue()
+
+
+def _too_long(path: str | os.PathLike[str]) -> UnsupportedImage:
+    return UnsupportedImage(f"{_name(path)} is larger than 2 GiB; scale the image down or split it.")

@@ -16,6 +16,7 @@ from PIL import Image
 from colorquant.cli.inputs import tasks_of
 from colorquant.cli.main import _skipped_line, main
 from colorquant.compress import pipeline
+from colorquant.compress.source import OpenedImage
 from colorquant.jobs.records import CompressionResult
 from tests.conftest import photograph
 from tests.test_compress_image import compress_in_process
@@ -50,7 +51,9 @@ def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
 ) -> None:
     (photographs / "notes.txt").write_text("no image")
     run = command(photographs, "--k", "9", "--seed", "3", "--output", "small")
-    skipped = f"Skipped files without an image extension, or outside the folder: {photographs / 'notes.txt'}\n"
+    skipped = (
+        f"colorquant: Skipped files without an image extension, or outside the folder: {photographs / 'notes.txt'}\n"
+    )
     assert (run.returncode, run.stderr) == (0, skipped)
     assert _files(tmp_path / "small") == {"one.png", "sub folder/two.png"}
     for image, output in (("one.png", "one.png"), ("sub folder/two.jpg", "sub folder/two.png")):
@@ -85,7 +88,7 @@ def test_an_output_that_is_there_is_replaced_by_force_only(command: Command, pho
     assert command(image, "--k=4", "--force").returncode == 0
     assert Image.open(there).mode == "P"
     # A second run over the folder that now also holds the outputs takes them for no images.
-    assert command(tmp_path, "--k=4", "--output", tmp_path / "compressed" / "again").returncode == 0
+    assert command(tmp_path, "--k=2", "--output", tmp_path / "compressed" / "again").returncode == 0
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
@@ -116,14 +119,14 @@ def test_what_cannot_be_compressed_is_named_and_costs_no_other_image(
 def test_an_unexpected_error_is_a_sentence_and_costs_no_other_image(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    compress = pipeline.compress_image
+    opens = pipeline.open_image
 
-    def without_memory(image: str, *arguments: Any, **options: Any) -> CompressionResult:
+    def without_memory(image: str, *arguments: Any, **options: Any) -> OpenedImage:
         if image.endswith("one.png"):
             raise MemoryError
-        return compress(image, *arguments, **options)
+        return opens(image, *arguments, **options)
 
-    monkeypatch.setattr(pipeline, "compress_image", without_memory)
+    monkeypatch.setattr(pipeline, "open_image", without_memory)
     monkeypatch.setattr("colorquant.cli.main.lighten", lambda: None)  # The tests' process needs its modules.
     output = tmp_path / "o"
     assert main([str(photographs), "--k=2", f"--output={output}"]) == 1
@@ -223,13 +226,69 @@ def test_a_quality_out_of_reach_writes_nothing_and_says_so(command: Command, pho
     assert not (tmp_path / "q").exists()
 
 
-@pytest.mark.parametrize(
-    ("started", "name"), [("/bin/colorquant", "colorquant"), ("/site/colorquant/__main__.py", "python -m colorquant")]
-)
-def test_the_usage_names_the_command_as_it_was_started(
-    started: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("started", ["/bin/colorquant", "/site/colorquant/__main__.py"])
+def test_it_calls_itself_colorquant_however_it_was_started(
+    started: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [started])
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert capsys.readouterr().out.startswith(f"usage: {name} ")
+    assert capsys.readouterr().out.startswith("usage: colorquant ")
+    with pytest.raises(SystemExit, match="2"):
+        main(["missing\x1b[2J.png", "--k=4"])
+    assert capsys.readouterr().err.startswith("colorquant: missing\\x1b[2J.png does not exist")
+
+
+def test_an_output_that_is_not_smaller_is_left_out_unless_kept(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    small = photographs / "small.png"
+    Image.new("RGB", (64, 48), "teal").save(small, optimize=True)
+    assert command(small, "--k=1", "--output", "first").returncode == 0
+    # The output of an output has the same bytes, and is not smaller.
+    small.write_bytes((tmp_path / "first" / "small.png").read_bytes())
+    size = small.stat().st_size
+    run = command(small, photographs / "one.png", "--k=1", "--output", "o", "--quiet")
+    assert (run.returncode, run.stdout, _files(tmp_path / "o")) == (98, "", {"one.png"})
+    said = f"{small}: not written, since {size} bytes (k = 1) are not fewer than the original's {size};"
+    assert run.stderr.startswith(f"colorquant: {said}") and run.stderr.count("\n") == 1
+    kept = command(small, "--k=1", "--output", "o", "--keep-larger")
+    assert (kept.returncode, kept.stderr) == (0, "")
+    assert (tmp_path / "o" / "small.png").read_bytes() == small.read_bytes()
+
+
+def test_of_several_images_the_exit_code_of_the_one_that_needs_most_is_taken(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    """A failure that may go away before an image that cannot be compressed, and that before an output left out."""
+    Image.fromarray(photograph(seed=1)).save(tmp_path / "larger.jpg", quality=30)
+    (tmp_path / "bad.png").write_text("no image")
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "one.png").mkdir()
+    (tmp_path / "o" / "larger.png").write_text("mine")
+    images = ["larger.jpg", "bad.png", photographs / "one.png"]
+    runs = [command(*images[:count], "--k=256", "--output=o", "--force") for count in (1, 2, 3)]
+    assert [run.returncode for run in runs] == [98, 65, 1]
+    assert "0 of 2 images compressed, 1 not written since the output is not smaller\n" in runs[1].stdout
+    assert (tmp_path / "o" / "larger.png").read_text() == "mine"
+
+
+def test_lines_go_to_a_redirected_standard_output_also_below_a_progress_bar(photographs: Path, tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    with os.fdopen(master, "rb"), os.fdopen(slave, "wb") as terminal:
+        run = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "colorquant",
+                str(photographs / "one.png"),
+                "--k=4",
+                "--output",
+                str(tmp_path / "a"),
+            ],
+            env=os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps"), "TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            timeout=300,
+        )
+    assert run.stdout.startswith(f"{photographs / 'one.png'} -> ".encode())

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from colorquant.decode import decoders as decoding
+from colorquant.decode import image_file
 from colorquant.decode.image_file import decode_output, read_image
 from colorquant.errors import UnsupportedImage
 
@@ -126,6 +127,23 @@ def test_what_cannot_be_compressed_is_refused_with_its_name_and_reason(
         read_image(path)
     message = str(refusal.value)
     assert repr(str(path)) in message and "\n" not in message and message.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif", "tiff", "ppm"])
+def test_a_stream_decodes_as_the_file_of_its_bytes(tmp_path: Path, name: str) -> None:
+    content = OPAQUE[name]
+    file, stream = read_image(write(tmp_path, content)), read_image("a name", stream=io.BytesIO(content))
+    assert np.array_equal(file.pixels, stream.pixels)
+    assert (file.sha256, file.original_bytes, file.metadata) == (stream.sha256, stream.original_bytes, stream.metadata)
+
+
+def test_a_stream_without_an_image_or_without_an_end_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for content, reason in REFUSED.values():
+        with pytest.raises(UnsupportedImage, match=f"^'a name' .*{reason}"):
+            read_image("a name", stream=io.BytesIO(content))
+    monkeypatch.setattr(image_file, "_MAX_FILE_BYTES", 1 << 21)
+    with open("/dev/zero", "rb") as endless, pytest.raises(UnsupportedImage, match="^'a name' is larger than"):
+        read_image("a name", stream=endless)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg progressive", "png", "webp", "gif", "bmp", "tiff", "ppm"])
