@@ -1,26 +1,35 @@
-"""Bytes of indexed PNGs against Pillow with oxipng: ``python -m benchmarks.png_bytes IMAGES``.
+"""Bytes of indexed PNGs against oxipng and zopflipng: ``python -m benchmarks.png_bytes IMAGES``.
 
-The same index map, this project's, is written by this project and in luminance order by Pillow with ``optimize=True``,
-then by oxipng at level 2. CPU time is of the encoders alone; there is one thread.
+The same index map, this project's, is written by this project with both efforts and by Pillow with ``optimize=True``;
+what Pillow wrote is then optimized by oxipng at level 6 and by zopflipng. CPU time is of the encoders alone, each on
+one thread.
 """
 
 import argparse
 import io
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import oxipng
+import zopfli.png
 from PIL import Image
 
 from benchmarks.folders import TABLES, images_in
 from benchmarks.tables import Row, recorded
 from colorquant import quantize
 from colorquant.decode import decode_output, read_image
-from colorquant.encode import encode_indexed_png, luminance_order
+from colorquant.encode import encode_indexed_png
+
+os.environ["RAYON_NUM_THREADS"] = "1"  # oxipng's threads.
+
+EFFORTS = ("normal", "max")
+PEERS = ("oxipng", "zopflipng")
 
 
 def main() -> None:
@@ -46,18 +55,24 @@ def measure(paths: Iterable[Path], ks: Iterable[int]) -> Iterator[Row]:
         pixels = read_image(path).pixels[..., :3]
         for k in ks:
             image = quantize(np.ascontiguousarray(pixels), k)
-            ours, seconds = _timed(lambda image=image: encode_indexed_png(image.palette, image.indexes))
-            reference, reference_seconds = _timed(lambda image=image: _reference(image.palette, image.indexes))
-            if not np.array_equal(decode_output(ours), decode_output(reference)):
-                raise SystemExit(f"{path.name} at k = {k}: the two files show different pictures")
-            yield {
-                "image": path.stem,
-                "k": k,
-                "bytes": len(ours),
-                "reference": len(reference),
-                "seconds": round(seconds, 6),
-                "reference_seconds": round(reference_seconds, 6),
-            }
+            plain = pillow_png(image.palette, image.indexes)
+            row: Row = {"image": path.stem, "k": k}
+            for name, encode in encoders(image.palette, image.indexes, plain).items():
+                content, seconds = _timed(encode)
+                if not np.array_equal(decode_output(content), image.palette[image.indexes]):
+                    raise SystemExit(f"{path.name} at k = {k}: the file of {name} shows another picture")
+                row |= {name: len(content), f"{name} seconds": round(seconds, 6)}
+            yield row
+
+
+def encoders(palette: np.ndarray, indexes: np.ndarray, plain: bytes) -> dict[str, Callable[[], bytes]]:
+    """The encoder with either effort, and the optimizers of a plain PNG of the same picture."""
+    ours = {effort: partial(encode_indexed_png, palette, indexes, effort=effort) for effort in EFFORTS}
+    peers = {
+        "oxipng": partial(oxipng.optimize_from_memory, plain, level=6),
+        "zopflipng": partial(zopfli.png.optimize, plain),
+    }
+    return ours | {name: peers[name] for name in PEERS}
 
 
 def pillow_png(palette: np.ndarray, indexes: np.ndarray) -> bytes:
@@ -69,12 +84,6 @@ def pillow_png(palette: np.ndarray, indexes: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _reference(palette: np.ndarray, indexes: np.ndarray) -> bytes:
-    order = luminance_order(palette)
-    rank = np.argsort(order).astype(np.uint8)
-    return oxipng.optimize_from_memory(pillow_png(palette[order], rank[indexes]), level=2)
-
-
 def _timed(encode: Callable[[], bytes]) -> tuple[bytes, float]:
     start = time.process_time()
     content = encode()
@@ -83,20 +92,24 @@ def _timed(encode: Callable[[], bytes]) -> tuple[bytes, float]:
 
 def _table(rows: list[Row], ks: list[int]) -> str:
     lines = [
-        f"Bytes relative to Pillow {version('pillow')}, optimize=True, and oxipng (pyoxipng {version('pyoxipng')}) "
-        f"level 2 in luminance order, the same index maps, {len({row['image'] for row in rows})} images:",
+        f"Bytes relative to oxipng (oxipng-pybind {version('oxipng-pybind')}) at level 6 and zopflipng (zopfli",
+        f"{version('zopfli')}), given what Pillow {version('pillow')} writes with optimize=True of the same index",
+        f"maps; {len({row['image'] for row in rows})} images. The smaller peer: the smaller of the two for each file.",
         "",
-        "| k | mean | largest | files that are larger | CPU seconds an image | reference |",
-        "|---:|---:|---:|---:|---:|---:|",
+        "| k | effort | against | mean | largest | larger files | CPU seconds an image | the peer's |",
+        "|---:|---|---|---:|---:|---:|---:|---:|",
     ]
     for k in ks:
         of_k = [row for row in rows if row["k"] == k]
-        ratios = [float(row["bytes"]) / float(row["reference"]) for row in of_k]
-        ours, theirs = (statistics.fmean(float(row[name]) for row in of_k) for name in ("seconds", "reference_seconds"))
-        larger = sum(ratio > 1 for ratio in ratios)
-        lines.append(
-            f"| {k} | {statistics.fmean(ratios):.4f} | {max(ratios):.4f} | {larger} | {ours:.3f} | {theirs:.3f} |"
-        )
+        for effort in EFFORTS:
+            for name, peers in (*((peer, (peer,)) for peer in PEERS), ("the smaller peer", PEERS)):
+                ratios = [float(row[effort]) / min(float(row[peer]) for peer in peers) for row in of_k]
+                theirs = sum(statistics.fmean(float(row[f"{peer} seconds"]) for row in of_k) for peer in peers)
+                ours = statistics.fmean(float(row[f"{effort} seconds"]) for row in of_k)
+                lines.append(
+                    f"| {k} | {effort} | {name} | {statistics.fmean(ratios):.4f} | {max(ratios):.4f} "
+                    f"| {sum(ratio > 1 for ratio in ratios)} | {ours:.3f} | {theirs:.3f} |"
+                )
     return "\n".join(lines) + "\n"
 
 

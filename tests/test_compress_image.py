@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def _submit(environment: dict[str, str], *arguments: str, master: str = "local[2
 
 
 HEIGHT, WIDTH = 420, 70  # Seven bands, since a band is of whole 64 rows.
-CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3}
+CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3, "effort": "max"}
 CHANGED_PERCEPTUAL = {"objective": "perceptual", "dither": "direct-search", "rate": 0.1}
 CHANGED_OUTPUT = {"seed": 1, "dither": "blue-noise", "format": "webp", "metadata": "copyright"}
 
@@ -102,9 +103,10 @@ def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
     paths = (f"--image={image}", f"--output={output}", f"--result={record}")
     run = _submit(bare_environment, *paths, "--k=9", f"--partitions={partitions}", *settings.arguments())
     assert run.returncode == 0, run.stderr
-    of_file = ("format", "metadata")
+    of_file = ("format", "effort", "metadata")
     quantized = quantize(photograph(HEIGHT, WIDTH), 9, **{n: v for n, v in changed.items() if n not in of_file})
-    encode = encode_lossless_webp if settings.format == "webp" else encode_indexed_png
+    in_png = partial(encode_indexed_png, effort=settings.effort)
+    encode = encode_lossless_webp if settings.format == "webp" else in_png
     assert output.read_bytes() == encode(quantized.palette, quantized.indexes)
     assert output.read_bytes() != Path(result.output).read_bytes()
     written = CompressionResult.read(record)

@@ -15,7 +15,7 @@ from colorquant.errors import InvalidSetting
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that outputs of older
 #: versions are not taken for current ones.
-ALGORITHM_VERSION = 10
+ALGORITHM_VERSION = 11
 
 
 #: In place of a value: where a quality target is given, the job chooses it; else the default holds.
@@ -168,6 +168,12 @@ class Settings:
         "File format",
         "png for an indexed PNG, webp for a lossless WebP, often smaller",
         choices=("png", "webp"),
+    )
+    effort: str = _option(
+        "normal",
+        "Effort",
+        "normal, or max for the smallest PNG: oxipng and Zopfli try too, some 20 s for a megapixel; no effect on webp",
+        choices=("normal", "max"),
     )
     metadata: str = _option(
         "stripped",

@@ -36,7 +36,7 @@ def encode(palette: Pixels, indexes: Pixels, settings: Settings, metadata: Metad
     kept = metadata if settings.metadata == "copyright" else metadata.resolution_alone()
     if settings.format == "webp":
         return encode_lossless_webp(palette, indexes, kept.as_exif())
-    return kept.into_png(encode_indexed_png(palette, indexes))
+    return kept.into_png(encode_indexed_png(palette, indexes, effort=settings.effort))
 
 
 def measure(original: DecodedImage, encoded: bytes) -> Measured:

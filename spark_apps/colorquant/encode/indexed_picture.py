@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from colorquant.encode.palette_order import luminance_order, neighbor_order, transparent_first
+from colorquant.encode.palette_order import hue_order, luminance_order, neighbor_order, transparent_first
 
 # Pixels that numpy counts at a time: it does so in 64-bit copies.
 _PART = 1 << 20
@@ -25,6 +25,7 @@ class Order(Enum):
     LUMINANCE = auto()
     EDGE_FIRST = auto()
     NEIGHBORHOOD = auto()
+    HUE = auto()
     GREY = auto()
 
 
@@ -64,6 +65,7 @@ def in_each_order(picture: IndexedPicture) -> dict[Order, list[IndexedPicture]]:
     return {
         Order.LUMINANCE: [picture],
         Order.EDGE_FIRST: [picture.reordered(_edge_color_first(picture))],
+        Order.HUE: [picture.reordered(transparent_first(hue_order(picture.palette), picture.palette))],
         Order.NEIGHBORHOOD: _by_neighborhood(picture),
         Order.GREY: [] if grey is None else [grey],
     }
@@ -74,23 +76,33 @@ def by_luminance(palette: Palette, indexes: IndexMap) -> IndexedPicture:
 
     Parameters and errors as of ``indexed_png.encode_indexed_png``.
     """
+    _check(palette, indexes)
+    used = _used_entries(indexes)
+    if used[-1] >= len(palette):
+        raise ValueError(f"index {used[-1]} is not in a palette of {len(palette)} colors")
+    colors, color_of_used = np.unique(palette[used], axis=0, return_inverse=True)
+    order = luminance_order(colors)
+    new_index = np.zeros(256, dtype=np.uint8)
+    new_index[used] = np.argsort(order)[color_of_used.ravel()]
+    return IndexedPicture(colors[order], new_index[indexes], _least_bit_depth(len(colors)))
+
+
+def _check(palette: Palette, indexes: IndexMap) -> None:
     if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] not in (3, 4) or not 1 <= len(palette) <= 256:
         raise ValueError(f"a palette is uint8 (k, 3 or 4) with k from 1 to 256, not {palette.dtype} {palette.shape}")
     if indexes.dtype != np.uint8 or indexes.ndim != 2 or indexes.size == 0:
         raise ValueError(f"an index map is uint8 (H, W), not {indexes.dtype} {indexes.shape}")
+
+
+def _used_entries(indexes: IndexMap) -> npt.NDArray[np.intp]:
+    """The entries that pixels have, ascending."""
     flat = indexes.ravel()
     parts = (flat[start : start + _PART] for start in range(0, flat.size, _PART))
-    occurrences = sum(np.bincount(part, minlength=256) for part in parts)
-    used = np.flatnonzero(occurrences)
-    if used[-1] >= len(palette):
-        raise ValueError(f"index {used[-1]} is not in a palette of {len(palette)} colors")
-    colors, position = np.unique(palette[used], axis=0, return_inverse=True)
-    order = luminance_order(colors)
-    rank = np.argsort(order).astype(np.uint8)
-    new_index = np.zeros(256, dtype=np.uint8)
-    new_index[used] = rank[position.ravel()]
-    bit_depth = next(depth for depth in (1, 2, 4, 8) if len(colors) <= 1 << depth)
-    return IndexedPicture(colors[order], new_index[indexes], bit_depth)
+    return np.flatnonzero(sum(np.bincount(part, minlength=256) for part in parts))
+
+
+def _least_bit_depth(colors: int) -> int:
+    return next(depth for depth in (1, 2, 4, 8) if colors <= 1 << depth)
 
 
 def _by_neighborhood(picture: IndexedPicture) -> list[IndexedPicture]:

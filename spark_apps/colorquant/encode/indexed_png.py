@@ -6,20 +6,23 @@ How the bytes come about, and the measurements behind each choice: ``docs/encodi
 import math
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from typing import NamedTuple
 
 import imagecodecs
 import numpy as np
 
 from colorquant.encode.indexed_picture import IndexedPicture, IndexMap, Order, Palette, by_luminance, in_each_order
 from colorquant.encode.png_chunks import png_file
-from colorquant.encode.row_filters import RowFilter, filtered, packed
+from colorquant.encode.row_filters import Filter, Filtering, Rows, Strategy, filtered, packed
 
 # Up to here candidates are judged on the whole picture; above, on rows that add up to this.
-_FULL_TRIAL_PIXELS = 1 << 20
+_FULL_TRIAL_PIXELS = 3 << 19
 _SAMPLE_BANDS = 16
 
-# Levels of libdeflate. Judging by 6 takes a twentieth of the time of 12, the best, on pixels of a byte.
+# Levels of libdeflate. Judging by 6 takes a twentieth of the time of 12, the best, on pixels of a byte. Where pixels
+# repeat, 6 misjudges, and 8 takes a thirtieth.
 _JUDGING_LEVEL = 6
+_FLAT_JUDGING_LEVEL = 8
 _BEST_LEVEL = 12
 _LARGE_LEVEL = 10
 _LARGE_PIXELS = 1 << 22
@@ -27,54 +30,69 @@ _LARGE_PIXELS = 1 << 22
 # expected of one picture is wrong by 2 to 3 %.
 _PROMISING = 1.04
 
-_Try = tuple[Order, RowFilter, float]
+# A picture is flat where the judging level leaves at most that part of the bits of its pixels. A small one is treated
+# alike: there it is cheap.
+_FLAT = 1 / 7
+_SMALL_PIXELS = 1 << 16
+
+
+class _Try(NamedTuple):
+    """An order and a filtering; and the size that the best level makes of it, as a part of the judging level's.
+
+    Gains are about the means of Kodak images and crops of them; of graphics for flat pictures.
+    """
+
+    order: Order
+    filtering: Filtering
+    gain: float
+    whole_bytes: bool = False
+    """Whether a pixel is a byte in any case."""
 
 
 @dataclass(frozen=True)
 class _Contest:
-    """Orders and filters of which the most promising are compressed to the end: so many, no farther apart than that.
+    """Tries of which the most promising are compressed to the end: so many, no farther apart than that.
 
-    Those in one group make much the same rows, so only the better of them is compressed. With each comes the size that
-    the best level makes of it, as a part of the judging level's: about the mean of Kodak images and crops of them.
+    Those of one filtering and depth make much the same rows, so only the best of them is compressed.
     """
 
-    groups: tuple[tuple[_Try, ...], ...]
+    tries: tuple[_Try, ...]
     finalists: int = 1
     margin: float = 1.0
-    bit_depth: int | None = None
+    judging_level: int = _JUDGING_LEVEL
 
 
 _OF_BITS = _Contest(
     (
-        ((Order.EDGE_FIRST, RowFilter.NONE, 0.95),),
-        ((Order.LUMINANCE, RowFilter.UP, 0.90),),
-        ((Order.NEIGHBORHOOD, RowFilter.STEADY, 0.905),),
+        _Try(Order.EDGE_FIRST, Filter.NONE, 0.95),
+        _Try(Order.LUMINANCE, Filter.UP, 0.90),
+        _Try(Order.NEIGHBORHOOD, Strategy.STEADY, 0.905),
     ),
     finalists=2,
     margin=1.06,
 )
 _OF_NIBBLES = _Contest(
     (
-        ((Order.EDGE_FIRST, RowFilter.NONE, 0.96),),
-        ((Order.NEIGHBORHOOD, RowFilter.STEADY, 0.92),),
+        _Try(Order.EDGE_FIRST, Filter.NONE, 0.96),
+        _Try(Order.NEIGHBORHOOD, Strategy.STEADY, 0.92),
     ),
     finalists=2,
     margin=1.04,
 )
 _OF_BYTES_INSTEAD = _Contest(
     (
-        ((Order.EDGE_FIRST, RowFilter.NONE, 0.90),),
-        ((Order.NEIGHBORHOOD, RowFilter.ENTROPY, 0.867),),
-        ((Order.NEIGHBORHOOD, RowFilter.SUB, 0.882),),
-        ((Order.LUMINANCE, RowFilter.ENTROPY, 0.885),),
-    ),
-    bit_depth=8,
+        _Try(Order.EDGE_FIRST, Filter.NONE, 0.90, whole_bytes=True),
+        _Try(Order.NEIGHBORHOOD, Strategy.ENTROPY, 0.867, whole_bytes=True),
+        _Try(Order.NEIGHBORHOOD, Filter.SUB, 0.882, whole_bytes=True),
+        _Try(Order.LUMINANCE, Strategy.ENTROPY, 0.885, whole_bytes=True),
+    )
 )
 _OF_BYTES = _Contest(
     (
-        ((Order.NEIGHBORHOOD, RowFilter.ENTROPY, 0.91), (Order.NEIGHBORHOOD, RowFilter.STEADY, 0.91)),
-        ((Order.NEIGHBORHOOD, RowFilter.SUB, 0.93),),
-        ((Order.EDGE_FIRST, RowFilter.NONE, 0.945),),
+        _Try(Order.NEIGHBORHOOD, Strategy.ENTROPY, 0.905),
+        _Try(Order.NEIGHBORHOOD, Strategy.STEADY, 0.90),
+        _Try(Order.NEIGHBORHOOD, Filter.SUB, 0.91),
+        _Try(Order.EDGE_FIRST, Filter.NONE, 0.935),
     ),
     finalists=2,
     margin=1.015,
@@ -82,29 +100,52 @@ _OF_BYTES = _Contest(
 # Of levels, unlike of indexes, a mean of neighbors means something.
 _OF_GREYS = _Contest(
     (
-        ((Order.GREY, RowFilter.NONE, 0.92),),
-        ((Order.GREY, RowFilter.AVERAGE, 0.92),),
-        ((Order.GREY, RowFilter.ENTROPY, 0.91),),
+        _Try(Order.GREY, Filter.NONE, 0.92),
+        _Try(Order.GREY, Filter.AVERAGE, 0.92),
+        _Try(Order.GREY, Strategy.ENTROPY, 0.91),
     )
+)
+# Where pixels repeat, what is best is harder to foretell, and a trial takes less time.
+_OF_FLAT = _Contest(
+    tuple(
+        _Try(order, filtering, gains[whole_bytes], whole_bytes)
+        for filtering, gains, orders in (
+            (Filter.NONE, (0.91, 0.89), (Order.EDGE_FIRST, Order.LUMINANCE, Order.HUE, Order.NEIGHBORHOOD)),
+            (Filter.UP, (0.9, 0.9), (Order.LUMINANCE, Order.HUE, Order.NEIGHBORHOOD)),
+            (Filter.SUB, (0.9, 0.9), (Order.LUMINANCE, Order.HUE, Order.NEIGHBORHOOD)),
+            (Strategy.ENTROPY, (0.9, 0.9), (Order.EDGE_FIRST, Order.LUMINANCE, Order.NEIGHBORHOOD)),
+            (Strategy.STEADY, (0.9, 0.9), (Order.LUMINANCE, Order.NEIGHBORHOOD)),
+            (Strategy.BIGRAMS, (0.9, 0.9), (Order.EDGE_FIRST, Order.NEIGHBORHOOD)),
+        )
+        for order in orders
+        for whole_bytes in (False, True)
+    ),
+    finalists=3,
+    margin=1.1,
+    judging_level=_FLAT_JUDGING_LEVEL,
 )
 _CONTESTS = {1: [_OF_BITS], 2: [_OF_BITS], 4: [_OF_NIBBLES, _OF_BYTES_INSTEAD], 8: [_OF_BYTES]}
 
 
-def encode_indexed_png(palette: Palette, indexes: IndexMap) -> bytes:
+def encode_indexed_png(palette: Palette, indexes: IndexMap, *, effort: str = "normal") -> bytes:
     """Encode as a PNG of color type 3 at the least bit depth (1, 2, 4 or 8) that holds the palette.
 
     Where all colors are grey and that is smaller, as one of color type 0, which needs no palette.
 
-    Instead of 4 bits it may be 8 where that file is smaller: DEFLATE matches bytes, and two pixels in one byte hide
-    what repeats. Palette entries that no pixel uses are dropped. The bytes depend on the picture alone: not on the
-    order of the palette's entries, nor on threads. The palette is ordered by luminance, with and without row filters,
-    and by neighborhood (`palette_order.neighbor_order`); the smallest file wins.
+    Instead of the least it may be 8 bits where that file is smaller: DEFLATE matches bytes, and pixels that share one
+    hide what repeats. Palette entries that no pixel uses are dropped. The bytes depend on the picture alone: not on the
+    order of the palette's entries, nor on threads. The palette is ordered by luminance, by neighborhood
+    (`palette_order.neighbor_order`) and by hue, with and without row filters; the smallest file wins. More is tried on
+    flat pictures.
 
     Parameters
     ----------
     palette : uint8 (k, 3), or (k, 4) with alpha, 1 <= k <= 256
     indexes : uint8 (H, W)
         Each below k.
+    effort : {"normal", "max"}
+        "max" takes seconds for the last percent: oxipng and Zopfli try too (`optimizers`). The file may then be of
+        another color type, where that makes a tiny one smaller.
 
     Raises
     ------
@@ -113,36 +154,57 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap) -> bytes:
     """
     picture = by_luminance(palette, indexes)
     pictures = in_each_order(picture)
+    contests = [_OF_FLAT] if _is_flat(pictures) else _CONTESTS[picture.bit_depth]
     level = _BEST_LEVEL if indexes.size <= _LARGE_PIXELS else _LARGE_LEVEL
-    best = b""
-    for contest in [*_CONTESTS[picture.bit_depth], *([_OF_GREYS] if pictures[Order.GREY] else [])]:
-        for candidate in _finalists(contest, pictures, _PROMISING * len(best) if best else math.inf):
-            encoded = candidate.encoded(level)
-            best = min(best or encoded, encoded, key=len)
-    return best
+    ours = _best_of([*contests, _OF_GREYS], pictures, level)
+    if effort == "normal":
+        return ours
+    from colorquant.encode.optimizers import smaller_files  # Start-up time: few jobs need it.
+
+    plain = _Candidate(picture, Filter.NONE, 1.0).encoded(level)
+    return min([ours, *smaller_files(ours, plain)], key=len)
+
+
+def _is_flat(pictures: dict[Order, list[IndexedPicture]]) -> bool:
+    (picture,) = pictures[Order.EDGE_FIRST]
+    pixels = picture.indexes.size
+    size = _Candidate(picture, Filter.NONE, 1.0).sampled_size(_JUDGING_LEVEL)
+    return pixels <= _SMALL_PIXELS or 8 * size <= _FLAT * picture.bit_depth * pixels
 
 
 @dataclass(frozen=True)
 class _Candidate:
     picture: IndexedPicture
-    row_filter: RowFilter
+    filtering: Filtering
     gain: float
 
-    def expected_size(self) -> float:
+    def expected_size(self, judging_level: int) -> float:
         """Bytes of the compressed rows, as a sample of them at the judging level makes one expect."""
-        return self.gain * self.sampled_size(_JUDGING_LEVEL)
+        return self.gain * self.sampled_size(judging_level)
 
     def sampled_size(self, level: int) -> float:
         """Bytes of the rows at a level, by a sample of them."""
         sample = _sample(self.picture)
-        return len(_compressed(sample, self.row_filter, level)) * len(self.picture.indexes) / len(sample.indexes)
+        return len(_compressed(sample, self.filtering, level)) * len(self.picture.indexes) / len(sample.indexes)
 
     def encoded(self, level: int) -> bytes:
         """The whole file."""
+        return self._file(_compressed(self.picture, self.filtering, level))
+
+    def _file(self, compressed: bytes) -> bytes:
         picture = self.picture
         height, width = picture.indexes.shape
-        palette = None if picture.grey else picture.palette
-        return png_file(width, height, picture.bit_depth, palette, _compressed(picture, self.row_filter, level))
+        return png_file(width, height, picture.bit_depth, None if picture.grey else picture.palette, compressed)
+
+
+def _best_of(contests: list[_Contest], pictures: dict[Order, list[IndexedPicture]], level: int) -> bytes:
+    """The smallest file of contests one after the other."""
+    best = b""
+    for contest in contests:
+        for candidate in _finalists(contest, pictures, _PROMISING * len(best) if best else math.inf):
+            encoded = candidate.encoded(level)
+            best = min(best or encoded, encoded, key=len)
+    return best
 
 
 def _finalists(contest: _Contest, pictures: dict[Order, list[IndexedPicture]], limit: float) -> list[_Candidate]:
@@ -150,21 +212,31 @@ def _finalists(contest: _Contest, pictures: dict[Order, list[IndexedPicture]], l
 
     Of a picture above `_FULL_TRIAL_PIXELS` one at most: its finalists are compared on the sample.
     """
-    best_of_groups = []
-    for group in contest.groups:
-        candidates = [
-            _Candidate(picture if contest.bit_depth is None else picture.at(contest.bit_depth), row_filter, gain)
-            for order, row_filter, gain in group
-            for picture in pictures[order]
-        ]
-        expected = [candidate.expected_size() for candidate in candidates]
-        best_of_groups.append(min(zip(expected, candidates, strict=True), key=itemgetter(0)))
-    best_of_groups.sort(key=itemgetter(0))
-    most = min(limit, contest.margin * best_of_groups[0][0])
-    finalists = [candidate for size, candidate in best_of_groups[: contest.finalists] if size <= most]
+    best_of: dict[tuple[Filtering, bool], tuple[float, _Candidate]] = {}
+    for tried in contest.tries:
+        for candidate in _candidates(tried, pictures):
+            expected = candidate.expected_size(contest.judging_level), candidate
+            alike = tried.filtering, tried.whole_bytes
+            best_of[alike] = min(best_of.get(alike, expected), expected, key=itemgetter(0))
+    ranked = sorted(best_of.values(), key=itemgetter(0))
+    finalists = [
+        candidate
+        for size, candidate in ranked[: contest.finalists]
+        if size <= min(limit, contest.margin * ranked[0][0])
+    ]
     if len(finalists) > 1 and finalists[0].picture.indexes.size > _FULL_TRIAL_PIXELS:
         return [min(finalists, key=lambda candidate: candidate.sampled_size(_LARGE_LEVEL))]
     return finalists
+
+
+def _candidates(tried: _Try, pictures: dict[Order, list[IndexedPicture]]) -> list[_Candidate]:
+    """Those of a try: none where they would be those of another, two for an order that there are two of."""
+    order, filtering, gain, whole_bytes = tried
+    return [
+        _Candidate(picture.at(8) if whole_bytes else picture, filtering, gain)
+        for picture in pictures[order]
+        if not whole_bytes or picture.bit_depth < 8
+    ]
 
 
 def _sample(picture: IndexedPicture) -> IndexedPicture:
@@ -178,7 +250,10 @@ def _sample(picture: IndexedPicture) -> IndexedPicture:
     return replace(picture, indexes=picture.indexes[kept])
 
 
-def _compressed(picture: IndexedPicture, row_filter: RowFilter, level: int) -> bytes:
-    rows = filtered(packed(picture.written(), picture.bit_depth), row_filter)
+def _rows(picture: IndexedPicture, filtering: Filtering) -> Rows:
+    return filtered(packed(picture.written(), picture.bit_depth), filtering)
+
+
+def _compressed(picture: IndexedPicture, filtering: Filtering, level: int) -> bytes:
     # It takes any buffer, whatever its annotation says.
-    return bytes(imagecodecs.deflate_encode(rows, level, raw=False))  # type: ignore[arg-type]
+    return bytes(imagecodecs.deflate_encode(_rows(picture, filtering), level, raw=False))  # type: ignore[arg-type]
