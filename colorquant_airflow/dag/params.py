@@ -71,7 +71,7 @@ def library_params() -> dict[str, Param]:
             section=QUALITY,
             title="Quality target",
             description="For example 'ssim=0.95' or 'ssimulacra2=70'. The report chooses for each image the smallest k "
-            "that reaches the target. Without a target it chooses the knee of the curve of quality against bytes.",
+            "that reaches the target; without a target, the smallest file with SSIMULACRA2 50 or more.",
         ),
         **{name: Param(option.default, **_schema(option)) for name, option in options().items()},
         "max_failures": Param(
