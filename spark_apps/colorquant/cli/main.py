@@ -133,7 +133,17 @@ def _line(task: Task, record: CompressionResult) -> str:
     return (
         f"{printable(str(task.image))} -> {printable(str(task.output))}: k = {record.k}, {sizes} "
         f"(ratio {record.compression_ratio:.2f}{larger}), {psnr_text(record.psnr_db)}, SSIM {record.ssim:.4f}"
+        f"{_compared(record)}"
     )
+
+
+def _compared(record: CompressionResult) -> str:
+    """What other formats need for the SSIMULACRA2 of the output, where that was measured."""
+    if not record.comparison:
+        return ""
+    needed = {settings.COMPARED_FORMATS[name]: needed for name, needed in record.comparison.items()}
+    texts = [f"{title} {byte_size(found.bytes)}" if found else f"no {title}" for title, found in needed.items()]
+    return f"; at its SSIMULACRA2 of {record.ssimulacra2:.1f}: {', '.join(texts)}"
 
 
 def _skipped_line(files: list[Path]) -> str:

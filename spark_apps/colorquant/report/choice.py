@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from colorquant.limits import Count, PaletteSize
 from colorquant.report.rows import Row
 from colorquant.target import Target
+from colorquant.text import byte_size
 
 #: The least quality at which an output replaces its original unasked: on SSIMULACRA2's own scale, "medium".
 WANTED = Target("ssimulacra2", 50)
@@ -39,6 +40,8 @@ def choose(rows: Sequence[Row], target: Target | None) -> Choice | None:
     if not measured:
         return None
     chosen, reason = _reaching(measured, target) if target else _recommended(measured)
+    if chosen:
+        reason = f"{reason.removesuffix('.')}{_elsewhere(chosen)}."
     original_bytes = measured[0].original_bytes or 0
     return Choice(
         image=measured[0].image,
@@ -92,6 +95,14 @@ def _warning(chosen: Row, target: Target) -> str:
     if target.field == WANTED.field or chosen.ssimulacra2 is None or not is_low(chosen):
         return ""
     return f"; but look at it: SSIMULACRA2 is only {WANTED.text_below(chosen.ssimulacra2)}"
+
+
+def _elsewhere(chosen: Row) -> str:
+    """The format that needs the fewest bytes for the same quality, where they are fewer than half."""
+    title, size = next(iter(chosen.compared.items()), ("", 0))
+    if not 0 < 2 * size < _bytes(chosen):
+        return ""
+    return f"; {title} needs {byte_size(size)} for the same quality, {_percent(size / _bytes(chosen))} of its bytes"
 
 
 def _recommended(measured: Sequence[Row]) -> tuple[Row | None, str]:
