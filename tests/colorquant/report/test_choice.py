@@ -117,3 +117,16 @@ def test_a_lossless_output_is_chosen_where_it_is_the_smallest_that_qualifies() -
     assert choose([*CURVE, row(64, 400, 1.0, None)], None).k == 64
     assert choose([seen(32, 350, 55.0), *lossless], None).k == 32
     assert choose([seen(32, 450, 55.0), *lossless], None).k == 64
+
+
+def test_another_format_is_named_where_it_needs_less_than_half_of_the_chosen_output() -> None:
+    rows = [seen(64, 400, 57.0, webp_bytes=150, avif_bytes=90, jpeg_bytes=390), seen(16, 200, 20.0, avif_bytes=10)]
+    assert choose(rows, None).reason == (
+        "k = 64: SSIMULACRA2 57.0, the smallest output with at least 50; AVIF needs 90 B for the same quality, 22 % of "
+        "its bytes."
+    )
+    assert choose(rows[:1], Target.parse("0.9")).reason.endswith(
+        "; AVIF needs 90 B for the same quality, 22 % of its bytes."
+    )
+    assert choose([seen(64, 400, 57.0, avif_bytes=200)], None).reason.endswith("at least 50.")
+    assert "AVIF" not in choose([seen(64, 2000, 57.0, avif_bytes=90)], None).reason
