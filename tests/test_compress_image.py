@@ -49,7 +49,7 @@ def _submit(environment: dict[str, str], *arguments: str, master: str = "local[2
 HEIGHT, WIDTH = 420, 70  # Seven bands, since a band is of whole 64 rows.
 CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3, "effort": "max"}
 CHANGED_PERCEPTUAL = {"objective": "perceptual", "dither": "direct-search", "rate": 0.1}
-CHANGED_OUTPUT = {"seed": 1, "dither": "blue-noise", "format": "webp", "metadata": "copyright"}
+CHANGED_OUTPUT = {"seed": 1, "dither": "blue-noise", "format": "webp", "metadata": "copyright", "compare": "jpeg,avif"}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
     paths = (f"--image={image}", f"--output={output}", f"--result={record}")
     run = _submit(bare_environment, *paths, "--k=9", f"--partitions={partitions}", *settings.arguments())
     assert run.returncode == 0, run.stderr
-    of_file = ("format", "effort", "metadata")
+    of_file = ("format", "effort", "metadata", "compare")
     quantized = quantize(photograph(HEIGHT, WIDTH), 9, **{n: v for n, v in changed.items() if n not in of_file})
     in_png = partial(encode_indexed_png, effort=settings.effort)
     encode = encode_lossless_webp if settings.format == "webp" else in_png
@@ -111,6 +111,7 @@ def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
     assert output.read_bytes() != Path(result.output).read_bytes()
     written = CompressionResult.read(record)
     assert Settings.of_record(written.settings, written.seed) == settings
+    assert tuple(written.comparison) == settings.compare
 
 
 def test_without_spark_the_bytes_are_the_same(image: Path, result: CompressionResult) -> None:

@@ -150,7 +150,9 @@ def _defaults(row: dict[str, str], found: list[tuple[dict[str, Any], str]]) -> I
     for defaults, column in found:
         for name in _code(row[column]):
             default = defaults.get(name)
-            if not any(default is nothing for nothing in (None, False, "", inspect.Parameter.empty)):
+            if default not in ([], ()) and not any(
+                default is nothing for nothing in (None, False, "", inspect.Parameter.empty)
+            ):
                 text = " ".join(map(str, default)) if isinstance(default, list) else str(default)
                 yield str(Path(text).relative_to(PROJECT)) if text.startswith(str(PROJECT)) else text
 

@@ -82,7 +82,7 @@ def _run(services: Services, home: AirflowHome, arguments: argparse.Namespace) -
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--images", default=str(PROJECT / "include" / "images"))
-    parser.add_argument("--ks", default="4 16 64")
+    parser.add_argument("--ks", default="4 16 64 256")
     parser.add_argument("--target", default="")
     parser.add_argument("--publish", default="")
     parser.add_argument("--pattern", default="*")

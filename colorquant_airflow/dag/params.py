@@ -33,7 +33,7 @@ def library_params() -> dict[str, Param]:
             description="A path or an s3:// URI. Every image in this folder and its subfolders is compressed.",
         ),
         "ks": Param(
-            ["4", "16", "64"],
+            ["4", "16", "64", "256"],
             # The plan checks the values and refuses wrong ones with a sentence. A schema would refuse with its pattern.
             type=["array", "null"],
             items={"type": ["string", "integer"]},
@@ -71,9 +71,9 @@ def library_params() -> dict[str, Param]:
             section=QUALITY,
             title="Quality target",
             description="For example 'ssim=0.95' or 'ssimulacra2=70'. The report chooses for each image the smallest k "
-            "that reaches the target. Without a target it chooses the knee of the curve of quality against bytes.",
+            "that reaches the target; without a target, the smallest file with SSIMULACRA2 50 or more.",
         ),
-        **{name: Param(option.default, **_schema(option)) for name, option in options().items()},
+        **{name: _param(option) for name, option in options().items()},
         "max_failures": Param(
             0,
             type="integer",
@@ -109,15 +109,24 @@ def _folder(variable: str, of_checkout: str) -> str:
     return folder
 
 
+def _param(option: Option) -> Param:
+    # JSON has no tuples.
+    default = list(option.default) if isinstance(option.default, tuple) else option.default
+    return Param(default, **_schema(option))
+
+
 def _schema(option: Option) -> dict[str, Any]:
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     schema: dict[str, Any] = {
-        "type": kinds[type(option.default)],
+        "type": kinds.get(type(option.default)),
         "section": QUALITY,
         "title": option.title,
         "description": f"{option.help[:1].upper()}{option.help[1:]}.",
     }
-    if option.choices:
+    if isinstance(option.default, tuple):
+        # The form's list accepts the examples only. As with ks, the plan refuses a wrong value with a sentence.
+        schema |= {"type": ["array", "null"], "items": {"type": "string"}, "examples": list(option.choices)}
+    elif option.choices:
         schema["enum"] = list(option.choices)
     if option.minimum is not None:
         schema["minimum"] = option.minimum

@@ -1,7 +1,8 @@
-"""The settings of a compression: all that decides the output's bytes besides the image and k. Standard library only.
+"""The settings of a compression: what decides the output's bytes besides the image and k. Standard library only.
 
-A setting is one field of ``Settings``, with its help and its limits. Command lines and forms are made from these
-fields, so all of them know every setting by the same name and limits. To add a setting, add a field.
+One more, ``compare``, decides only what is measured. A setting is one field of ``Settings``, with its help and its
+limits. Command lines and forms are made from these fields, so all of them know every setting by the same name and
+limits. To add a setting, add a field.
 """
 
 import argparse
@@ -22,14 +23,20 @@ ALGORITHM_VERSION = 11
 AUTO = "auto"
 
 
+#: The formats that an output can be compared with, by the name that the setting ``compare`` takes: their titles.
+COMPARED_FORMATS = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """A setting as people see it, and its values: one of ``choices``, or from ``minimum`` to ``maximum``, inclusive.
 
+    A setting whose default is a tuple takes any number of its ``choices``.
+
     Attributes
     ----------
     name : name of the field of ``Settings``.
-    default : its default; the values have the default's type: bool, int, float or str.
+    default : its default; the values have the default's type: bool, int, float, str or tuple of str.
     title, help : for forms and help texts.
     automatic : whether ``AUTO`` stands for a value that the job chooses, where it searches for a quality.
     """
@@ -59,6 +66,8 @@ class Option:
         auto = f"{AUTO}, or " if self.automatic else ""
         if isinstance(self.default, bool):
             return "true or false"
+        if isinstance(self.default, tuple):
+            return f"any of {', '.join(self.choices)}, separated by commas"
         if self.choices:
             return f"{auto}one of {', '.join(self.choices)}"
         number = "a whole number" if isinstance(self.default, int) else "a number"
@@ -68,7 +77,9 @@ class Option:
         """Raise InvalidSetting unless the value has the setting's type and is within its limits."""
         kind = type(self.default)
         wrong = type(value) is not kind and not (kind is float and type(value) is int)
-        if not wrong and self.choices:
+        if not wrong and kind is tuple:
+            wrong = not all(part in self.choices for part in value)
+        elif not wrong and self.choices:
             wrong = value not in self.choices
         if not wrong and self.minimum is not None:
             wrong = not self.minimum <= value
@@ -80,8 +91,11 @@ class Option:
     def parse(self, value: Any) -> Any:
         """The setting's value of what a person wrote: ``"7"``, ``" oklab "``, ``True``, ``"auto"``.
 
-        Raises InvalidSetting.
+        Where any number of choices is allowed: ``"webp, avif"``, ``["webp", "avif"]``, or None for none. Raises
+        InvalidSetting.
         """
+        if isinstance(self.default, tuple):
+            return self._parse_several(value)
         text = _text(value).strip()
         if self.automatic and text.lower() == AUTO:
             return AUTO
@@ -98,6 +112,16 @@ class Option:
         self.check(parsed)
         return parsed
 
+    def _parse_several(self, value: Any) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else [] if value is None else value
+        if not isinstance(parts, list | tuple):
+            raise self._refused(value)
+        named = [part.strip() if isinstance(part, str) else part for part in parts if part != ""]
+        if not all(part in self.choices for part in named):
+            raise self._refused(value)
+        # In the order of the choices, each once: the same request is always written in the same way.
+        return tuple(choice for choice in self.choices if choice in named)
+
     def argument(self, text: str) -> Any:
         """As ``parse``; the type of an argument of ``argparse``."""
         try:
@@ -109,13 +133,16 @@ class Option:
         return InvalidSetting(f"{self.name} = {value!r} is wrong: it takes {self.allowed}.")
 
 
-def _option(default: Any, title: str, help: str, **limits: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"title": title, "help": help, **limits})
+def _option(default: Any, title: str, help: str, decides_bytes: bool = True, **limits: Any) -> Any:
+    # Settings are equal where their outputs have the same bytes.
+    return dataclasses.field(default=default, compare=decides_bytes, metadata={"title": title, "help": help, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that decides the output's bytes besides the image and k.
+    """What decides the output's bytes besides the image and k, and what is measured in addition.
+
+    Settings are equal where their outputs have the same bytes, whatever they ``compare``.
 
     Attributes
     ----------
@@ -181,6 +208,14 @@ class Settings:
         "stripped, or copyright to keep copyright and author; the resolution (DPI) is always kept",
         choices=("stripped", "copyright"),
     )
+    compare: tuple[str, ...] = _option(
+        (),
+        "Compare with",
+        "other formats: measure the bytes that they need for the SSIMULACRA2 of the output, seven trials of each; this "
+        "does not change the output",
+        decides_bytes=False,
+        choices=tuple(COMPARED_FORMATS),
+    )
     free: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -220,8 +255,8 @@ class Settings:
             return None
 
     def as_record(self) -> dict[str, Any]:
-        """The settings as a result record names them; the seed has a field of its own there."""
-        values = dataclasses.asdict(self)
+        """The settings that decide the bytes as a result record names them; the seed has a field of its own there."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.compare}
         del values["seed"], values["free"]
         return {"algorithm_version": ALGORITHM_VERSION} | values
 
@@ -245,7 +280,7 @@ class Settings:
 
     def allows(self, chosen: "Settings") -> bool:
         """Whether settings are these, except those that are free."""
-        return all(getattr(chosen, name) == getattr(self, name) for name in options() if name not in self.free)
+        return self.chosen(**{name: getattr(chosen, name) for name in self.free}) == chosen
 
     def arguments(self) -> list[str]:
         """The settings as options of an application's command line."""
@@ -274,7 +309,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             option.flag,
             default=option.initial,
             type=option.argument,
-            help=f"{option.help} ({option.allowed}; default {_default_text(option)})".replace("%", "%%"),
+            help=f"{option.help} ({option.allowed}; default {_default_text(option) or 'none'})".replace("%", "%%"),
         )
 
 
@@ -289,4 +324,6 @@ def _default_text(option: Option) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         {"space": "oklab", "strength": 0.1, "keep": True},
         {"seed": "7", "strength": "1", "keep": "True", "space": " oklab "},
         {"strength": 1},
+        {"compare": "avif, jpeg"},
     ],
     ids=str,
 )
@@ -47,7 +48,8 @@ def test_settings_pass_unchanged_through_the_command_line_and_through_a_record(
     more: type[Settings], values: dict[str, Any]
 ) -> None:
     given = more.parse(values)
-    assert settings.of_arguments(_parser().parse_args(given.arguments())) == given
+    parsed = settings.of_arguments(_parser().parse_args(given.arguments()))
+    assert dataclasses.asdict(parsed) == dataclasses.asdict(given)
     record = json.loads(json.dumps(given.as_record()))
     assert more.of_record(record, given.seed) == given
 
@@ -66,6 +68,9 @@ def test_settings_pass_unchanged_through_the_command_line_and_through_a_record(
         ({"strength": "1e9"}, "strength = 1000000000.0 is wrong"),
         ({"space": "lab"}, "space = 'lab' is wrong: it takes one of rgb, oklab."),
         ({"keep": "yes"}, "keep = 'yes' is wrong: it takes true or false."),
+        ({"compare": "webp,gif"}, "compare = 'webp,gif' is wrong: it takes any of jpeg, webp, avif, jxl, separated by"),
+        ({"compare": ["webp", 1]}, "compare = ['webp', 1] is wrong"),
+        ({"compare": 7}, "compare = 7 is wrong"),
         ({"sead": 1}, "There is no setting 'sead'; there are seed, "),
     ],
     ids=str,
@@ -108,6 +113,30 @@ def test_a_new_setting_at_its_default_leaves_old_outputs_current(more: type[Sett
 )
 def test_a_record_of_other_settings_is_never_taken_for_these(more: type[Settings], record: dict[str, Any]) -> None:
     assert more.of_record(record, seed=0) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "compare"),
+    [
+        ("webp,avif", ("webp", "avif")),
+        (" avif , webp,avif,", ("webp", "avif")),
+        (["jxl", "jpeg"], ("jpeg", "jxl")),
+        ("", ()),
+        ([], ()),
+        (None, ()),
+    ],
+    ids=str,
+)
+def test_a_list_is_the_same_however_it_is_written(given: object, compare: tuple[str, ...]) -> None:
+    assert Settings.parse({"compare": given}).compare == compare
+
+
+def test_what_is_compared_does_not_tell_outputs_apart() -> None:
+    plain, compared = Settings(seed=3), Settings(seed=3, compare=("avif",))
+    assert compared.identity() == plain.identity()
+    assert compared.as_record() == plain.as_record() and "compare" not in compared.as_record()
+    assert compared == plain == Settings.of_record(compared.as_record(), 3)
+    assert compared.arguments() != plain.arguments()
 
 
 def test_every_setting_says_what_it_is() -> None:

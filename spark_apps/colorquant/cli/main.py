@@ -196,6 +196,7 @@ def _line(task: Task, record: CompressionResult) -> str:
     return (
         f"{printable(task.title)} -> {printable(record.output)}: k = {record.k}, {sizes} "
         f"(ratio {record.compression_ratio:.2f}{larger}), {psnr_text(record.psnr_db)}, SSIM {record.ssim:.4f}"
+        f"{_compared(record)}"
     )
 
 
@@ -204,6 +205,15 @@ def _not_smaller_line(task: Task, record: CompressionResult) -> str:
         f"{task.title}: not written, since {record.compressed_bytes:,} bytes (k = {record.k}) are not fewer than the "
         f"original's {record.original_bytes:,}; choose fewer colors or a lower quality, or pass --keep-larger."
     )
+
+
+def _compared(record: CompressionResult) -> str:
+    """What other formats need for the SSIMULACRA2 of the output, where that was measured."""
+    if not record.comparison:
+        return ""
+    needed = {settings.COMPARED_FORMATS[name]: needed for name, needed in record.comparison.items()}
+    texts = [f"{title} {byte_size(found.bytes)}" if found else f"no {title}" for title, found in needed.items()]
+    return f"; at its SSIMULACRA2 of {record.ssimulacra2:.1f}: {', '.join(texts)}"
 
 
 def _skipped_line(files: list[Path]) -> str:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from colorquant.encode import MAX_SIDE
+from colorquant.jobs import NeededBytes
+from colorquant.pixels import Pixels
 from colorquant.quality import perceptual_similarity
-
-Pixels = npt.NDArray[np.uint8]
+from colorquant.settings import COMPARED_FORMATS
 
 # Distance of JPEG XL in just noticeable differences for each step of quality below 100.
 _JPEG_XL_STEP = 0.15
@@ -27,43 +28,27 @@ class LossyFormat:
 
     Attributes
     ----------
-    title : str
     encode : callable
         Pixels uint8 (H, W, 3 or 4) and the quality, to bytes.
+    max_side : int
+        The most pixels on a side.
     alpha : bool
         Whether the format holds alpha.
     """
 
-    title: str
     encode: Callable[[Pixels, int], bytes]
+    max_side: int
     alpha: bool = True
+
+    def holds(self, pixels: Pixels) -> bool:
+        """Whether the format can hold an image uint8 (H, W, 3 or 4)."""
+        return max(pixels.shape[:2]) <= self.max_side and (self.alpha or pixels.shape[2] == 3)
 
     def decode(self, encoded: bytes, channels: int) -> Pixels:
         """Pixels uint8 (H, W, channels) of an encoded image."""
         if self is FORMATS["jxl"]:
             return np.ascontiguousarray(imagecodecs.jpegxl_decode(encoded))
         return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGBA" if channels == 4 else "RGB"))
-
-
-@dataclass(frozen=True)
-class NeededBytes:
-    """The smallest file of a format that is at least as good as an output.
-
-    Attributes
-    ----------
-    format : str
-        One of ``FORMATS``.
-    bytes : int
-    quality : int
-        The encoder's quality, 1 to 100.
-    ssimulacra2 : float
-        What that file reaches.
-    """
-
-    format: str
-    bytes: int
-    quality: int
-    ssimulacra2: float
 
 
 def _pillow(name: str, **options: object) -> Callable[[Pixels, int], bytes]:
@@ -82,11 +67,12 @@ def _jpeg_xl(pixels: Pixels, quality: int) -> bytes:
 
 #: By the name that the setting ``compare`` takes.
 FORMATS = {
-    "jpeg": LossyFormat("JPEG", _pillow("JPEG", optimize=True, progressive=True), alpha=False),
-    "webp": LossyFormat("WebP", _pillow("WEBP", method=4)),
-    "avif": LossyFormat("AVIF", _pillow("AVIF", speed=6, max_threads=1)),
-    "jxl": LossyFormat("JPEG XL", _jpeg_xl),
+    "jpeg": LossyFormat(_pillow("JPEG", optimize=True, progressive=True), 65_500, alpha=False),
+    "webp": LossyFormat(_pillow("WEBP", method=4), MAX_SIDE),
+    "avif": LossyFormat(_pillow("AVIF", speed=6, max_threads=1), 65_536),
+    "jxl": LossyFormat(_jpeg_xl, 2**30),
 }
+assert FORMATS.keys() == COMPARED_FORMATS.keys()
 
 
 def needed_bytes(pixels: Pixels, name: str, ssimulacra2: float) -> NeededBytes | None:
@@ -103,18 +89,17 @@ def needed_bytes(pixels: Pixels, name: str, ssimulacra2: float) -> NeededBytes |
     Returns
     -------
     NeededBytes or None
-        None where the format reaches that at no quality, or holds no alpha.
+        None where the format reaches that at no quality, or cannot hold the image.
     """
     encoder = FORMATS[name]
-    channels = pixels.shape[2]
-    if channels == 4 and not encoder.alpha:
+    if not encoder.holds(pixels):
         return None
     tried: dict[int, NeededBytes] = {}
 
     def reaches(quality: int) -> bool:
         encoded = encoder.encode(pixels, quality)
-        value = perceptual_similarity(pixels, encoder.decode(encoded, channels))
-        tried[quality] = NeededBytes(name, len(encoded), quality, value)
+        value = perceptual_similarity(pixels, encoder.decode(encoded, pixels.shape[2]))
+        tried[quality] = NeededBytes(bytes=len(encoded), quality=quality, ssimulacra2=value)
         return value >= ssimulacra2
 
     below, above = 0, 101

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from colorquant.compress.choice import choose
+from colorquant.compress.comparison import needed_bytes
 from colorquant.compress.output import check_size, encode, measure
 from colorquant.compress.record import Original, record_of
 from colorquant.compress.source import OpenedImage, Source
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.decode import changed, read_image
-from colorquant.jobs import CompressionResult
+from colorquant.jobs import CompressionResult, NeededBytes
 from colorquant.limits import DEFAULT_MAX_PIXELS
 from colorquant.pixels import Pixels
 from colorquant.settings import Settings
@@ -102,6 +103,10 @@ def compress_opened(
         encoded = encode(choice.solution.palette, choice.indexes, choice.settings, decoded.metadata)
     with clock("metrics"):
         measured = measure(decoded, encoded)
+    comparison: dict[str, NeededBytes | None] = {}
+    if settings.compare and measured.ssimulacra2 is not None:
+        with clock("compare"):
+            comparison = {name: needed_bytes(decoded.pixels, name, measured.ssimulacra2) for name in settings.compare}
     record = record_of(
         original=Original(
             path=opened.path,
@@ -117,6 +122,7 @@ def compress_opened(
         seconds=clock.stop(),
         spark=opened.source.describe(),
         search=choice.search,
+        comparison=comparison,
     )
     return Compressed(encoded, record)
 

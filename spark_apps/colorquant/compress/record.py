@@ -1,9 +1,10 @@
 """The result record of a job, built in one way whether the image was compressed as a whole or by regions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from colorquant.jobs import CompressionResult, KSearchRecord
+from colorquant.jobs import CompressionResult, KSearchRecord, NeededBytes
 from colorquant.quality import bits_per_pixel, compression_ratio, psnr_db
 from colorquant.quantizer import Solution
 from colorquant.settings import Settings
@@ -43,9 +44,10 @@ def record_of(
     output: str,
     seconds: dict[str, float],
     spark: dict[str, Any],
+    comparison: Mapping[str, NeededBytes | None],
     search: KSearchRecord | None = None,
 ) -> CompressionResult:
-    """The result record. ``k``, ``output``, ``seconds``, ``spark`` and ``search`` are its fields of these names."""
+    """The result record. ``k``, and ``output`` and all after it, are its fields of these names."""
     return CompressionResult(
         image=original.path,
         image_sha256=original.sha256,
@@ -73,4 +75,5 @@ def record_of(
         spark=spark,
         ssimulacra2=measured.ssimulacra2,
         search=search,
+        comparison=dict(comparison),
     )

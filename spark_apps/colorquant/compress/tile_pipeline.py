@@ -71,7 +71,8 @@ def compress_tiled_image(
         Local paths of the output, whose suffix becomes ``.tif``, and of the JSON record. Each appears whole or not at
         all, the record last.
     settings : Settings
-        Without ``format`` and ``metadata``: the output is a TIFF without metadata.
+        Without ``format`` and ``metadata``: the output is a TIFF without metadata. Nor is it compared with other
+        formats, since it has no SSIMULACRA2.
     distribute : callable
         Makes the source of the image's regions.
     expected_sha256 : str, optional
@@ -118,6 +119,7 @@ def compress_tiled_image(
         output=str(path),
         seconds=clock.stop(),
         spark=source.describe(),
+        comparison=dict.fromkeys(settings.compare),
     )
     record.write(result)
     return record

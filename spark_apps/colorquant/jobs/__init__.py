@@ -13,6 +13,7 @@ from colorquant.jobs.records import (
     CompressionResult,
     JobFailure,
     KSearchRecord,
+    NeededBytes,
 )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Job",
     "JobFailure",
     "KSearchRecord",
+    "NeededBytes",
     "parse_ks",
     "parse_target",
     "Plan",

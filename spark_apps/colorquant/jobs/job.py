@@ -96,11 +96,12 @@ class Job:
         return arguments
 
     def is_done(self) -> bool:
-        """Whether this job's result exists, and its output is still the file that was measured."""
+        """Whether this job's result exists, with what was to be compared, and its output is the file of the result."""
         try:
             result = CompressionResult.read(self.result)
             return (
                 self.is_answered_by(result)
+                and result.comparison.keys() >= set(self.settings.compare)
                 and result.image_sha256 == self.image_sha256
                 and result.output_sha256 == sha256_of(self.written(result))
             )

@@ -1,7 +1,7 @@
 """What a job leaves behind: what was measured, or why there is no output; one JSON object. Standard library only."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Self
 
@@ -46,6 +46,25 @@ class KSearchRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NeededBytes:
+    """The smallest file of another format that has at least the quality of an output.
+
+    Attributes
+    ----------
+    bytes : int
+        Its size.
+    quality : int
+        Its encoder's quality, 1 to 100.
+    ssimulacra2 : float
+        What it reaches.
+    """
+
+    bytes: PositiveInt
+    quality: PositiveInt
+    ssimulacra2: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompressionResult(JsonRecord):
     """One compressed image: every figure is measured on the decoded output file.
 
@@ -59,9 +78,12 @@ class CompressionResult(JsonRecord):
     inertia : the sum of squared distances that the solver ends with, on the 8-bit palette.
     compression_ratio : original_bytes / compressed_bytes.
     bits_per_pixel : 8 * compressed_bytes / (width * height).
-    seconds : decode, histogram, kmeans, remap, encode, metrics, total.
+    seconds : decode, histogram, kmeans, remap, encode, metrics, total; compare where other formats were measured.
     spark : application_id, master, version, partitions, jobs.
     search : how k was found; None where it was given.
+    comparison : what the other formats that were to be measured (``settings.compare``) need for the same SSIMULACRA2;
+        None where no quality of a format reaches it, where a format cannot hold the image (alpha, or too many pixels
+        on a side), and where the output has no SSIMULACRA2.
 
     Raises
     ------
@@ -97,6 +119,7 @@ class CompressionResult(JsonRecord):
     spark: dict[str, Any]
     ssimulacra2: float | None = None
     search: KSearchRecord | None = None
+    comparison: dict[str, NeededBytes | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.psnr_db is None and not self.lossless:

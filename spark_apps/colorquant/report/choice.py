@@ -1,20 +1,21 @@
-"""The choice of an output for each image, by its measured quality and size. Only the knee needs the library kneed.
+"""The choice of an output for each image, by its measured quality and size. Standard library only.
 
-With a target the smallest k that reaches it is chosen. Without one, a lossless output is chosen, or else the knee of
-PSNR against bytes. An output that is not smaller than its original is never chosen: the original is kept.
+With a target, the smallest k that reaches it is chosen; without one, the smallest output that is lossless or of at
+least medium quality, SSIMULACRA2 50. An output that is not smaller than its original is never chosen: the original is
+kept.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colorquant.limits import Count, PaletteSize
 from colorquant.report.rows import Row
-from colorquant.target import MEASURES, Target
+from colorquant.target import Target
+from colorquant.text import byte_size
 
-# Below it SSIMULACRA2's own scale says "low quality".
-_LOW_SSIMULACRA2 = 30
+#: The least quality at which an output replaces its original unasked: on SSIMULACRA2's own scale, "medium".
+WANTED = Target("ssimulacra2", 50)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,9 @@ def choose(rows: Sequence[Row], target: Target | None) -> Choice | None:
     measured = sorted((row for row in rows if not row.failed), key=lambda row: row.k or 0)
     if not measured:
         return None
-    chosen, reason = _reaching(measured, target) if target else _balanced(measured)
+    chosen, reason = _reaching(measured, target) if target else _recommended(measured)
+    if chosen:
+        reason = f"{reason.removesuffix('.')}{_elsewhere(chosen)}."
     original_bytes = measured[0].original_bytes or 0
     return Choice(
         image=measured[0].image,
@@ -75,65 +78,54 @@ def _neighbor(chosen: Row, measured: Sequence[Row], target: Target) -> str:
     if smaller is not None:
         return f"; k = {k - 1} has {target.text_below(smaller)}"
     after = next((row for row in measured if (row.k or 0) > k and _bytes(row) > _bytes(chosen)), None)
-    if after is None:
+    if after is None or _quality(after, target) == -math.inf:
         return ""
     more, gain = _bytes(after) / _bytes(chosen) - 1, _quality(after, target)
     brings = "to be lossless" if gain == math.inf else f"for {target.text(gain - _quality(chosen, target))}"
     return f"; k = {after.k} adds {_percent(more)} bytes {brings}"
 
 
-def _warning(chosen: Row, target: Target | None = None) -> str:
+def is_low(row: Row) -> bool:
+    """Whether an output was measured to have less than ``WANTED``."""
+    return row.ssimulacra2 is not None and not WANTED.reached_by(row.ssimulacra2)
+
+
+def _warning(chosen: Row, target: Target) -> str:
     """A warning where SSIMULACRA2, which agrees best with people's judgments, is low for the chosen output."""
-    value = chosen.ssimulacra2
-    if (target and target.field == "ssimulacra2") or value is None or value >= _LOW_SSIMULACRA2:
+    if target.field == WANTED.field or chosen.ssimulacra2 is None or not is_low(chosen):
         return ""
-    return f"; but look at it: SSIMULACRA2 is only {MEASURES['ssimulacra2'].text(value)}"
+    return f"; but look at it: SSIMULACRA2 is only {WANTED.text_below(chosen.ssimulacra2)}"
 
 
-def _balanced(measured: Sequence[Row]) -> tuple[Row | None, str]:
-    lossless = [row for row in measured if row.lossless and _saves(row)]
-    if lossless:
-        chosen = min(lossless, key=_bytes)
-        return chosen, f"k = {chosen.k}: lossless."
-    # Only outputs that are better than all smaller ones: the others are never worth their bytes.
-    curve: list[Row] = []
-    for row in sorted(measured, key=lambda row: (_bytes(row), -row.psnr)):
-        if math.isfinite(row.psnr) and (not curve or row.psnr > curve[-1].psnr):
-            curve.append(row)
-    if not curve:
-        return None, f"Original kept: k = {measured[0].k} is lossless, but {_share(measured[0])}."
-    index = knee([_bytes(row) for row in curve], [row.psnr for row in curve])
-    chosen = curve[-1 if index is None else index]
+def _elsewhere(chosen: Row) -> str:
+    """The format that needs the fewest bytes for the same quality, where they are fewer than half."""
+    title, size = next(iter(chosen.compared.items()), ("", 0))
+    if not 0 < 2 * size < _bytes(chosen):
+        return ""
+    return f"; {title} needs {byte_size(size)} for the same quality, {_percent(size / _bytes(chosen))} of its bytes"
+
+
+def _recommended(measured: Sequence[Row]) -> tuple[Row | None, str]:
+    good = [row for row in measured if WANTED.reached_by(_quality(row, WANTED))]
+    if not good:
+        best = max(measured, key=lambda row: _quality(row, WANTED))
+        if best.ssimulacra2 is None:
+            return None, (
+                f"Original kept: {WANTED.name} was not measured, and without it only a lossless output replaces an "
+                "original; a target of SSIM or PSNR allows others."
+            )
+        return None, (
+            f"Original kept: the best output of this run, k = {best.k}, reaches {WANTED.name} "
+            f"{WANTED.text_below(best.ssimulacra2)}; {WANTED.value:g} is wanted."
+        )
+    chosen = min(good, key=_bytes)
     if not _saves(chosen):
-        return None, f"Original kept: k = {chosen.k} would be the choice, but {_share(chosen)}."
-    if index is None:
-        best = f"k = {chosen.k}: the best quality of this run, which has too few k for a knee of the curve"
-        return chosen, f"{best}{_warning(chosen)}."
-    sentence = f"k = {chosen.k}: the knee of quality against bytes"
-    if index + 1 < len(curve):
-        after = curve[index + 1]
-        more, gain = _bytes(after) / _bytes(chosen) - 1, after.psnr - chosen.psnr
-        sentence += f"; k = {after.k} adds {_percent(more)} bytes for {gain:.1f} dB"
-    return chosen, f"{sentence}{_warning(chosen)}."
-
-
-def knee(sizes: Sequence[float], qualities: Sequence[float]) -> int | None:
-    """Index of the knee of a rising curve, by Kneedle; None for fewer than three points, or without a bend.
-
-    The sensitivity is 1, or 0 where 1 finds no knee because the points are few. Method: Satopaa, Albrecht, Irwin and
-    Raghavan, "Finding a 'Kneedle' in a Haystack", 2011, DOI 10.1109/ICDCSW.2011.20.
-    """
-    if len(sizes) < 3:
-        return None
-    from kneed import KneeLocator
-
-    for sensitivity in (1, 0):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # kneed warns where there is no knee.
-            found = KneeLocator(sizes, qualities, S=sensitivity, curve="concave", direction="increasing").knee
-        if found is not None:
-            return list(sizes).index(found)
-    return None
+        reaches = "is lossless" if chosen.lossless else f"reaches {_text(chosen, WANTED)}"
+        return None, f"Original kept: k = {chosen.k} {reaches}, but {_share(chosen)}."
+    if chosen.lossless:
+        return chosen, f"k = {chosen.k}: lossless."
+    smallest = f"k = {chosen.k}: {_text(chosen, WANTED)}, the smallest output with at least {WANTED.value:g}"
+    return chosen, f"{smallest}{_neighbor(chosen, measured, WANTED)}."
 
 
 def _quality(row: Row, target: Target) -> float:

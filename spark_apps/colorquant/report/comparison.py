@@ -21,7 +21,8 @@ def compare(before: Summary, now: Summary) -> Changes:
         settings={
             name: (before.settings.get(name), now.settings.get(name))
             for name in sorted(before.settings.keys() | now.settings.keys())
-            if before.settings.get(name) != now.settings.get(name)
+            # A setting that the older version did not have, and that is off now, has not changed.
+            if (before.settings.get(name) or None) != (now.settings.get(name) or None)
         },
         added=tuple(sorted(names - old_names)),
         removed=tuple(sorted(old_names - names)),

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment
 from markupsafe import Markup
 
-from colorquant.report.choice import Choice
+from colorquant.report.choice import WANTED, Choice
 from colorquant.report.library import MAX_FAILURES, ROWS_FOLDER, Library
 from colorquant.report.plots import distortion_plot, ratio_plot, search_plot
 from colorquant.report.previews import Picture
@@ -121,6 +121,7 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
             max_failures=MAX_FAILURES,
             rows_folder=ROWS_FOLDER,
             infinite=math.inf,
+            wanted=f"{WANTED.value:g}",
             measured=measured,
             chosen={choice.image: choice.k for choice in summary.choices},
             published=_PUBLISHED_RATIOS,
@@ -148,6 +149,7 @@ def _environment() -> Environment:
         "number": _number,
         "percent": _percent,
         "listed": _listed,
+        "setting": _setting,
         "zip": zip,
     }
     made.globals |= {"saved": _saved}
@@ -178,6 +180,12 @@ def _percent(fraction: float) -> str:
 def _saved(original: int, compressed: int) -> float:
     """The share of the bytes that is saved; negative where the output is larger."""
     return 1 - compressed / original if original else 0.0
+
+
+def _setting(value: object) -> str:
+    if value in (None, []):
+        return "nothing"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _listed(ks: Sequence[int | None]) -> str:

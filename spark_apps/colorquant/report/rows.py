@@ -4,11 +4,12 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from colorquant.errors import InvalidRecord
 from colorquant.jobs import CompressionResult, Job, JobFailure
 from colorquant.limits import Count, PaletteSize, PositiveInt
-from colorquant.settings import Settings
+from colorquant.settings import COMPARED_FORMATS, Settings
 from colorquant.storage import is_file, sha256_of
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
@@ -30,6 +31,8 @@ class Row:
     target : the quality target that the job found the smallest k for.
     target_reached : whether ``k`` reaches it.
     tried : every k that was tried for the target, with the value of the target's measure; None where it is infinite.
+    jpeg_bytes, webp_bytes, avif_bytes, jxl_bytes : what these formats need for the SSIMULACRA2 of the output; None
+        where the run did not ask for the comparison, and where a format does not reach it.
 
     All other figures are those of ``CompressionResult``.
     """
@@ -61,6 +64,16 @@ class Row:
     target: str | None = None
     target_reached: bool | None = None
     tried: tuple[tuple[PaletteSize, float | None], ...] = ()
+    jpeg_bytes: PositiveInt | None = None
+    webp_bytes: PositiveInt | None = None
+    avif_bytes: PositiveInt | None = None
+    jxl_bytes: PositiveInt | None = None
+
+    @property
+    def compared(self) -> dict[str, int]:
+        """Titles of other formats, and the bytes that they need for the same SSIMULACRA2, the fewest first."""
+        found = {title: getattr(self, f"{name}_bytes") for name, title in COMPARED_FORMATS.items()}
+        return dict(sorted(((title, size) for title, size in found.items() if size), key=lambda item: item[1]))
 
     @property
     def size(self) -> str:
@@ -139,7 +152,14 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
         target=search.target if search else None,
         target_reached=search.reached if search else None,
         tried=search.tried if search else (),
+        **_compared(job, result),
     )
+
+
+def _compared(job: Job, result: CompressionResult) -> dict[str, Any]:
+    """The fields of the formats that the run asked for; an earlier run may have asked for more."""
+    wanted = {name: result.comparison.get(name) for name in job.settings.compare}
+    return {f"{name}_bytes": needed.bytes for name, needed in wanted.items() if needed}
 
 
 def _failed(job: Job, reason: str) -> Row:

@@ -99,7 +99,9 @@ class Summary(JsonRecord):
             written_at=(written_at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
             images_folder=plan.images_folder,
             ks=plan.ks,
-            settings={"seed": plan.settings.seed} | plan.settings.as_record(),
+            settings={"seed": plan.settings.seed}
+            | plan.settings.as_record()
+            | {"compare": list(plan.settings.compare)},
             versions=_versions(rows),
             totals=totals_of(rows, choices),
             rows=rows,

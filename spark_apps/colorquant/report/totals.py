@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from colorquant.limits import Count, PaletteSize
-from colorquant.report.choice import Choice
+from colorquant.report.choice import Choice, is_low
 from colorquant.report.rows import DONE, REUSED, Row
 
 
@@ -36,6 +36,8 @@ class ChosenTotals:
     """The files to publish: for each image with an output the chosen one, or the original.
 
     ``images`` counts both, ``originals_kept`` the originals. The medians are over the chosen outputs only.
+    ``low_quality`` counts the chosen outputs with less than ``choice.WANTED``, which only the user's own target allows;
+    None in summaries of versions that did not count them.
     """
 
     images: Count
@@ -45,6 +47,7 @@ class ChosenTotals:
     ratio: float | None
     median_psnr_db: float | None
     median_ssim: float | None
+    low_quality: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,7 @@ def _chosen(rows: Sequence[Row], choices: Sequence[Choice]) -> ChosenTotals:
         ratio=_ratio(before, after),
         median_psnr_db=_median(row.psnr for row in published),
         median_ssim=_median(row.ssim for row in published),
+        low_quality=sum(map(is_low, published)),
     )
 
 

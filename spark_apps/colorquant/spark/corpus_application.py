@@ -1,6 +1,6 @@
 """Compress a whole library of images in one Spark application: what the DAG `kmeans_corpus_compression` submits.
 
-    spark-submit compress_corpus.py --images photos --ks "4 16 64" --output output --run nightly
+    spark-submit compress_corpus.py --images photos --ks "4 16 64 256" --output output --run nightly
 
 Each image is decoded once, and its colors are counted once, for all k. Finished jobs are reused, so the same command
 finishes a run that was killed. Exit codes: 0 done, also where some images cannot be compressed; 2 wrong arguments;

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +64,11 @@ def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
         record = CompressionResult.read(tmp_path / "j.json")
         assert f"k = {record.k}" in run.stdout and f"ratio {record.compression_ratio:.2f}" in run.stdout
     assert "2 of 2 images compressed" in run.stdout
+
+
+def test_it_says_what_other_formats_need_where_asked(command: Command, photographs: Path) -> None:
+    run = command(photographs / "one.png", "--k", "64", "--compare", "webp,jpeg")
+    assert re.search(r"; at its SSIMULACRA2 of [\d.]+: JPEG [\d.]+ K?B, WebP [\d.]+ K?B\n$", run.stdout), run.stdout
 
 
 def test_it_needs_neither_spark_nor_airflow(photographs: Path, tmp_path: Path) -> None:

@@ -56,6 +56,17 @@ def test_changed_content_or_settings_lead_to_other_outputs_and_another_run_to_th
     assert outputs() != first
 
 
+def test_what_is_compared_leads_to_the_same_outputs(tmp_path: Path) -> None:
+    _touch(tmp_path / "in", "a.png")
+    plain, compared = (
+        _plan(tmp_path / "in", tmp_path / "out", settings=Settings(compare=compare)) for compare in ((), ("avif",))
+    )
+    assert plain.jobs[0].output == compared.jobs[0].output
+    assert plain.jobs[0].result == compared.jobs[0].result
+    compared.write(tmp_path / "plan.json")
+    assert Plan.read(tmp_path / "plan.json").jobs[0].settings.compare == ("avif",)
+
+
 def test_the_plan_survives_being_written_and_read(tmp_path: Path) -> None:
     _touch(tmp_path / "in", "a.png", os.fsdecode(b"not utf-8 \xff.png"), "new\nline.png", "{{ ds }}.png")
     plan = _plan(tmp_path / "in", tmp_path / "out")

@@ -96,9 +96,9 @@ class Library:
             RunRequest(run_id="test_run", images=str(self.images), ks=ks, output=str(self.output), target=target)
         )
 
-    def run(self, ks: tuple[int, ...] = (2, 8)) -> Plan:
+    def run(self, ks: tuple[int, ...] = (2, 8), target: str = "") -> Plan:
         """Plan the run, and do all jobs of it."""
-        plan = self.plan(ks)
+        plan = self.plan(ks, target)
         for job in plan.pending():
             compress(job)
         return plan

@@ -1,10 +1,8 @@
-"""The file worth keeping: by target, by knee, and never one that is larger than the original."""
-
-import math
+"""The file worth keeping: by target, by SSIMULACRA2, and never one that is larger than the original."""
 
 import pytest
 
-from colorquant.report.choice import choose, knee
+from colorquant.report.choice import choose
 from colorquant.report.rows import Row
 from colorquant.target import Target
 
@@ -39,17 +37,8 @@ def test_who_looks_at_a_choice_that_eyes_would_not_make_is_warned(target: str, w
     chosen = choose([row(3, 100, 0.9557, 23, ssimulacra2=1.04)], Target.parse(target))
     assert chosen.k == 3
     assert chosen.reason.endswith("; but look at it: SSIMULACRA2 is only 1.0.") == warned
-    assert "look at it" not in choose([row(3, 100, 0.96, 30, ssimulacra2=31.0)], Target.parse(target)).reason
-
-
-def test_a_knee_that_eyes_would_not_choose_is_warned_of() -> None:
-    """What more bytes bring falls off at the knee, whether or not the picture is good there."""
-    ugly, good = (
-        [row(4, 100, 0.8, 20), row(16, 200, 0.9, 30, ssimulacra2=value), row(64, 1000, 0.95, 31)] for value in (3, 31)
-    )
-    assert choose(ugly, None).reason.endswith("bytes for 1.0 dB; but look at it: SSIMULACRA2 is only 3.0.")
-    assert choose(good, None).reason.endswith("bytes for 1.0 dB.")
-    assert choose(ugly[:2], None).reason.endswith("for a knee of the curve; but look at it: SSIMULACRA2 is only 3.0.")
+    assert ": SSIMULACRA2 is only 49.99." in choose([row(3, 100, 0.96, ssimulacra2=49.99)], Target.parse("0.9")).reason
+    assert "look at it" not in choose([row(3, 100, 0.96, 30, ssimulacra2=50.0)], Target.parse(target)).reason
 
 
 def test_a_target_that_none_reaches_keeps_the_original() -> None:
@@ -60,7 +49,11 @@ def test_a_target_that_none_reaches_keeps_the_original() -> None:
 
 @pytest.mark.parametrize("target", [Target.parse("0.9"), None])
 def test_an_output_that_is_not_smaller_is_never_chosen(target: Target | None) -> None:
-    rows = [row(4, ORIGINAL, 0.91), row(8, 1250, 0.92, 35), row(16, 1500, 0.93, 36)]
+    seen = [60.0, 70.0, 80.0]
+    rows = [
+        row(k, size, 0.91, ssimulacra2=value)
+        for k, size, value in zip([4, 8, 16], [ORIGINAL, 1250, 1500], seen, strict=True)
+    ]
     choice = choose(rows, target)
     assert (choice.k, choice.bytes) == (None, ORIGINAL)
     assert "Original kept" in choice.reason
@@ -74,29 +67,66 @@ def test_what_failed_is_no_choice_and_nothing_but_failures_gives_none() -> None:
     assert choose([failed], None) is None
 
 
-def test_without_a_target_it_is_the_knee() -> None:
-    sizes = [100 * k for k in range(1, 10)]
-    qualities = [40 - 20 * math.exp(-k) for k in range(1, 10)]
-    rows = [row(k, size, 0.9, psnr) for k, (size, psnr) in enumerate(zip(sizes, qualities, strict=True), start=1)]
+def seen(k: int, size: int, ssimulacra2: float | None, **changes: object) -> Row:
+    return row(k, size, 0.9, ssimulacra2=ssimulacra2, **changes)
+
+
+def test_without_a_target_it_is_the_smallest_output_of_medium_quality() -> None:
+    rows = [seen(4, 100, 2.9), seen(16, 200, 31.0), seen(64, 400, 57.34), seen(256, 600, 75.5)]
     choice = choose(rows, None)
-    place = knee(sizes, qualities)
-    assert place is not None and 0 < place < 8
-    assert choice.k == place + 1
-    assert f"k = {choice.k + 1} adds" in choice.reason
-    # More bytes for nothing: no point of the curve.
-    worse = row(200, sizes[place] - 1, 0.5, 1.0)
-    assert choose([*rows, worse], None).k == choice.k
+    assert (choice.k, choice.output, choice.bytes) == (64, "k64.png", 400)
+    assert choice.reason == (
+        "k = 64: SSIMULACRA2 57.3, the smallest output with at least 50; k = 256 adds 50 % bytes for 18.2."
+    )
+    # A larger palette may encode smaller.
+    assert choose([*rows[:2], seen(64, 700, 50.0), rows[3]], None).k == 256
+    assert choose([seen(64, 400, 50.0)], None).reason.endswith("at least 50.")
 
 
-def test_three_points_have_a_knee_and_two_have_none() -> None:
-    assert knee([100, 200, 1000], [20, 30, 31]) == 1
-    assert knee([100, 200, 300], [20, 30, 40]) is None
-    assert choose(CURVE[:2], None).k == 8
-    assert "too few" in choose(CURVE[:2], None).reason
+def test_below_medium_quality_the_original_is_kept_and_the_sentence_says_what_was_missing() -> None:
+    choice = choose([seen(4, 100, -16.9), seen(256, 300, 41.34), seen(255, 290, 40.0)], None)
+    assert (choice.k, choice.output, choice.bytes) == (None, None, ORIGINAL)
+    assert choice.reason == (
+        "Original kept: the best output of this run, k = 256, reaches SSIMULACRA2 41.3; 50 is wanted."
+    )
+    assert "SSIMULACRA2 49.998; 50 is wanted" in choose([seen(4, 100, 49.998)], None).reason
 
 
-def test_a_lossless_output_is_kept_before_any_knee() -> None:
-    rows = [*CURVE, row(64, 400, 1.0, None), row(128, 400, 1.0, None)]
-    choice = choose(rows, None)
+def test_without_a_target_larger_outputs_of_good_quality_keep_the_original() -> None:
+    choice = choose([seen(16, 300, 20.0), seen(64, 1120, 62.0), seen(256, 1500, 80.0)], None)
+    assert choice.reason == "Original kept: k = 64 reaches SSIMULACRA2 62.0, but its output is 12 % larger."
+    assert choose([seen(2, 2000, None, psnr=None)], None).reason == (
+        "Original kept: k = 2 is lossless, but its output is 100 % larger."
+    )
+
+
+def test_without_a_target_what_was_not_measured_replaces_no_original() -> None:
+    """Images that are compressed tile by tile, and records of older versions."""
+    choice = choose(CURVE, None)
+    assert choice.k is None
+    assert choice.reason.startswith("Original kept: SSIMULACRA2 was not measured, and without it only a lossless")
+    assert choose([*CURVE, seen(64, 400, 60.0)], None).k == 64
+    # Nothing is said of what a larger output would gain where that is not known.
+    assert choose([seen(64, 200, 60.0), row(128, 400, 0.99)], None).reason.endswith("at least 50.")
+
+
+def test_a_lossless_output_is_chosen_where_it_is_the_smallest_that_qualifies() -> None:
+    lossless = [row(64, 400, 1.0, None, ssimulacra2=100.0), row(128, 400, 1.0, None, ssimulacra2=100.0)]
+    choice = choose([*CURVE, *lossless], None)
     assert (choice.k, choice.reason) == (64, "k = 64: lossless.")
-    assert choose([row(64, 2000, 1.0, None)], None).k is None
+    assert choose([*CURVE, row(64, 400, 1.0, None)], None).k == 64
+    assert choose([seen(32, 350, 55.0), *lossless], None).k == 32
+    assert choose([seen(32, 450, 55.0), *lossless], None).k == 64
+
+
+def test_another_format_is_named_where_it_needs_less_than_half_of_the_chosen_output() -> None:
+    rows = [seen(64, 400, 57.0, webp_bytes=150, avif_bytes=90, jpeg_bytes=390), seen(16, 200, 20.0, avif_bytes=10)]
+    assert choose(rows, None).reason == (
+        "k = 64: SSIMULACRA2 57.0, the smallest output with at least 50; AVIF needs 90 B for the same quality, 22 % of "
+        "its bytes."
+    )
+    assert choose(rows[:1], Target.parse("0.9")).reason.endswith(
+        "; AVIF needs 90 B for the same quality, 22 % of its bytes."
+    )
+    assert choose([seen(64, 400, 57.0, avif_bytes=200)], None).reason.endswith("at least 50.")
+    assert "AVIF" not in choose([seen(64, 2000, 57.0, avif_bytes=90)], None).reason

@@ -1,5 +1,6 @@
 """What the summary says of each planned job, and the totals over them."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -12,9 +13,10 @@ import pytest
 from PIL import Image
 
 from colorquant.errors import InvalidRecord
-from colorquant.jobs.records import CompressionResult
-from colorquant.report import Summary, read_summary
+from colorquant.jobs.records import CompressionResult, NeededBytes
+from colorquant.report import Summary, read_summary, summarize_run
 from colorquant.report.rows import NO_RESULT
+from colorquant.settings import Settings
 
 
 def rewrite(path: str, **changes: object) -> None:
@@ -40,6 +42,43 @@ def test_a_row_has_the_figures_of_the_record(library) -> None:
         assert all(getattr(row, name) == getattr(result, name) for name in shared)
         assert row.seconds == result.seconds["total"]
         assert (library.folder() / row.output).resolve() == Path(job.output).resolve()
+
+
+def test_a_row_has_what_the_run_asked_to_compare(library) -> None:
+    library.add("a.png")
+    plan = library.run((2, 8))
+    for job, size in zip(plan.jobs, (700, 900), strict=True):
+        record = CompressionResult.read(job.result)
+        needed = NeededBytes(bytes=size, quality=50, ssimulacra2=20.5)
+        dataclasses.replace(record, comparison={"webp": None, "avif": needed, "jxl": needed}).write(job.result)
+    asked = Settings(compare=("webp", "avif"))
+    jobs = tuple(dataclasses.replace(job, settings=asked) for job in plan.jobs)
+    summary = summarize_run(dataclasses.replace(plan, jobs=jobs, settings=asked), library.folder())
+    assert [(row.webp_bytes, row.avif_bytes, row.jxl_bytes) for row in summary.rows] == [
+        (None, 700, None),
+        (None, 900, None),
+    ]
+    assert summary.settings["compare"] == ["webp", "avif"]
+    assert read_summary(library.folder() / "summary.json") == summary
+    with open(library.folder() / "summary.csv", newline="") as stream:
+        assert [line["avif_bytes"] for line in csv.DictReader(stream)] == ["700", "900"]
+    page = (library.folder() / "summary.html").read_text()
+    assert "\nAVIF 700 B at the same quality\n" in page and "JPEG XL" not in page and "compare webp, avif" in page
+
+    plain = summarize_run(plan, library.folder())
+    assert {row.avif_bytes for row in plain.rows} == {None} and plain.settings["compare"] == []
+    assert "at the same quality" not in (library.folder() / "summary.html").read_text()
+
+
+def test_outputs_of_low_quality_that_a_target_allows_are_counted(library) -> None:
+    library.add("a.png")
+    library.add("b.png")
+    plan = library.run((2,), target="psnr=1")
+    for job, value in zip(plan.jobs, (49.9, 50.0), strict=True):
+        dataclasses.replace(CompressionResult.read(job.result), ssimulacra2=value).write(job.result)
+    chosen = summarize_run(plan, library.folder()).totals.chosen
+    assert chosen is not None and (chosen.images, chosen.originals_kept, chosen.low_quality) == (2, 0, 1)
+    assert "; 1 of low quality, SSIMULACRA2 below 50</small>" in (library.folder() / "summary.html").read_text()
 
 
 def test_a_result_that_was_there_before_the_run_is_reused(library) -> None:
