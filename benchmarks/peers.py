@@ -4,6 +4,9 @@ A peer takes an image uint8 (H, W, 3) and k, and returns the seconds it took and
 (H, W, 3). What a peer does not do itself (unique colors before, remap after) is not in its time.
 """
 
+import io
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from functools import cache
@@ -24,6 +27,19 @@ if TYPE_CHECKING:
 
 Peer = Callable[[np.ndarray, int], tuple[float, np.ndarray]]
 
+_PACKAGES = (
+    "numpy",
+    "numba",
+    "scikit-learn",
+    "bkmeans",
+    "faiss-cpu",
+    "imagequant",
+    "pillow",
+    "pyspark",
+    "opencv-python-headless",
+    "opencv-python",
+)
+
 
 def colorquant(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
     """Our own quantizer, from pixels to palette and index map."""
@@ -41,6 +57,23 @@ def scikit_learn(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
     colors = unpack_colors(histogram.colors).astype(np.float64)
     start = time.perf_counter()
     model = KMeans(min(k, len(colors)), n_init=1, random_state=0).fit(colors, sample_weight=histogram.counts)
+    return time.perf_counter() - start, _painted(pixels, model.cluster_centers_)
+
+
+def breathing(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """Breathing K-Means (Fritzke, 2020; the package bkmeans) on the unique colors with their counts as weights.
+
+    Only ``fit`` is timed.
+    """
+    from bkmeans import BKMeans
+
+    histogram = count_colors(pixels)
+    colors = unpack_colors(histogram.colors).astype(np.float64)
+    k = min(k, len(colors))
+    start = time.perf_counter()
+    # It adds m centroids for a while, and needs a color for each of them.
+    model = BKMeans(m=min(5, len(colors) - k), n_clusters=k, random_state=0)
+    model.fit(colors, sample_weight=histogram.counts)
     return time.perf_counter() - start, _painted(pixels, model.cluster_centers_)
 
 
@@ -145,16 +178,57 @@ def libimagequant(speed: int) -> Peer:
     return quantize_with
 
 
+# Raw pixels on standard input, the PNG on standard output, milliseconds on standard error.
+_SHARP = """
+const sharp = require("sharp");
+const [width, height, colours] = process.argv.slice(1).map(Number);
+const raw = { width, height, channels: 3 };
+const start = performance.now();
+sharp(require("fs").readFileSync(0), { raw })
+  .png({ palette: true, colours, dither: 0, effort: 10 })
+  .toBuffer()
+  .then((png) => { console.error(performance.now() - start); process.stdout.write(png); });
+"""
+
+
+def sharp_png(pixels: np.ndarray, k: int) -> tuple[float, bytes]:
+    """The seconds and the PNG of the Node package sharp: libimagequant through libvips, at its highest effort."""
+    height, width = pixels.shape[:2]
+    command = ["node", "-e", _SHARP, str(width), str(height), str(k)]
+    done = subprocess.run(command, input=np.ascontiguousarray(pixels).tobytes(), capture_output=True, check=True)
+    return float(done.stderr) / 1000, done.stdout
+
+
+def sharp(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """What ``sharp_png`` shows; with the time of its encoder, which cannot be told apart."""
+    seconds, content = sharp_png(pixels, k)
+    return seconds, np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+@cache
+def sharp_version() -> str | None:
+    """The version of sharp, where Node finds it: in ``node_modules`` here, or in a folder of NODE_PATH."""
+    if not shutil.which("node"):
+        return None
+    command = ["node", "-p", "require('sharp').versions.sharp"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
 def installed() -> dict[str, Peer]:
     """Our own quantizer and every peer that can be imported, by the name in the table."""
     peers: dict[str, Peer] = {"colorquant": colorquant}
     if find_spec("sklearn"):
         peers["scikit-learn KMeans"] = scikit_learn
+    if find_spec("bkmeans"):
+        peers["breathing K-Means"] = breathing
     if find_spec("faiss"):
         peers["faiss Kmeans"] = faiss
     if find_spec("imagequant"):
         peers["libimagequant speed 1"] = libimagequant(1)
         peers["libimagequant speed 4"] = libimagequant(4)
+    if sharp_version():
+        peers["sharp"] = sharp
     peers["Pillow median cut"] = pillow(Image.Quantize.MEDIANCUT)
     peers["Pillow octree"] = pillow(Image.Quantize.FASTOCTREE)
     peers["cv2.kmeans"] = opencv
@@ -165,13 +239,12 @@ def installed() -> dict[str, Peer]:
 def versions() -> dict[str, str]:
     """Versions of what was measured, where installed."""
     found = {}
-    names = ("numpy", "numba", "scikit-learn", "faiss-cpu", "imagequant", "pillow", "pyspark", "opencv-python-headless")
-    for name in (*names, "opencv-python"):
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return found | ({"sharp": sharp_version()} if sharp_version() else {})
 
 
 def _painted(pixels: np.ndarray, centroids: np.ndarray) -> np.ndarray:
