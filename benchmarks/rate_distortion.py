@@ -4,7 +4,7 @@ The Bjontegaard delta rate (Bjontegaard, 2001; by the library bjontegaard, Akima
 in bytes at equal quality over the palette sizes given; negative: colorquant's files are smaller. Every peer's picture
 is encoded twice: by colorquant's own encoder, which compares the quantizers alone, and by Pillow with
 ``optimize=True``, which is what a program around that quantizer writes. pngquant 3 and sharp, where installed, write
-their own files too, without dithering. Images with transparent pixels are left out: most peers take three channels.
+their own files, without dithering. Images with transparent pixels are left out: most peers take three channels.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import pngquant
 from benchmarks.folders import TABLES, images_in
-from benchmarks.peers import Peer, installed, sharp_png, versions
+from benchmarks.peers import SHARP_KS, Peer, installed, sharp_png, sharp_version, versions
 from benchmarks.png_bytes import pillow_png
 from benchmarks.tables import Row, recorded
 from colorquant import quantize
@@ -96,8 +96,8 @@ def _encoders(
         yield (_rate_aware_name(strength), OURS), partial(_rate_aware_png, pixels, k, strength)
     if pngquant.pngquant_program():
         yield ("pngquant speed 1", "its own"), partial(pngquant.quantized_png, pixels, k, "none")
-    if "sharp" in peers:
-        yield ("sharp", "its own"), lambda: sharp_png(pixels, k)[1]
+    if k in SHARP_KS and sharp_version():
+        yield ("sharp", "its own"), partial(sharp_png, pixels, k)
 
 
 def _indexed(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
