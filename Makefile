@@ -16,13 +16,14 @@ PORT ?= 8080
 TESTS ?= tests
 IOKM ?=
 LARGE ?=
+GRAPHICS ?=
 N ?= 100000
 ENV_FILE ?= .env
 FAULTS ?=
 
 BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
-export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE ENV_FILE
+export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -63,13 +64,17 @@ test-compose: setup-dev ## test the containers on a Docker engine: build, up, ru
 test-versions: setup-dev ## test DAGs, operators and applications with the oldest and the newest supported Airflow, Spark provider and PySpark
 	@scripts/test_versions.sh "$(VENV)"
 
-bench: setup ## compare quality, bytes, speed and start-up with other quantizers; IMAGES=folder IOKM=file.csv LARGE=image
+bench: setup ## compare quality, bytes, speed and start-up with other quantizers and formats; IMAGES=folder GRAPHICS=folder IOKM=file.csv LARGE=image
 	@scripts/setup.sh "$(VENV)" requirements-bench.txt
 	"$(BIN)/python" -m benchmarks.quantizers "$${IMAGES:-include/images}" --seeds 10 \
 		$(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE")
-	"$(BIN)/python" -m benchmarks.rate_distortion "$${IMAGES:-include/images}"
-	"$(BIN)/python" -m benchmarks.png_bytes "$${IMAGES:-include/images}"
-	"$(BIN)/python" -m benchmarks.perceptual "$${IMAGES:-include/images}"
+	$(if $(GRAPHICS),"$(BIN)/python" -m benchmarks.quantizers "$$GRAPHICS" --output output/bench/graphics)
+	for name in rate_distortion png_bytes perceptual; do \
+		"$(BIN)/python" -m benchmarks.$$name "$${IMAGES:-include/images}" || exit; \
+		$(if $(GRAPHICS),"$(BIN)/python" -m benchmarks.$$name "$$GRAPHICS" --output output/bench/graphics || exit;) \
+	done
+	"$(BIN)/python" -m benchmarks.equal_quality "$${IMAGES:-include/images}" $(if $(GRAPHICS),--graphics "$$GRAPHICS")
+	"$(BIN)/python" -m benchmarks.equal_k "$${IMAGES:-include/images}" $(if $(GRAPHICS),--graphics "$$GRAPHICS")
 	"$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
 	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"

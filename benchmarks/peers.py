@@ -4,6 +4,8 @@ A peer takes an image uint8 (H, W, 3) and k, and returns the seconds it took and
 (H, W, 3). What a peer does not do itself (unique colors before, remap after) is not in its time.
 """
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from functools import cache
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Peer = Callable[[np.ndarray, int], tuple[float, np.ndarray]]
+
+_PACKAGES = (
+    "numpy",
+    "numba",
+    "scikit-learn",
+    "bkmeans",
+    "faiss-cpu",
+    "imagequant",
+    "pillow",
+    "pyspark",
+    "opencv-python-headless",
+    "opencv-python",
+)
 
 
 def colorquant(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
@@ -44,13 +59,43 @@ def scikit_learn(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
     return time.perf_counter() - start, _painted(pixels, model.cluster_centers_)
 
 
+def breathing(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """Breathing K-Means (Fritzke, 2020; the package bkmeans) on the unique colors with their counts as weights.
+
+    The package takes weights, but does not count them in the errors and utilities that say where it breathes: then it
+    is no better than scikit-learn. Here it does, and finds what it finds on all pixels. Only ``fit`` is timed.
+    """
+    from bkmeans import BKMeans
+    from scipy.spatial.distance import cdist
+
+    histogram = count_colors(pixels)
+    colors, counts = unpack_colors(histogram.colors).astype(np.float64), histogram.counts
+    k = min(k, len(colors))
+
+    class Weighted(BKMeans):
+        def get_error(self, points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+            squared = cdist(points, centroids, "sqeuclidean")
+            return np.bincount(squared.argmin(1), counts * squared.min(1), len(centroids))
+
+        def get_utility(self, points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+            squared = cdist(points, centroids, "sqeuclidean")
+            nearest, two = squared.argmin(1), np.partition(squared, 1)[:, :2]
+            return np.bincount(nearest, counts * (two[:, 1] - two[:, 0]), len(centroids))
+
+    start = time.perf_counter()
+    # It adds m centroids for a while, and needs a color for each of them.
+    model = Weighted(m=min(5, len(colors) - k), n_clusters=k, random_state=0)
+    model.fit(colors, sample_weight=counts)
+    return time.perf_counter() - start, _painted(pixels, model.cluster_centers_)
+
+
 def faiss(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
     """faiss.Kmeans, 25 rounds, on the unique colors with their counts as weights."""
     import faiss as library
 
     histogram = count_colors(pixels)
     colors = unpack_colors(histogram.colors).astype(np.float32)
-    model = library.Kmeans(3, k, niter=25, seed=1, max_points_per_centroid=1 << 24, min_points_per_centroid=1)
+    model = library.Kmeans(3, min(k, len(colors)), niter=25, seed=1, max_points_per_centroid=1 << 24, min_points_per_centroid=1)
     start = time.perf_counter()
     model.train(colors, weights=histogram.counts.astype(np.float32))
     return time.perf_counter() - start, _painted(pixels, model.centroids)
@@ -145,11 +190,43 @@ def libimagequant(speed: int) -> Peer:
     return quantize_with
 
 
+#: The palette sizes that sharp can be asked for: it takes the largest palette of the bit depth that k needs.
+SHARP_KS = (2, 4, 16, 256)
+
+# Raw pixels on standard input, the PNG on standard output.
+_SHARP = """
+const [width, height, colours] = process.argv.slice(1).map(Number);
+require("sharp")(require("fs").readFileSync(0), { raw: { width, height, channels: 3 } })
+  .png({ palette: true, colours, dither: 0, effort: 10 })
+  .toBuffer()
+  .then((png) => process.stdout.write(png));
+"""
+
+
+def sharp_png(pixels: np.ndarray, k: int) -> bytes:
+    """The PNG of the Node package sharp: libimagequant through libvips, at its highest effort, without dithering."""
+    height, width = pixels.shape[:2]
+    command = ["node", "-e", _SHARP, str(width), str(height), str(k)]
+    return subprocess.run(command, input=np.ascontiguousarray(pixels).tobytes(), capture_output=True, check=True).stdout
+
+
+@cache
+def sharp_version() -> str | None:
+    """The version of sharp, where Node finds it: in ``node_modules`` here, or in a folder of NODE_PATH."""
+    if not shutil.which("node"):
+        return None
+    command = ["node", "-p", "require('sharp').versions.sharp"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
 def installed() -> dict[str, Peer]:
     """Our own quantizer and every peer that can be imported, by the name in the table."""
     peers: dict[str, Peer] = {"colorquant": colorquant}
     if find_spec("sklearn"):
         peers["scikit-learn KMeans"] = scikit_learn
+    if find_spec("bkmeans"):
+        peers["breathing K-Means"] = breathing
     if find_spec("faiss"):
         peers["faiss Kmeans"] = faiss
     if find_spec("imagequant"):
@@ -165,13 +242,12 @@ def installed() -> dict[str, Peer]:
 def versions() -> dict[str, str]:
     """Versions of what was measured, where installed."""
     found = {}
-    names = ("numpy", "numba", "scikit-learn", "faiss-cpu", "imagequant", "pillow", "pyspark", "opencv-python-headless")
-    for name in (*names, "opencv-python"):
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return found | ({"sharp": sharp_version()} if sharp_version() else {})
 
 
 def _painted(pixels: np.ndarray, centroids: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 Mean CIEDE2000 (CIE 2000, by scikit-image) over the pixels, with the palette that is found in RGB and in Oklab; and how
 the mean squared error rises with the latter. Means over the images of more than k colors, the rise a geometric one.
+Images with transparent pixels are left out.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from colorquant import quantize
 from colorquant.decode import read_image
 from colorquant.quality import measures
 
+RGB = 3
+
 
 def main() -> None:
     """Measure, print the table and write ``perceptual.md``."""
@@ -26,7 +29,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
     paths = images_in(arguments.images)[:: arguments.every]
-    pictures = [np.ascontiguousarray(read_image(path).pixels[..., :3]) for path in paths]
+    pictures = [pixels for path in paths if (pixels := read_image(path).pixels).shape[2] == RGB]
     lines = ["| k | CIEDE2000, rgb | CIEDE2000, oklab | MSE, oklab to rgb |", "|---:|---:|---:|---:|"]
     for k in arguments.k:
         compared = [_compared(pixels, k) for pixels in pictures if measures.count_colors(pixels) > k]
@@ -35,7 +38,7 @@ def main() -> None:
         differences, ratios = zip(*compared, strict=True)
         rgb, oklab = (statistics.fmean(column) for column in zip(*differences, strict=True))
         lines.append(f"| {k} | {rgb:.2f} | {oklab:.2f} | {statistics.geometric_mean(ratios):.3f} |")
-    report = f"{len(paths)} images\n\n" + "\n".join(lines) + "\n"
+    report = f"{len(pictures)} images\n\n" + "\n".join(lines) + "\n"
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "perceptual.md").write_text(report)
     print(report)

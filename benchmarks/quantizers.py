@@ -119,8 +119,8 @@ def _tables(rows: list[Row], ks: list[int], iokm: dict[tuple[str, int], float]) 
     parts = [
         table("Mean squared error, mean over the images:", {p: f"{_mean(mse[p].values()):.3f}" for p in pairs}),
         table(
-            "Mean over the images of the error relative to colorquant's:",
-            {(n, k): f"{_mean(mse[n, k][i] / mse[ours, k][i] for i in mse[n, k]):.4f}" for n, k in pairs},
+            "Mean over the images, those of at most k colors left out, of the error relative to colorquant's:",
+            {(n, k): _mean_ratio(mse[n, k], mse[ours, k]) for n, k in pairs},
         ),
         table("Milliseconds, mean over the images:", {p: f"{1e3 * _mean(seconds[p].values()):.1f}" for p in pairs}),
         table(
@@ -164,6 +164,11 @@ def _large(path: Path, runs: int, k: int = 64) -> str:
         f"{path.name}, {pixels.shape[0] * pixels.shape[1] / 1e6:.1f} megapixels, k = {k}: OpenCV decodes it in "
         f"{decode:.3f} s, quantize takes {solve:.3f} s, {solve / decode:.2f} times that."
     )
+
+
+def _mean_ratio(errors: dict[str, float], ours: dict[str, float]) -> str:
+    ratios = [error / ours[image] for image, error in errors.items() if ours[image] > 0]
+    return f"{_mean(ratios):.4f}" if ratios else "exact"
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -1,19 +1,17 @@
-"""Bytes against error of quantizers, side by side in one run: ``python -m benchmarks.rate_distortion IMAGES``.
+"""Bytes against quality of quantizers, side by side in one run: ``python -m benchmarks.rate_distortion IMAGES``.
 
 The Bjontegaard delta rate (Bjontegaard, 2001; by the library bjontegaard, Akima interpolation) is the mean difference
 in bytes at equal quality over the palette sizes given; negative: colorquant's files are smaller. Every peer's picture
 is encoded twice: by colorquant's own encoder, which compares the quantizers alone, and by Pillow with
-``optimize=True``, which is what a program around that quantizer writes. pngquant, if on the PATH, writes its own files.
+``optimize=True``, which is what a program around that quantizer writes. pngquant 3 and sharp, where installed, write
+their own files, without dithering. Images with transparent pixels are left out: most peers take three channels.
 """
 
 import argparse
-import io
 import math
 import os
 import platform
-import shutil
 import statistics
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -23,10 +21,10 @@ from pathlib import Path
 
 import bjontegaard
 import numpy as np
-from PIL import Image
 
+from benchmarks import pngquant
 from benchmarks.folders import TABLES, images_in
-from benchmarks.peers import Peer, installed, versions
+from benchmarks.peers import SHARP_KS, Peer, installed, sharp_png, sharp_version, versions
 from benchmarks.png_bytes import pillow_png
 from benchmarks.tables import Row, recorded
 from colorquant import quantize
@@ -35,6 +33,8 @@ from colorquant.encode import encode_indexed_png
 from colorquant.quality import measures
 
 OURS = "colorquant"
+RGB = 3
+MIN_POINTS = 4  # of a curve, for Akima's interpolation.
 STRENGTHS = (0.05, 0.1, 0.25, 0.5)
 Curve = list[tuple[float, float]]
 
@@ -53,7 +53,8 @@ def main() -> None:
     paths = paths[:: arguments.every]
     peers = {name: peer for name, peer in installed().items() if name not in arguments.skip}
     rows = recorded(measure(paths, peers, arguments.k), arguments.output / "rate_distortion.csv")
-    report = "\n\n".join([_conditions(paths, arguments.k), _table(rows, "PSNR"), _table(rows, "SSIM")]) + "\n"
+    tables = [_table(rows, measure) for measure in ("PSNR", "SSIM", "SSIMULACRA2")]
+    report = "\n\n".join([_conditions(len({row["image"] for row in rows}), arguments.k), *tables]) + "\n"
     (arguments.output / "rate_distortion.md").write_text(report)
     print(report)
 
@@ -62,6 +63,8 @@ def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int]) ->
     """Yield one row for each image, k, quantizer and encoder; every number is measured on the decoded file."""
     for path in paths:
         pixels = read_image(path).pixels
+        if pixels.shape[2] != RGB:
+            continue
         for k in ks:
             for (quantizer, encoder), encode in _encoders(pixels, k, peers):
                 start = time.perf_counter()
@@ -77,6 +80,7 @@ def measure(paths: Iterable[Path], peers: dict[str, Peer], ks: Iterable[int]) ->
                     "bytes": len(content),
                     "psnr_db": math.inf if psnr is None else round(psnr, 6),
                     "ssim": round(measures.structural_similarity(pixels, decoded), 8),
+                    "ssimulacra2": round(measures.perceptual_similarity(pixels, decoded), 6),
                     "seconds": round(seconds, 6),
                 }
 
@@ -90,8 +94,10 @@ def _encoders(
         yield (name, "Pillow"), partial(pillow_png, palette, indexes)
     for strength in STRENGTHS:
         yield (_rate_aware_name(strength), OURS), partial(_rate_aware_png, pixels, k, strength)
-    if shutil.which("pngquant"):
-        yield ("pngquant speed 1", "its own"), partial(_pngquant, pixels, k)
+    if pngquant.pngquant_program():
+        yield ("pngquant speed 1", "its own"), partial(pngquant.quantized_png, pixels, k, "none")
+    if k in SHARP_KS and sharp_version():
+        yield ("sharp", "its own"), partial(sharp_png, pixels, k)
 
 
 def _indexed(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,17 +110,15 @@ def _rate_aware_png(pixels: np.ndarray, k: int, strength: float) -> bytes:
     return encode_indexed_png(image.palette, image.indexes)
 
 
-def _pngquant(pixels: np.ndarray, k: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    command = ["pngquant", "--nofs", "--speed", "1", str(k), "-"]
-    return subprocess.run(command, input=buffer.getvalue(), stdout=subprocess.PIPE, check=True).stdout
-
-
-def _delta_rate(anchor: Curve, test: Curve) -> float:
+def _delta_rate(anchor: Curve, test: Curve) -> float | None:
+    """Percent; None where the curves have no quality in common, or too few points: images of few colors."""
     # No minimum overlap: a rate-aware curve lies at lower rates as a whole, and is compared where both are.
     options = {"method": "akima", "min_overlap": 0, "require_matching_points": False}
-    return float(bjontegaard.bd_rate(*_ascending(anchor), *_ascending(test), **options))
+    anchored, tested = _ascending(anchor), _ascending(test)
+    overlap = min(anchored[1][-1:] + tested[1][-1:]) > max(anchored[1][:1] + tested[1][:1])
+    if min(len(anchored[0]), len(tested[0])) < MIN_POINTS or not overlap:
+        return None
+    return float(bjontegaard.bd_rate(*anchored, *tested, **options))
 
 
 def _ascending(curve: Curve) -> tuple[list[float], list[float]]:
@@ -131,10 +135,10 @@ def _ascending(curve: Curve) -> tuple[list[float], list[float]]:
 def _table(rows: list[Row], measure_name: str) -> str:
     curves: dict[tuple[str, str], dict[str, Curve]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        quality = float(row["psnr_db"])
+        quality = float(row[{"PSNR": "psnr_db"}.get(measure_name, measure_name.lower())])
         if measure_name == "SSIM":
             # In decibels too: differences near 1 count, and the scale has no end there.
-            quality = -10 * math.log10(max(1 - float(row["ssim"]), 1e-12))
+            quality = -10 * math.log10(max(1 - quality, 1e-12))
         curves[str(row["quantizer"]), str(row["encoder"])][str(row["image"])].append((float(row["bytes"]), quality))
     ours = [OURS, *(_rate_aware_name(strength) for strength in STRENGTHS)]
     lines = [
@@ -148,8 +152,12 @@ def _table(rows: list[Row], measure_name: str) -> str:
             continue
         cells = []
         for name in ours:
-            deltas = [_delta_rate(curve, curves[name, OURS][image]) for image, curve in theirs.items()]
-            cells.append(f"{statistics.fmean(deltas):+.1f} % ({max(deltas):+.1f} %)")
+            every = [_delta_rate(curve, curves[name, OURS][image]) for image, curve in theirs.items()]
+            deltas = [delta for delta in every if delta is not None]
+            left_out = f", {len(deltas)} of {len(every)}" if len(deltas) < len(every) else ""
+            cells.append(
+                f"{statistics.fmean(deltas):+.1f} % ({max(deltas):+.1f} %{left_out})" if deltas else "no image"
+            )
         lines.append(f"| {quantizer} | {encoder} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -158,12 +166,12 @@ def _rate_aware_name(strength: float) -> str:
     return f"{OURS}, rate-aware {strength}"
 
 
-def _conditions(paths: list[Path], ks: list[int]) -> str:
+def _conditions(images: int, ks: list[int]) -> str:
     listed = ", ".join(f"{name} {number}" for name, number in versions().items())
     return (
-        f"{len(paths)} images, k = {', '.join(map(str, ks))}, {os.cpu_count()} cores ({platform.machine()}), "
-        f"Python {platform.python_version()}, {listed}, imagecodecs {version('imagecodecs')}, "
-        f"bjontegaard {version('bjontegaard')}."
+        f"{images} images, k = {', '.join(map(str, ks))}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"Python {platform.python_version()}, {listed}, pngquant {pngquant.pngquant_version()}, "
+        f"imagecodecs {version('imagecodecs')}, bjontegaard {version('bjontegaard')}."
     )
 
 
