@@ -95,7 +95,9 @@ def faiss(pixels: np.ndarray, k: int) -> tuple[float, np.ndarray]:
 
     histogram = count_colors(pixels)
     colors = unpack_colors(histogram.colors).astype(np.float32)
-    model = library.Kmeans(3, min(k, len(colors)), niter=25, seed=1, max_points_per_centroid=1 << 24, min_points_per_centroid=1)
+    model = library.Kmeans(
+        3, min(k, len(colors)), niter=25, seed=1, max_points_per_centroid=1 << 24, min_points_per_centroid=1
+    )
     start = time.perf_counter()
     model.train(colors, weights=histogram.counts.astype(np.float32))
     return time.perf_counter() - start, _painted(pixels, model.centroids)

@@ -1,7 +1,6 @@
 """`make run`: one run of the DAG. Prints a line for each job that ends, the summary, and the report's path."""
 
 import argparse
-import dataclasses
 import os
 import sys
 import time
@@ -11,7 +10,7 @@ from typing import Any
 import httpx
 
 from colorquant.errors import InvalidLocation, InvalidPlan, InvalidRecord, InvalidSetting
-from colorquant.jobs import AUTO, CompressionResult, Job, JobFailure, Plan, parse_ks, parse_target, run_folder
+from colorquant.jobs import CompressionResult, Job, JobFailure, Plan, parse_ks, parse_target, run_folder
 from colorquant.settings import Settings
 from colorquant.storage import is_remote, location
 from colorquant.text import printable, psnr_text
@@ -94,8 +93,8 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     try:
         arguments.publish = arguments.publish and _absolute(arguments.publish)
-        arguments.ks = parse_ks(arguments.ks.replace(",", " ").split())
-        arguments.target = parse_target(arguments.target, arguments.ks) or ""
+        arguments.ks = arguments.ks.replace(",", " ").split()
+        arguments.target = parse_target(arguments.target, parse_ks(arguments.ks)) or ""
         arguments.images, arguments.output = (_absolute(folder) for folder in (arguments.images, arguments.output))
         if not is_remote(arguments.images) and not Path(arguments.images).is_dir():
             raise InvalidPlan(f"IMAGES={arguments.images} is not a folder")
@@ -122,14 +121,14 @@ def _settings(text: str, seed: str) -> Settings:
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "images": arguments.images,
-        "ks": [str(k) for k in arguments.ks] or [AUTO],
+        "ks": arguments.ks,
         "target": arguments.target or None,
         "publish": arguments.publish or None,
         "pattern": arguments.pattern,
         "output": arguments.output,
         "max_failures": arguments.max_failures,
         "force": arguments.force,
-        **dataclasses.asdict(arguments.settings),
+        **arguments.settings.as_parameters(),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from colorquant.jobs import AUTO
+from colorquant.jobs import AUTO, FEWEST
 from colorquant.limits import MAX_COLORS
 from colorquant.settings import Option, options
 
@@ -38,10 +38,11 @@ def library_params() -> dict[str, Param]:
             type=["array", "null"],
             items={"type": ["string", "integer"]},
             # The form's list accepts these values only.
-            examples=[AUTO, *(str(k) for k in range(1, MAX_COLORS + 1))],
+            examples=[AUTO, FEWEST, *(str(k) for k in range(1, MAX_COLORS + 1))],
             title="Palette sizes k",
             description="The numbers of colors: each one makes an output of each image. Type to find a number. "
-            "'auto' alone searches for the fewest colors that reach the quality target.",
+            "'auto' alone searches for the smallest file that reaches the quality target, 'fewest' alone for the "
+            "fewest colors.",
         ),
         "output": Param(
             _folder("COMPRESSION_OUTPUT", "output"),
@@ -111,7 +112,7 @@ def _folder(variable: str, of_checkout: str) -> str:
 
 def _param(option: Option) -> Param:
     # JSON has no tuples.
-    default = list(option.default) if isinstance(option.default, tuple) else option.default
+    default = list(option.initial) if isinstance(option.initial, tuple) else option.initial
     return Param(default, **_schema(option))
 
 
@@ -128,6 +129,12 @@ def _schema(option: Option) -> dict[str, Any]:
         schema |= {"type": ["array", "null"], "items": {"type": "string"}, "examples": list(option.choices)}
     elif option.choices:
         schema["enum"] = list(option.choices)
+    if option.automatic:
+        schema["description"] += " auto: the job chooses, where it searches for a quality."
+        if not option.choices:
+            # A number or the word. As with ks, the plan refuses a wrong value with a sentence.
+            return schema | {"type": ["string", "number"]}
+        schema["enum"].insert(0, AUTO)
     if option.minimum is not None:
         schema["minimum"] = option.minimum
     if option.maximum is not None:

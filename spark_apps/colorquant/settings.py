@@ -284,8 +284,12 @@ class Settings:
 
     def arguments(self) -> list[str]:
         """The settings as options of an application's command line."""
-        values = dataclasses.asdict(self) | dict.fromkeys(self.free, AUTO)
+        values = self.as_parameters()
         return [f"{option.flag}={_text(values[name])}" for name, option in options().items()]
+
+    def as_parameters(self) -> dict[str, Any]:
+        """The value of each setting by its name, with ``AUTO`` for one that is free: what ``parse`` takes."""
+        return {name: AUTO if name in self.free else getattr(self, name) for name in options()}
 
 
 def options() -> dict[str, Option]:

@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         {"seed": "7", "strength": "1", "keep": "True", "space": " oklab "},
         {"strength": 1},
         {"compare": "avif, jpeg"},
+        {"rate": "auto", "dither": "none"},
     ],
     ids=str,
 )
@@ -51,7 +52,7 @@ def test_settings_pass_unchanged_through_the_command_line_and_through_a_record(
     parsed = settings.of_arguments(_parser().parse_args(given.arguments()))
     assert dataclasses.asdict(parsed) == dataclasses.asdict(given)
     record = json.loads(json.dumps(given.as_record()))
-    assert more.of_record(record, given.seed) == given
+    assert more.of_record(record, given.seed) == given.fixed()
 
 
 @pytest.mark.parametrize(
@@ -142,4 +143,14 @@ def test_what_is_compared_does_not_tell_outputs_apart() -> None:
 def test_every_setting_says_what_it_is() -> None:
     for option in options().values():
         assert option.title and option.help and option.allowed
-    assert [field.name for field in dataclasses.fields(Settings)] == list(options())
+    assert {field.name for field in dataclasses.fields(Settings)} == {*options(), "free"}
+
+
+def test_a_setting_that_is_not_given_is_free_and_has_its_default() -> None:
+    parsed = Settings.parse({"rate": 0.2, "dither": " AUTO "})
+    assert parsed.free == ("objective", "color_space", "dither")
+    assert parsed.fixed() == Settings(rate=0.2)
+    assert parsed.identity() != parsed.fixed().identity()
+    assert parsed.allows(Settings(rate=0.2, dither="blue-noise")) and not parsed.allows(Settings(rate=0.3))
+    with pytest.raises(InvalidSetting, match="free"):
+        Settings(free=("seed",))

@@ -97,8 +97,9 @@ def _parser() -> Parser:
     palette.add_argument(
         "--quality",
         type=quality,
-        help="the smallest palette that reaches a quality: 0.95 (an SSIM), psnr=38 or ssimulacra2=70",
+        help="the smallest file that reaches a quality: 0.95 (an SSIM), psnr=38 or ssimulacra2=70",
     )
+    parser.add_argument("--fewest-colors", action="store_true", help="with --quality: the fewest colors that reach it")
     parser.add_argument(
         "--output",
         default=DEFAULT_OUTPUT,
@@ -171,11 +172,12 @@ def _compress(task: Task, arguments: argparse.Namespace) -> "Compressed":
     clock = Stopwatch()
     stream = standard_input() if task.image is None else None
     opened = open_image(task.title, PixelSource, clock, stream=stream)
+    chosen = settings.of_arguments(arguments)
     return compress_opened(
         opened,
         arguments.quality or arguments.k,
         _title_of_output(task),
-        settings.of_arguments(arguments),
+        chosen.fixed() if arguments.fewest_colors else chosen,
         clock,
         must_reach=True,
     )

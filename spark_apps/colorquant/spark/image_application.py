@@ -178,13 +178,15 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser.add_argument("--force", action="store_true", help="compress even if there is a valid result")
     arguments = parser.parse_args(argv)
     _require_distinct_files(parser, arguments)
+    chosen = settings.of_arguments(arguments)
     job = Job(
         image=arguments.image,
         name=Path(arguments.image).name,
         image_sha256=arguments.image_sha256,
         k=arguments.k,
         target=arguments.target and str(arguments.target),
-        settings=settings.of_arguments(arguments),
+        # At a given k nothing is searched for: what is free has its default.
+        settings=chosen if arguments.target else chosen.fixed(),
         output=arguments.output,
         result=arguments.result,
         failure=arguments.failure or os.devnull,
