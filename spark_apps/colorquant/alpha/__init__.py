@@ -6,7 +6,7 @@ Functions have the names of those for RGB.
 from colorquant.alpha.histogram import AlphaCells, coarse_cells, count_colors, merge_cells, merge_histograms
 from colorquant.alpha.kmeans import AlphaSums, partial_sums, rounded_means
 from colorquant.alpha.metrics import mean_squared_error, on_both_backgrounds
-from colorquant.alpha.premultiplied import coordinates, nearest_colors, pack, unpack
+from colorquant.alpha.premultiplied import coordinates, nearest_colors, on_background, pack, unpack
 from colorquant.alpha.remap import remap_alpha
 from colorquant.alpha.search import search_centroids
 
@@ -20,6 +20,7 @@ __all__ = [
     "merge_cells",
     "merge_histograms",
     "nearest_colors",
+    "on_background",
     "on_both_backgrounds",
     "pack",
     "partial_sums",

@@ -1,10 +1,10 @@
-"""What an eye sees: the palette and the index map with the least visible error, in place of the least squared error.
+"""The perceptual objective: the palette and the index map with the least visible error.
 
 Colors are compared in XYB, errors after the blur of the eye, and colors count by how visible their neighborhood makes
 them. ``fit_palette`` finds the palette, ``remap_directly`` the index map.
 """
 
 from colorquant.perception.direct_search import DirectSearch, remap_directly
-from colorquant.perception.palette import REFIT_ROUNDS, BandedColors, fit_palette
+from colorquant.perception.palette import REFIT_ROUNDS, BandedColors, fit_alpha_palette, fit_palette
 
-__all__ = ["BandedColors", "DirectSearch", "fit_palette", "REFIT_ROUNDS", "remap_directly"]
+__all__ = ["BandedColors", "DirectSearch", "fit_alpha_palette", "fit_palette", "REFIT_ROUNDS", "remap_directly"]

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from colorquant.alpha import on_background
 from colorquant.kmeans import GRID
 
-Places = npt.NDArray[np.int32]
+Coordinates = npt.NDArray[np.int32]
 
 LIMIT = 255 * GRID
-"""The largest coordinate of a place, as that of the search's points."""
+"""The largest coordinate, as of the points of the K-Means search."""
 
 # Rows sum to 1000, so that X and B - Y of neutral colors are exactly 0.
 _CONES_PER_MILLE = np.array([[300, 622, 78], [230, 692, 78], [243, 205, 552]], np.int64)
@@ -53,31 +54,50 @@ KERNEL = _kernel()
 """int32 (9, 9): what the errors of two pixels that lie so far apart count together; ``1 << KERNEL_BITS`` at 0."""
 
 NO_BLUR = np.array([[1 << KERNEL_BITS]], np.int32)
-"""The kernel for an eye that sees every pixel by itself: what is best then is the nearest entry."""
+"""The kernel of an eye that does not blur: the best entry is the nearest."""
 
 
-def places_of(colors: npt.NDArray[np.uint8]) -> Places:
-    """Places int32 (..., 3) from 0 to ``LIMIT`` of sRGB colors uint8 (..., 3)."""
-    places = np.empty((colors.size // 3, 3), np.int32)
-    _fill_places(np.ascontiguousarray(colors).reshape(-1, 3), _LINEAR, _CONES_PER_MILLE, _STEPS, _ORIGIN, places)
-    return places.reshape(colors.shape)
+def coordinates_of(colors: npt.NDArray[np.uint8]) -> Coordinates:
+    """Coordinates int32 (..., 3) from 0 to ``LIMIT`` of sRGB colors uint8 (..., 3).
+
+    Of colors with alpha uint8 (..., 4) int32 (..., 6): how they look on black, and on white.
+    """
+    if colors.shape[-1] == 4:
+        sides = [coordinates_of(on_background(colors, level)) for level in (0, 255)]
+        return np.concatenate(sides, axis=-1)
+    coordinates = np.empty((colors.size // 3, 3), np.int32)
+    _fill_coordinates(
+        np.ascontiguousarray(colors).reshape(-1, 3), _LINEAR, _CONES_PER_MILLE, _STEPS, _ORIGIN, coordinates
+    )
+    return coordinates.reshape(colors.shape)
 
 
-def is_neutral(places: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Which places (..., 3) are those of greys."""
-    return (places[..., 0] == _ORIGIN[0]) & (places[..., 2] == _ORIGIN[2])
+def is_neutral(coordinates: npt.NDArray) -> npt.NDArray[np.bool_]:
+    """Which coordinates (..., 3) are those of greys."""
+    return (coordinates[..., 0] == _ORIGIN[0]) & (coordinates[..., 2] == _ORIGIN[2])
 
 
-def colors_at(places: npt.NDArray) -> npt.NDArray[np.uint8]:
-    """The sRGB colors uint8 (n, 3) whose places are next to those given (n, 3); of a neutral place a grey."""
-    places = np.asarray(places, np.float64)
-    x, y, b = ((places - _ORIGIN) / _STEPS).T
+def colors_at(coordinates: npt.NDArray) -> npt.NDArray[np.uint8]:
+    """The sRGB colors uint8 (n, 3) whose coordinates are nearest to those given (n, 3); gray for neutral ones."""
+    coordinates = np.asarray(coordinates, np.float64)
+    x, y, b = ((coordinates - _ORIGIN) / _STEPS).T
     bias = _BIAS / (1000 << _LINEAR_BITS)
     cones = (np.stack([y + x, y - x, y + b], axis=1) + np.cbrt(bias)) ** 3 - bias
     linear = np.clip(cones @ np.linalg.inv(_CONES_PER_MILLE / 1000).T, 0, 1)
     guess = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    guess[is_neutral(places)] = guess[is_neutral(places)][:, 1:2]
+    guess[is_neutral(coordinates)] = guess[is_neutral(coordinates)][:, 1:2]
     return np.floor(guess + 0.5).astype(np.uint8)
+
+
+def colors_with_alpha_at(coordinates: npt.NDArray) -> npt.NDArray[np.uint8]:
+    """The colors with alpha uint8 (n, 4) that look most like those at coordinates (n, 6), on black and on white."""
+    on_black, on_white = (colors_at(coordinates[:, side]).astype(np.int64) for side in (slice(3), slice(3, 6)))
+    alpha = 255 - np.clip(2 * (on_white - on_black).sum(axis=1) + 3, 0, 6 * 255) // 6
+    premultiplied = (on_black + on_white - (255 - alpha)[:, None]) * 255
+    channels = (premultiplied + np.maximum(alpha, 1)[:, None]) // (2 * np.maximum(alpha, 1)[:, None])
+    colors = np.column_stack([np.clip(channels, 0, 255), alpha]).astype(np.uint8)
+    colors[alpha == 0] = 0
+    return colors
 
 
 @njit(cache=True, nogil=True)
@@ -95,7 +115,7 @@ _ROOT_OF_BIAS = int(_third_root(np.int64(_BIAS << _ROOT_SHIFT)))
 
 
 @njit(cache=True, nogil=True)
-def _fill_places(colors, linear, cones, steps, origin, places):  # type: ignore[no-untyped-def]
+def _fill_coordinates(colors, linear, cones, steps, origin, coordinates):  # type: ignore[no-untyped-def]
     for i in range(len(colors)):
         red, green, blue = linear[colors[i, 0]], linear[colors[i, 1]], linear[colors[i, 2]]
         long = _third_root((cones[0, 0] * red + cones[0, 1] * green + cones[0, 2] * blue + _BIAS) << _ROOT_SHIFT)
@@ -104,5 +124,5 @@ def _fill_places(colors, linear, cones, steps, origin, places):  # type: ignore[
         twice_y = long + middle - 2 * _ROOT_OF_BIAS
         opponents = (long - middle, twice_y, 2 * (short - _ROOT_OF_BIAS) - twice_y)
         for axis in range(3):
-            place = (opponents[axis] * steps[axis] + _ROOT_OF_ONE) // (2 * _ROOT_OF_ONE) + origin[axis]
-            places[i, axis] = min(max(place, 0), LIMIT)
+            coordinate = (opponents[axis] * steps[axis] + _ROOT_OF_ONE) // (2 * _ROOT_OF_ONE) + origin[axis]
+            coordinates[i, axis] = min(max(coordinate, 0), LIMIT)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from colorquant.colors import CELL_LIMIT, Cells, kernel_input, sum_by_key, unpack_colors
-from colorquant.perception.eye_model import places_of
+from colorquant import alpha
+from colorquant.colors import CELL_LIMIT, Cells, ColorHistogram, kernel_input, sum_by_key, unpack_colors
+from colorquant.perception.eye_model import coordinates_of
 from colorquant.remap import BAND_ROWS
 
 _RADIUS = 2
@@ -20,19 +21,29 @@ _HALVING_ACTIVITY = 40
 
 
 def importance(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Weights int64 (h, W), from 1 to 64, of pixels uint8 (h, W, 3), rows of an image from a multiple of 64 on."""
+    """Weights int64 (h, W), from 1 to 64, of pixels uint8 (h, W, 3 or 4), rows of an image from a multiple of 64 on."""
     weights = np.empty(pixels.shape[:2], np.int64)
     for top in range(0, len(pixels), BAND_ROWS):
         band = slice(top, top + BAND_ROWS)
-        _weigh(np.ascontiguousarray(places_of(pixels[band])[..., 1]), weights[band])
+        luminances = coordinates_of(pixels[band])[..., 1::3]
+        sides = np.empty((luminances.shape[2], *luminances.shape[:2]), np.int64)
+        for side, weight in enumerate(sides):
+            _weigh(np.ascontiguousarray(luminances[..., side]), weight)
+        weights[band] = sides.min(axis=0)
     return weights
 
 
 def important_cells(pixels: npt.NDArray[np.uint8]) -> Cells:
-    """``cells.coarse_cells`` of the colors of such rows, weighted by importance in place of numbers of pixels."""
+    """The room's ``coarse_cells``, for RGB or with alpha, of such rows, weighted by importance."""
+    weights = importance(pixels).reshape(-1)
+    if pixels.shape[2] == 4:
+        distinct, of_pixels = np.unique(alpha.pack(pixels), return_inverse=True)
+        totals = np.zeros(len(distinct), np.int64)
+        np.add.at(totals, of_pixels, weights)
+        return alpha.coarse_cells(ColorHistogram(distinct, totals))
     red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
     keys = (red << np.uint32(16) | green << np.uint32(8) | blue).ravel()
-    colors, weights = sum_by_key(kernel_input(keys), importance(pixels).reshape(-1, 1))
+    colors, weights = sum_by_key(kernel_input(keys), weights[:, None])
     return Cells(Cells.EXACT, colors, unpack_colors(colors) * weights, weights[:, 0].copy()).within(CELL_LIMIT)
 
 

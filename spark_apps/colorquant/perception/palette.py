@@ -1,4 +1,4 @@
-"""The perceptual objective: a palette for the least error that an eye sees, in place of the least squared error.
+"""The perceptual objective: a palette for the least visible error.
 
 K-Means in the eye's space (``eye_model``) on cells of the histogram, weighted by ``importance``; then rounds of an
 index map found by direct search and a palette fitted to it, each a map over bands of the image and a sum. Without
@@ -14,10 +14,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from colorquant.colors import ColorHistogram, count_colors, merge_cells, merge_histograms, unpack_colors
+from colorquant import alpha
+from colorquant.colors import Cells, ColorHistogram, count_colors, merge_cells, merge_histograms, unpack_colors
 from colorquant.kmeans import lloyd, points_at, search_centroids
 from colorquant.perception.direct_search import DirectSearch
-from colorquant.perception.eye_model import colors_at, is_neutral, places_of
+from colorquant.perception.eye_model import colors_at, colors_with_alpha_at, coordinates_of, is_neutral
 from colorquant.perception.importance import important_cells
 from colorquant.perception.refit import refit_sums, refitted
 from colorquant.remap import BAND_ROWS
@@ -29,6 +30,8 @@ LLOYD_ROUNDS = 20
 REFIT_ROUNDS = 2
 # A color of one in so many pixels, all in flat areas, is one that people look for.
 _LARGE_AREA = 256
+# Alpha from which on an entry of the search stands for opaque colors.
+_ALMOST_OPAQUE = 248
 
 
 class BandedColors(Protocol):
@@ -51,21 +54,51 @@ def fit_palette(
     search : how pixels will go to the palette's entries
     """
     cells = source.fold_bands(important_cells, lambda one, other: merge_cells([one, other]))
-    # To the power of 3/4, so that a color of its own keeps an entry also where it has few pixels. In whole numbers.
-    weights = np.sqrt(cells.counts * np.floor(np.sqrt(cells.counts))).astype(np.int64)
-    points = points_at(places_of(np.floor(cells.means + 0.5).astype(np.uint8)).astype(np.int64), weights)
+    weights = _weights(cells)
+    points = points_at(coordinates_of(np.floor(cells.means + 0.5).astype(np.uint8)).astype(np.int64), weights)
     centroids = search_centroids(points, k, np.random.default_rng(seed), pool)
     entries = lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool).T.astype(np.float64)
     palette, pinned = _with_flat_colors(_distinct(colors_at(entries)), flat_colors_of(source), pixels)
     for _ in range(REFIT_ROUNDS):
         sums = source.fold_bands(partial(refit_sums, palette=palette, search=search), add)
-        places = places_of(palette)
+        coordinates = coordinates_of(palette)
         free = np.repeat(~pinned[:, None], 3, axis=1)
-        free[is_neutral(places)] &= np.array([False, True, False])
-        moved = colors_at(refitted(places.astype(np.float64), sums, free))
+        free[is_neutral(coordinates)] &= np.array([False, True, False])
+        moved = colors_at(refitted(coordinates.astype(np.float64), sums, free))
         moved[pinned] = palette[pinned]
-        palette = moved
+        palette, pinned = moved[sums.used], pinned[sums.used]
     return _distinct(palette)
+
+
+def fit_alpha_palette(source: BandedColors, k: int, seed: int, search: DirectSearch) -> npt.NDArray[np.uint8]:
+    """``fit_palette`` of an image with alpha, uint8 (k', 4): what looks best on black and on white.
+
+    Where pixels are fully transparent, so is the first entry, and opaque entries stay opaque.
+    """
+    cells = source.fold_bands(important_cells, lambda one, other: alpha.merge_cells([one, other]))
+    weights = _weights(cells)[:, None]
+    pinned = bool(k > 1 and cells.keys[0] == 0)
+    counts = cells.counts[:, None]
+    means = (2 * cells.sums + counts) // (2 * counts)
+    palette = alpha.nearest_colors(alpha.search_centroids(means, weights[:, 0], k, seed, pinned))
+    if (alpha.nearest_colors(means)[:, 3] >= _ALMOST_OPAQUE).any():
+        palette[palette[:, 3] >= min(_ALMOST_OPAQUE, palette[:, 3].max()), 3] = 255
+    palette = _distinct(palette)
+    for _ in range(REFIT_ROUNDS):
+        sums = source.fold_bands(partial(refit_sums, palette=palette, search=search), add)
+        coordinates = coordinates_of(palette)
+        free = np.repeat(palette[:, 3:] > 0, 6, axis=1)
+        moved = colors_with_alpha_at(refitted(coordinates.astype(np.float64), sums, free))
+        moved[palette[:, 3] == 255, 3] = 255
+        moved[palette[:, 3] == 0] = 0
+        palette = moved[sums.used]
+    return _distinct(palette)
+
+
+def _weights(cells: Cells) -> npt.NDArray[np.int64]:
+    """Weights int64 (m,) of cells for the search."""
+    # To the power of 3/4, so that a color of its own keeps an entry also where it has few pixels. In whole numbers.
+    return np.sqrt(cells.counts * np.floor(np.sqrt(cells.counts))).astype(np.int64)
 
 
 def flat_colors_of(source: BandedColors) -> ColorHistogram:
@@ -99,8 +132,8 @@ def _with_flat_colors(
     order = np.argsort(-flat.counts, kind="stable")[: len(palette) // 2]
     large = order[flat.counts[order] * _LARGE_AREA >= pixels]
     for color in unpack_colors(flat.colors[large]):
-        entries = places_of(palette).astype(np.int64)
-        distances = ((entries - places_of(color)) ** 2).sum(axis=1)
+        entries = coordinates_of(palette).astype(np.int64)
+        distances = ((entries - coordinates_of(color)) ** 2).sum(axis=1)
         distances[pinned] = np.iinfo(np.int64).max
         nearest = np.argmin(distances)
         palette[nearest], pinned[nearest] = color, True

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from colorquant.perception.direct_search import DirectSearch, near_entries, search_band
-from colorquant.perception.eye_model import LIMIT, places_of
+from colorquant.perception.direct_search import DirectSearch, Entries, search_band
+from colorquant.perception.eye_model import LIMIT, coordinates_of
 from colorquant.remap import BAND_ROWS
 
 _SWEEPS = 5
@@ -27,35 +27,41 @@ class RefitSums:
     ----------
     pairs : int64 (k, k)
         Sums of the kernel over pairs of pixels that have two given entries.
-    targets : int64 (k, 3)
+    targets : int64 (k, 3 or 6)
         Sums over the pixels of each entry of the blurred image.
     """
 
     pairs: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
 
+    @property
+    def used(self) -> npt.NDArray[np.bool_]:
+        """The entries that the index maps use, bool (k,)."""
+        return self.pairs.diagonal() > 0
+
     def __add__(self, other: Self) -> Self:
         return type(self)(self.pairs + other.pairs, self.targets + other.targets)
 
 
 def refit_sums(pixels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8], search: DirectSearch) -> RefitSums:
-    """The sums of rows of an image uint8 (h, W, 3) from a multiple of 64 on, with the index map that a search finds."""
-    entries = places_of(palette).astype(np.int64)
-    near = near_entries(entries)
-    sums = RefitSums(np.zeros((len(palette), len(palette)), np.int64), np.zeros((len(palette), 3), np.int64))
+    """The sums of rows uint8 (h, W, 3 or 4) from a multiple of 64 on, with the index map that a search finds."""
+    entries = Entries(palette)
+    k = len(palette)
+    sums = RefitSums(np.zeros((k, k), np.int64), np.zeros(entries.coordinates.shape, np.int64))
     for top in range(0, len(pixels), BAND_ROWS):
-        places = places_of(pixels[top : top + BAND_ROWS])
-        indexes = search_band(places, entries, near, search)
-        _add_sums(places, indexes, search.kernel, sums.pairs, sums.targets)
+        band = pixels[top : top + BAND_ROWS]
+        coordinates = coordinates_of(band)
+        indexes = search_band(band, coordinates, entries, search)
+        _add_sums(coordinates, indexes, search.kernel, sums.pairs, sums.targets)
     return sums
 
 
 def refitted(entries: npt.NDArray[np.float64], sums: RefitSums, free: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Places float64 (k, 3) of better entries, by some sweeps of Gauss and Seidel's method from the present ones.
+    """Coordinates float64 (k, 3 or 6) of better entries, by sweeps of Gauss and Seidel's method from the present ones.
 
     Parameters
     ----------
-    free : bool (k, 3)
+    free : bool (k, 3 or 6)
         Coordinates that may change.
     """
     moved = np.array(entries, np.float64)
@@ -64,23 +70,18 @@ def refitted(entries: npt.NDArray[np.float64], sums: RefitSums, free: npt.NDArra
 
 
 @njit(cache=True, nogil=True)
-def _add_sums(places, indexes, kernel, pairs, targets):  # type: ignore[no-untyped-def]
+def _add_sums(coordinates, indexes, kernel, pairs, targets):  # type: ignore[no-untyped-def]
     height, width = indexes.shape
     radius = kernel.shape[0] // 2
     for y in range(height):
         for x in range(width):
             entry = indexes[y, x]
-            first, second, third = np.int64(0), np.int64(0), np.int64(0)
             for row in range(max(0, y - radius), min(height, y + radius + 1)):
                 for column in range(max(0, x - radius), min(width, x + radius + 1)):
                     weight = np.int64(kernel[row - y + radius, column - x + radius])
                     pairs[entry, indexes[row, column]] += weight
-                    first += weight * places[row, column, 0]
-                    second += weight * places[row, column, 1]
-                    third += weight * places[row, column, 2]
-            targets[entry, 0] += first
-            targets[entry, 1] += second
-            targets[entry, 2] += third
+                    for axis in range(targets.shape[1]):
+                        targets[entry, axis] += weight * coordinates[row, column, axis]
 
 
 @njit(cache=True, nogil=True)
@@ -89,7 +90,7 @@ def _sweep(pairs, targets, free, entries):  # type: ignore[no-untyped-def]
         for i in range(len(entries)):
             if pairs[i, i] == 0:
                 continue
-            for axis in range(3):
+            for axis in range(entries.shape[1]):
                 if free[i, axis]:
                     left = float(targets[i, axis])
                     for j in range(len(entries)):

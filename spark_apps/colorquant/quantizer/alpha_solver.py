@@ -9,7 +9,7 @@ import numpy as np
 from colorquant.alpha import coordinates, nearest_colors, pack, partial_sums, rounded_means, search_centroids, unpack
 from colorquant.colors import ColorHistogram
 from colorquant.kmeans import MergeableSums
-from colorquant.perception import DirectSearch
+from colorquant.perception import REFIT_ROUNDS, DirectSearch, fit_alpha_palette
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
 from colorquant.quantizer.solution import Solution
 
@@ -27,12 +27,17 @@ def solve_rgba(
 ) -> Solution:
     """Find a palette of at most ``k`` colors with alpha; parameters as of ``solver.solve``.
 
-    Where the image has fully transparent pixels, full transparency is one of the colors. Neither the color space nor
-    the pool nor the eye's model has an effect.
+    Where the image has fully transparent pixels, full transparency is one of the colors. Neither the color space
+    nor the pool has an effect.
     """
     cells = source.cells()
     if cells.exact and len(cells) <= k:
         return Solution(unpack(cells.keys), cells.counts, 0, 0, True)
+    if eye is not None:
+        palette = fit_alpha_palette(source, k, seed, eye)
+        sums = source.partial_sums(coordinates(pack(palette)))
+        inertia = sums.inertia(coordinates(pack(palette)))
+        return Solution(palette, sums.counts, round(inertia), REFIT_ROUNDS, False)
     pinned = bool(k > 1 and cells.keys[0] == 0)
     counts = cells.counts[:, None]
     centroids = search_centroids((2 * cells.sums + counts) // (2 * counts), cells.counts, k, seed, pinned)

@@ -57,9 +57,9 @@ def _remap_rgb(pixels: Pixels, palette: Pixels, remapping: Remapping = None) -> 
 
 
 def _remap_rgba(pixels: Pixels, palette: Pixels, remapping: Remapping = None) -> Pixels:
-    """``alpha.remap_alpha``. The model of the eye knows no alpha: in place of a direct search the mask dithers."""
+    """Index map uint8 (h, w) of pixels uint8 (h, w, 4); in a direct search, rows from a multiple of 64 on."""
     if isinstance(remapping, DirectSearch):
-        return alpha.remap_alpha(pixels, palette, Dither() if remapping.blurred else None)
+        return remap_directly(pixels, palette, remapping)
     return alpha.remap_alpha(pixels, palette, remapping)
 
 

@@ -14,7 +14,7 @@ from colorquant.kmeans import MergeableSums
 from colorquant.limits import MAX_COLORS
 from colorquant.perception import DirectSearch, remap_directly
 from colorquant.pixels import Pixels
-from colorquant.quantizer.color_models import RGB, color_model
+from colorquant.quantizer.color_models import color_model
 from colorquant.quantizer.solution import Remapping, palette_eye
 from colorquant.quantizer.solver import solve
 from colorquant.remap import BAND_ROWS, Dither, RateModel, bands_of, look_up, remap_band
@@ -99,7 +99,7 @@ class PixelSource:
 
     def remap(self, palette: Pixels, remapping: Remapping = None) -> Pixels:
         """Index map uint8 (H, W): the nearest entries of a palette (k, 3 or 4), those of a rate model, or dithered."""
-        if isinstance(remapping, DirectSearch) and self.model is RGB:
+        if isinstance(remapping, DirectSearch):
             search = partial(remap_directly, palette=palette, search=remapping)
             return np.concatenate(list(self._map(search, self._rows())))
         if self.model.index_table is None or isinstance(remapping, Dither):

@@ -38,9 +38,9 @@ class Solution:
     Attributes
     ----------
     palette : uint8 (k', 3), or (k', 4) where pixels are transparent
-        1 <= k' <= k, distinct, every entry the nearest of some pixel.
+        1 <= k' <= k, distinct; for the squared error every entry is the nearest of some pixel.
     counts : int64 (k',)
-        Pixels that each entry is the nearest of.
+        Pixels that each entry is the nearest of, by the squared error.
     inertia : int
         Sum over pixels of the squared distance to the nearest entry: exact for RGB; for RGBA that of
         ``alpha.premultiplied``, rounded. The mean squared error is this divided by the number of pixels.

@@ -75,8 +75,7 @@ def solve(
     pool : Executor, optional
         Threads; the result does not depend on them.
     eye : DirectSearch, optional
-        For the perceptual objective, in whatever color space: how pixels will be assigned to entries. Without effect on
-        images with alpha.
+        For the perceptual objective, in whatever color space: how pixels will be assigned to entries.
     """
     return source.model.solve(source, k, seed, color_space, pool, eye)
 
@@ -96,7 +95,7 @@ def solve_rgb(
     if eye is not None:
         palette = fit_palette(source, int(cells.counts.sum()), k, seed, eye, pool)
         sums = source.partial_sums(palette)
-        return Solution.of(palette, sums, sums.inertia(palette), REFIT_ROUNDS, False)
+        return Solution(palette, sums.counts, round(sums.inertia(palette)), REFIT_ROUNDS, False)
     if color_space == "oklab":
         return _solve_in_oklab(source, cells, k, seed, pool)
     points = points_of(cells)

@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from colorquant import quantize
+from colorquant.alpha import on_background, on_both_backgrounds
 from colorquant.colors.cells import merge_cells
 from colorquant.encode import encode_indexed_png
-from colorquant.perception.direct_search import DirectSearch, near_entries, remap_directly, search_band
-from colorquant.perception.eye_model import KERNEL, KERNEL_BITS, colors_at, is_neutral, places_of
+from colorquant.perception.direct_search import DirectSearch, Entries, remap_directly, search_band
+from colorquant.perception.eye_model import (
+    KERNEL,
+    KERNEL_BITS,
+    colors_at,
+    colors_with_alpha_at,
+    coordinates_of,
+    is_neutral,
+)
 from colorquant.perception.importance import importance, important_cells
 from colorquant.perception.palette import flat_colors
 from colorquant.perception.refit import refit_sums, refitted
@@ -20,7 +28,7 @@ from tests.conftest import photograph
 
 def energy(pixels: np.ndarray, palette: np.ndarray, indexes: np.ndarray) -> int:
     """The energy of the blurred error, pair by pair."""
-    errors = (places_of(palette)[indexes] - places_of(pixels)).astype(np.int64)
+    errors = (coordinates_of(palette)[indexes] - coordinates_of(pixels)).astype(np.int64)
     radius, (height, width) = len(KERNEL) // 2, indexes.shape
     padded = np.pad(errors, ((radius, radius), (radius, radius), (0, 0)))
     total = 0
@@ -29,16 +37,16 @@ def energy(pixels: np.ndarray, palette: np.ndarray, indexes: np.ndarray) -> int:
     return total
 
 
-def test_greys_are_neutral_places_and_come_back_as_themselves() -> None:
+def test_greys_are_neutral_and_come_back_as_themselves() -> None:
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    assert is_neutral(places_of(greys)).all()
-    assert np.array_equal(colors_at(places_of(greys)), greys)
-    assert not is_neutral(places_of(np.array([[100, 100, 104]], np.uint8))).any()
+    assert is_neutral(coordinates_of(greys)).all()
+    assert np.array_equal(colors_at(coordinates_of(greys)), greys)
+    assert not is_neutral(coordinates_of(np.array([[100, 100, 104]], np.uint8))).any()
 
 
-def test_colors_come_back_from_their_places_nearly_as_they_were() -> None:
+def test_colors_come_back_from_their_coordinates_nearly_as_they_were() -> None:
     colors = np.random.default_rng(0).integers(0, 256, (5000, 3)).astype(np.uint8)
-    assert np.abs(places_of(colors_at(places_of(colors))) - places_of(colors)).max() <= 6
+    assert np.abs(coordinates_of(colors_at(coordinates_of(colors))) - coordinates_of(colors)).max() <= 6
 
 
 def test_no_error_has_a_negative_energy() -> None:
@@ -48,6 +56,7 @@ def test_no_error_has_a_negative_energy() -> None:
 
 def test_after_the_search_no_other_entry_of_a_pixel_lowers_the_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("colorquant.perception.direct_search.PASSES", 50)
+    monkeypatch.setattr("colorquant.perception.direct_search._FLAT_PRICE", 0)
     pixels = photograph(9, 11)
     palette = quantize(pixels, 6).palette
     indexes = remap_directly(pixels, palette, DirectSearch())
@@ -63,7 +72,7 @@ def test_after_the_search_no_other_entry_of_a_pixel_lowers_the_energy(monkeypatc
 def test_without_a_blur_every_pixel_takes_its_nearest_entry() -> None:
     pixels = photograph()
     palette = quantize(pixels, 9).palette
-    distances = ((places_of(pixels)[:, :, None] - places_of(palette)) ** 2).sum(axis=3)
+    distances = ((coordinates_of(pixels)[:, :, None] - coordinates_of(palette)) ** 2).sum(axis=3)
     indexes = remap_directly(pixels, palette, DirectSearch(blurred=False))
     assert np.array_equal(np.take_along_axis(distances, indexes[..., None].astype(int), 2)[..., 0], distances.min(2))
 
@@ -71,10 +80,8 @@ def test_without_a_blur_every_pixel_takes_its_nearest_entry() -> None:
 def test_a_refitted_palette_lowers_the_energy_of_the_same_index_map() -> None:
     pixels = photograph(40, 50)
     palette = quantize(pixels, 8).palette
-    entries = places_of(palette)
-    indexes = search_band(
-        places_of(pixels), entries.astype(np.int64), near_entries(entries.astype(np.int64)), DirectSearch()
-    )
+    entries = coordinates_of(palette)
+    indexes = search_band(pixels, coordinates_of(pixels), Entries(palette), DirectSearch())
     sums = refit_sums(pixels, palette, DirectSearch())
     assert sums.pairs.sum() == sum(
         int(weight) * max(0, 40 - abs(row - 4)) * max(0, 50 - abs(column - 4))
@@ -113,7 +120,7 @@ def test_smooth_pixels_are_more_important_than_those_in_texture() -> None:
 
 @pytest.mark.parametrize("dither", ["none", "blue-noise", "direct-search"])
 def test_an_image_of_few_colors_stays_as_it_is(dither: str) -> None:
-    # Yellows that differ in blue alone, by one: they share a place in the eye's space.
+    # Yellows that differ in blue alone, by one: they have the same coordinates.
     palette = np.array([[255, 255, blue] for blue in range(3)] + [[9, 9, 9]], np.uint8)
     pixels = palette[np.random.default_rng(0).integers(0, 4, (70, 30))]
     image = quantize(pixels, 4, objective="perceptual", dither=dither)
@@ -183,7 +190,63 @@ def test_a_rate_makes_neighbors_equal_and_files_smaller_for_little_quality() -> 
         assert after > before - 6
 
 
-def test_images_with_alpha_are_quantized_too() -> None:
-    pixels = np.dstack([photograph(80, 64), np.tile(np.arange(64, dtype=np.uint8) * 4, (80, 1))])
-    image = quantize(pixels, 16, objective="perceptual", dither="direct-search")
-    assert image.palette.shape[1] == 4 and image.indexes.shape == (80, 64)
+def icon(height: int = 256, width: int = 256) -> np.ndarray:
+    """A gradient in a disk with a soft edge; fully transparent outside."""
+    y, x = np.mgrid[:height, :width]
+    colors = np.dstack([30 + 200 * x / width, 200 - 150 * y / height, 60 + 150 * x * y / (width * height)]).astype(
+        np.uint8
+    )
+    distance = np.hypot(y - height / 2, x - width / 2)
+    alpha = np.clip(255 * (height / 2.2 - distance) / 12, 0, 255).astype(np.uint8)
+    return np.dstack([colors, alpha])
+
+
+def test_colors_with_alpha_come_back_from_their_coordinates_nearly_as_they_were() -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (3000, 4)).astype(np.uint8)
+    colors[:20, 3], colors[20:40, 3] = 0, 255
+    back = colors_with_alpha_at(coordinates_of(colors))
+    assert (back[:20] == 0).all() and (back[20:40, 3] >= 254).all()
+    assert np.abs(back[:, 3].astype(int) - colors[:, 3]).max() <= 2
+    for level in (0, 255):
+        assert np.abs(on_background(back, level).astype(int) - on_background(colors, level)).max() <= 3
+
+
+@pytest.mark.parametrize("dither", ["none", "direct-search"])
+@pytest.mark.parametrize("k", [2, 16])
+def test_with_alpha_opaque_stays_opaque_and_transparent_transparent(dither: str, k: int) -> None:
+    pixels = icon(96, 96)
+    image = quantize(pixels, k, objective="perceptual", dither=dither)
+    decoded = image.palette[image.indexes]
+    assert (decoded[pixels[..., 3] == 255, 3] == 255).all()
+    assert (decoded[pixels[..., 3] == 0] == 0).all()
+
+
+def test_with_alpha_it_looks_better_than_the_least_squared_error() -> None:
+    pixels = icon()
+    plain, seen = (
+        quantize(pixels, 16, objective=objective, dither=dither)
+        for objective, dither in (("squared-error", "none"), ("perceptual", "direct-search"))
+    )
+    values = [
+        on_both_backgrounds(measures.perceptual_similarity, pixels, image.palette[image.indexes])
+        for image in (plain, seen)
+    ]
+    assert values[1] > values[0] + 3
+
+
+def test_flat_areas_that_end_at_edges_are_not_dithered() -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:, :32], pixels[:, 32:] = (200, 40, 60), (40, 90, 200)
+    palette = np.array([[185, 50, 70], [215, 30, 50], [30, 80, 190], [50, 100, 210]], np.uint8)
+    indexes = remap_directly(pixels, palette, DirectSearch())
+    assert len(np.unique(indexes[:, :32])) == len(np.unique(indexes[:, 32:])) == 1
+    pixels[:, :32, 0] += np.arange(32, dtype=np.uint8)[None] // 4
+    assert len(np.unique(remap_directly(pixels, palette, DirectSearch())[:, :32])) == 2
+
+
+def test_pixels_whose_color_is_an_entry_keep_it() -> None:
+    pixels = photograph(70, 60)
+    palette = np.unique(np.concatenate([quantize(pixels, 12).palette, pixels[::9, ::9].reshape(-1, 3)]), axis=0)
+    for search in (DirectSearch(), DirectSearch(price=10**6)):
+        decoded = palette[remap_directly(pixels, palette, search)]
+        assert np.array_equal(decoded[::9, ::9], pixels[::9, ::9])
