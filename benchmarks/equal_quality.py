@@ -18,7 +18,7 @@ from benchmarks import our_job, pngquant
 from benchmarks.folders import TABLES, images_in
 from benchmarks.pngquant import Pngquant
 from benchmarks.tables import Row, recorded
-from colorquant.compress.comparison import FORMATS, needed_bytes
+from colorquant.compress import FORMATS, needed_bytes
 from colorquant.decode import read_image
 from colorquant.settings import Settings
 from colorquant.target import Target

@@ -288,8 +288,9 @@ class Settings:
         return [f"{option.flag}={_text(values[name])}" for name, option in options().items()]
 
     def as_parameters(self) -> dict[str, Any]:
-        """The value of each setting by its name, with ``AUTO`` for one that is free: what ``parse`` takes."""
-        return {name: AUTO if name in self.free else getattr(self, name) for name in options()}
+        """The value of each setting by its name, with ``AUTO`` for one that is free: JSON that ``parse`` takes."""
+        values = {name: AUTO if name in self.free else getattr(self, name) for name in options()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def options() -> dict[str, Option]:
@@ -328,6 +329,6 @@ def _default_text(option: Option) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,8 +1,9 @@
 """The main path: decode, count colors, find the palette, remap, encode, measure, commit.
 
 ``compress_image`` compresses one image, ``compress_tiled_image`` one that is too large for a process, and
-``compress_batch`` the images of a library. ``open_image`` and ``compress_opened`` work in memory and write no file. The
-modules are imported on first use: tiled TIFFs need libraries that other images do not.
+``compress_batch`` the images of a library. ``open_image`` and ``compress_opened`` work in memory and write no file.
+``needed_bytes`` is what another of the ``FORMATS`` needs for a quality. The modules are imported on first use: tiled
+TIFFs need libraries that other images do not.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from colorquant.lazy import imported_on_first_use
 
 if TYPE_CHECKING:
+    from colorquant.compress.comparison import FORMATS, needed_bytes
     from colorquant.compress.library import Counts, ImageJobs, compress_batch, make_batches
     from colorquant.compress.pipeline import Compressed, compress_image, compress_opened, open_image
     from colorquant.compress.stopwatch import Stopwatch
@@ -22,8 +24,10 @@ __all__ = [
     "compress_tiled_image",
     "Compressed",
     "Counts",
+    "FORMATS",
     "ImageJobs",
     "make_batches",
+    "needed_bytes",
     "open_image",
     "Stopwatch",
 ]
@@ -31,6 +35,8 @@ __all__ = [
 __getattr__ = imported_on_first_use(
     __name__,
     {
+        "FORMATS": "comparison",
+        "needed_bytes": "comparison",
         "Counts": "library",
         "ImageJobs": "library",
         "compress_batch": "library",

@@ -97,10 +97,11 @@ def test_it_tells_what_was_asked_for(photographs: Path, tmp_path: Path, monkeypa
         f"--output={tmp_path / 'out'}",
         "--ks=8 2",
         "--pattern=sub */*.jpg",
-        "--settings=rate=0.1 format=webp",
+        "--settings=rate=0.1 format=webp compare=avif,webp",
     )
-    asked = {"images": str(photographs), "output": str(tmp_path / "out"), "pattern": "sub */*.jpg"}
-    assert told.items() >= (asked | {"ks": ["2", "8"], "rate": 0.1, "format": "webp"}).items()
+    asked: dict[str, Any] = {"images": str(photographs), "output": str(tmp_path / "out"), "pattern": "sub */*.jpg"}
+    asked |= {"ks": ["8", "2"], "rate": 0.1, "format": "webp", "compare": ["webp", "avif"]}
+    assert told | asked == told
 
 
 def test_without_arguments_it_tells_the_defaults_of_the_dag(monkeypatch: pytest.MonkeyPatch) -> None:
