@@ -1,10 +1,11 @@
 """The smallest file of a quality: over the palette size and over every setting that is left free.
 
 A candidate is one value for each free setting. For each candidate in turn the search looks for the smallest palette
-that reaches the target, on a ladder of sizes whose steps are a factor of the square root of 2. It starts where the
-candidate before ended, which is close; and it leaves a candidate as soon as a trial that misses the target is already
-larger than the smallest file so far, since more colors take more bytes. The best candidate's palette is then looked for
-between the two steps of the ladder. Each trial is a palette, an index map, a measurement, and for most an encoded file.
+that reaches the target, on a ladder of sizes whose steps are a factor of the square root of 2. It starts near where the
+candidate before ended, and goes as far as the target is away by the gain of a usual step. It leaves a candidate as soon
+as a trial that misses the target is larger than the smallest file so far, since more colors mostly take more bytes. The
+best candidate's palette is then looked for between two steps of the ladder. Each trial is a palette, an index map and a
+measurement; where bytes have to be compared, also an encoded file.
 """
 
 import math
@@ -27,20 +28,25 @@ _PERCEPTUAL = {"objective": "perceptual", "color_space": "rgb", "dither": "none"
 _DITHERED = _PERCEPTUAL | {"dither": "direct-search"}
 _RGB = {"objective": "squared-error", "color_space": "rgb", "dither": "none"}
 
-# The cheapest to compute first. Measured: each is the smallest on some image (docs/choice.md).
-_FOR_EYES: tuple[Mapping[str, Any], ...] = (
-    _OKLAB | {"rate": 0.3},
-    _OKLAB | {"rate": 0.1},
-    _PERCEPTUAL | {"rate": 0.1},
-    _DITHERED | {"rate": 0.3},
-)
-_FOR_PSNR: tuple[Mapping[str, Any], ...] = (_RGB | {"rate": 0.3}, _RGB | {"rate": 0.1}, _RGB | {"rate": 0.05})
-# Tried where none of the others reaches the target: the best quality first.
-_BEST_FOR_EYES: tuple[Mapping[str, Any], ...] = (_DITHERED | {"rate": 0.0}, _OKLAB | {"rate": 0.0})
-_BEST_FOR_PSNR: tuple[Mapping[str, Any], ...] = (_RGB | {"rate": 0.0},)
+# By the target's measure, the cheapest to compute first. Measured: each is the smallest on some image (docs/choice.md).
+_CANDIDATES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "ssimulacra2": (_OKLAB | {"rate": 0.3}, _OKLAB | {"rate": 0.1}, _DITHERED | {"rate": 0.3}),
+    "ssim": (_OKLAB | {"rate": 0.3}, _OKLAB | {"rate": 0.1}, _PERCEPTUAL | {"rate": 0.1}),
+    "psnr": (_RGB | {"rate": 0.3}, _RGB | {"rate": 0.1}, _RGB | {"rate": 0.05}),
+}
+# Tried where none of these reaches the target.
+_LAST: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "ssimulacra2": (_DITHERED | {"rate": 0.0}, _OKLAB | {"rate": 0.0}),
+    "ssim": (_PERCEPTUAL | {"rate": 0.0}, _RGB | {"rate": 0.0}),
+    "psnr": (_RGB | {"rate": 0.0},),
+}
 
 _STEPS_TO_DOUBLE = 2
-_FIRST_STEP = 7
+_FIRST_STEP = 9
+# What a step of the ladder adds to a measure, about.
+_GAIN_OF_A_STEP = {"ssimulacra2": 6.0, "ssim": 0.02, "psnr": 1.2}
+# Dithered, an image reaches a quality with fewer colors: so many steps of the ladder fewer in the median.
+_STEPS_BELOW = {"none": 0, "blue-noise": 2, "direct-search": 3}
 # Trials between two steps of the ladder.
 _REFINEMENTS = 2
 
@@ -87,10 +93,12 @@ def smallest_file(opened: OpenedImage, target: Target, settings: Settings) -> tu
     record : KSearchRecord
     """
     search = _Search(opened, target, settings)
-    for_psnr = target.measure == "psnr"
-    for candidate in _distinct(_FOR_PSNR if for_psnr else _FOR_EYES, settings):
+    if opened.unique_colors <= MAX_COLORS:
+        # Lossless. On graphics that is often the smallest file: without noise, more colors need not take more bytes.
+        search.try_size(opened.unique_colors, settings.fixed())
+    for candidate in _distinct(_CANDIDATES[target.measure], settings):
         search.try_candidate(candidate)
-    for candidate in _distinct(_BEST_FOR_PSNR if for_psnr else _BEST_FOR_EYES, settings):
+    for candidate in _distinct(_LAST[target.measure], settings):
         if search.best is None:
             search.try_candidate(candidate)
     search.refine()
@@ -117,27 +125,35 @@ class _Search:
         self.best: Trial | None = None
         self._nearest: Trial | None = None
 
+    def try_size(self, k: int, settings: Settings) -> None:
+        """One trial, which is kept if it reaches the target and is the smallest."""
+        trial = self._measured(k, settings)
+        if self._target.reached_by(trial.value):
+            self._keep(self._encoded(trial))
+
     def try_candidate(self, settings: Settings) -> None:
         """Find the first step of the ladder that reaches the target, or give the candidate up."""
-        step, reached, missed = self._step, len(self._ladder), -1
+        step, reached, missed = max(0, self._step - _STEPS_BELOW[settings.dither]), len(self._ladder), -1
+        smallest: Trial | None = None
         while missed < step < reached:
             trial = self._measured(self._ladder[step], settings)
             if self._target.reached_by(trial.value):
-                reached = step
-                self._keep(self._encoded(trial))
+                reached, smallest = step, trial
             else:
                 missed = step
-                if self.best is not None and (self._encoded(trial).bytes or 0) >= (self.best.bytes or 0):
+                if smallest is None and self.best and (self._encoded(trial).bytes or 0) >= (self.best.bytes or 0):
                     break
-            step = self._next(missed, reached)
-        if reached < len(self._ladder):
-            self._step = reached
+            step = self._next(missed, reached, step, trial.value)
+        if smallest is not None:
+            self._keep(self._encoded(smallest))
+        if self.best is None or smallest is not None:
+            # Where nothing has reached the target yet, the next candidate begins at the end.
+            self._step = min(reached + _STEPS_BELOW[settings.dither], len(self._ladder) - 1)
 
-    def _next(self, missed: int, reached: int) -> int:
-        """The step between: half-way before the first result, else the one beside what is known."""
-        if self.best is None or len(self._trials) < 3:
-            return (missed + reached) // 2
-        return reached - 1 if reached < len(self._ladder) else missed + 1
+    def _next(self, missed: int, reached: int, step: int, value: float) -> int:
+        """The step where the target is expected, between those that are known to miss and to reach it."""
+        ahead = min(max((self._target.value - value) / _GAIN_OF_A_STEP[self._target.measure], -99), 99)
+        return min(max(step + (math.ceil(ahead) or -1), missed + 1), reached - 1)
 
     def refine(self) -> None:
         """Look between the best step of the ladder and the one before it."""
@@ -193,7 +209,8 @@ class _Search:
 
     def _encoded(self, trial: Trial) -> Trial:
         encoded = encode(trial.solution.palette, trial.indexes, trial.settings, self._opened.decoded.metadata)
-        self._trials[-1] = replace(self._trials[-1], bytes=len(encoded))
+        index = next(i for i, one in enumerate(self._trials) if (one.k, one.settings) == (trial.k, trial.settings))
+        self._trials[index] = replace(self._trials[index], bytes=len(encoded))
         return replace(trial, bytes=len(encoded))
 
     def _keep(self, trial: Trial) -> None:
