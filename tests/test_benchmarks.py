@@ -35,7 +35,16 @@ def test_curves_without_a_common_quality_have_no_delta() -> None:
     from benchmarks.rate_distortion import _delta_rate
 
     assert _delta_rate(CURVE, [(rate, quality + 50) for rate, quality in CURVE]) is None
-    assert _delta_rate(CURVE, CURVE[:3]) is None
+    assert _delta_rate(CURVE, CURVE[:2]) is None
+
+
+def test_a_curve_begins_at_the_lowest_quality_that_counts() -> None:
+    pytest.importorskip("bjontegaard")
+    from benchmarks.rate_distortion import _from_quality
+
+    begun = _from_quality(27.0, CURVE)
+    assert begun[0] == (pytest.approx(math.sqrt(1000 * 2000)), 27.0) and begun[1:] == CURVE[1:]
+    assert _from_quality(25.0, CURVE) == CURVE and _from_quality(42.0, CURVE) == []
 
 
 def test_a_curve_has_only_points_that_rise_and_are_finite() -> None:
