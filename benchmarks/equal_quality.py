@@ -1,8 +1,9 @@
 """Bytes at equal quality: ``python -m benchmarks.equal_quality PHOTOGRAPHS --graphics FOLDER --target 50 70``.
 
-For each image and target, a job finds the smallest file that reaches that SSIMULACRA2. All others are asked for the
-quality that this file has: pngquant 3 (the best of no, half and full dithering) with oxipng behind it, JPEG, WebP,
-AVIF and JPEG XL. The two searches compared in CPU time are this job's and the one for the fewest colors.
+For each image and target, a job finds the smallest file that reaches that SSIMULACRA2, over the palette size and every
+setting that is not given by ``--set``. All others are asked for the quality that this file has: pngquant 3 (the best
+of no, half and full dithering) with oxipng behind it, JPEG, WebP, AVIF and JPEG XL. CPU time is compared with that of a
+job with the default settings, which searches for the fewest colors.
 """
 
 import argparse
@@ -18,9 +19,9 @@ from benchmarks import our_job, pngquant
 from benchmarks.folders import TABLES, images_in
 from benchmarks.pngquant import Pngquant
 from benchmarks.tables import Row, recorded
-from colorquant.compress.comparison import FORMATS, needed_bytes
+from colorquant.compress.comparison import needed_bytes
 from colorquant.decode import read_image
-from colorquant.settings import Settings
+from colorquant.settings import COMPARED_FORMATS, Settings
 from colorquant.target import Target
 
 PEER = "pngquant+oxipng"
@@ -32,8 +33,10 @@ def main() -> None:
     parser.add_argument("images", type=Path, help="folder of photographs")
     parser.add_argument("--graphics", type=Path, help="folder of graphics: charts, screens, icons")
     parser.add_argument("--target", type=float, nargs="+", default=[50, 70], help="SSIMULACRA2")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of our jobs")
-    parser.add_argument("--skip", nargs="*", default=[], choices=[PEER, *FORMATS], help="what to leave out")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of our jobs; others are auto"
+    )
+    parser.add_argument("--skip", nargs="*", default=[], choices=[PEER, *COMPARED_FORMATS], help="what to leave out")
     parser.add_argument("--every", type=int, default=1, help="only every n-th image")
     parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
@@ -42,7 +45,7 @@ def main() -> None:
     paths = {"photographs": images_in(arguments.images)[:: arguments.every]}
     if arguments.graphics:
         paths["graphics"] = images_in(arguments.graphics)[:: arguments.every]
-    others = [name for name in (PEER, *FORMATS) if name not in arguments.skip]
+    others = [name for name in (PEER, *COMPARED_FORMATS) if name not in arguments.skip]
     if PEER in others and not pngquant.installed():
         others.remove(PEER)
     rows = recorded(measure(paths, arguments.target, settings, others), arguments.output / "equal_quality.csv")
@@ -67,6 +70,7 @@ def measure(
             for number in targets:
                 target = Target("ssimulacra2", float(number))
                 ours = our_job.compressed(path, target, settings, pixels)
+                fewest = our_job.compressed(path, target, Settings(), pixels)
                 row: Row = {
                     "kind": kind,
                     "image": path.stem,
@@ -76,7 +80,7 @@ def measure(
                     "k": ours.k,
                     "settings": ours.settings,
                     "cpu_seconds": round(ours.cpu_seconds, 3),
-                    "fewest_colors_cpu_seconds": round(our_job.fewest_colors_cpu_seconds(path, target), 3),
+                    "fewest_colors_cpu_seconds": round(fewest.cpu_seconds, 3),
                 }
                 for name in others:
                     if name == PEER:
@@ -111,7 +115,7 @@ def tables(rows: list[Row], others: list[str]) -> list[str]:
     for row in rows:
         groups.setdefault((str(row["kind"]), float(row["target"])), []).append(row)
     parts = [_peer_table(groups)] if PEER in others else []
-    formats = [name for name in others if name in FORMATS]
+    formats = [name for name in others if name in COMPARED_FORMATS]
     return [*parts, *([_format_table(groups, formats)] if formats else []), _time_table(groups)]
 
 
@@ -148,7 +152,7 @@ def _format_table(groups: dict[tuple[str, float], list[Row]], formats: list[str]
         "Bytes of other formats relative to ours, at the quality that ours reached: geometric mean over the images on "
         "which the format reaches it, and on how many of them it is smaller:",
         "",
-        "| images | SSIMULACRA2 | our bytes, mean | " + " | ".join(FORMATS[name].title for name in formats) + " |",
+        "| images | SSIMULACRA2 | our bytes, mean | " + " | ".join(COMPARED_FORMATS[name] for name in formats) + " |",
         "|---|---:|---:|" + "---:|" * len(formats),
     ]
     for (kind, target), group in groups.items():

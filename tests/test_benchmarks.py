@@ -182,8 +182,8 @@ def test_the_peer_s_smallest_file_reaches_the_quality_and_none_is_made_twice(
 def test_others_are_asked_for_the_quality_of_our_file(picture: Path, peer: list[tuple[int, str]]) -> None:
     formats = ["jpeg", "webp"]
     others = [equal_quality.PEER, *formats]
-    (row,) = equal_quality.measure({"photographs": [picture]}, [40], Settings(), others)
-    ours = our_job.compressed(picture, Target("ssimulacra2", 40.0), Settings(), quantizers.read(picture))
+    (row,) = equal_quality.measure({"photographs": [picture]}, [40], Settings.parse({}), others)
+    ours = our_job.compressed(picture, Target("ssimulacra2", 40.0), Settings.parse({}), quantizers.read(picture))
     assert (row["bytes"], row["k"], row["settings"]) == (ours.bytes, ours.k, ours.settings)
     assert float(row["ssimulacra2"]) == pytest.approx(ours.ssimulacra2, abs=1e-6) and ours.ssimulacra2 >= 40
     assert float(row["cpu_seconds"]) > 0 and float(row["fewest_colors_cpu_seconds"]) > 0
