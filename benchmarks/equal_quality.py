@@ -11,7 +11,7 @@ import math
 import os
 import platform
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -55,18 +55,21 @@ def main() -> None:
 
 
 def measure(
-    paths: dict[str, list[Path]], targets: Iterable[float], settings: Settings, others: list[str]
+    paths: dict[str, list[Path]], targets: Sequence[float], settings: Settings, others: list[str]
 ) -> Iterator[Row]:
     """Yield one row for each image and target, by the kind of image.
 
     ``bytes`` are our job's; those of another are ``inf`` where it does not reach the quality of our file, or holds no
     alpha. ``PEER at target`` are the peer's bytes for the target itself where our job misses it, otherwise 0.
     """
-    warm_up(next(iter(paths.values()))[0], settings)
+    warm: set[int] = set()
     for kind, images in paths.items():
         for path in images:
             pixels = read_image(path).pixels
             peer = Pngquant(pixels)
+            if pixels.shape[2] not in warm:  # Kernels are compiled at their first call, with and without alpha.
+                warm.add(pixels.shape[2])
+                our_job.compressed(path, Target("ssimulacra2", float(targets[0])), settings, pixels)
             for number in targets:
                 target = Target("ssimulacra2", float(number))
                 ours = our_job.compressed(path, target, settings, pixels)
@@ -102,11 +105,6 @@ def _peer_columns(peer: Pngquant, target: Target, reached: float) -> Row:
     if not target.reached_by(reached) and (found := peer.smallest(target.value)):
         columns[f"{PEER} at target"] = len(found.content)
     return columns
-
-
-def warm_up(path: Path, settings: Settings) -> None:
-    """Compile the kernels before anything is timed."""
-    our_job.compressed(path, 2, settings, read_image(path).pixels)
 
 
 def tables(rows: list[Row], others: list[str]) -> list[str]:
