@@ -1,8 +1,9 @@
 """Bytes at equal quality: ``python -m benchmarks.equal_quality PHOTOGRAPHS --graphics FOLDER --target 50 70``.
 
-For each image and target, a job finds the smallest file that reaches that SSIMULACRA2. All others are asked for the
-quality that this file has: pngquant 3 (the best of no, half and full dithering) with oxipng behind it, JPEG, WebP,
-AVIF and JPEG XL. The two searches compared in CPU time are this job's and the one for the fewest colors.
+For each image and target, a job finds the smallest file that reaches that SSIMULACRA2, over the palette size and every
+setting that is not given by ``--set``. All others are asked for the quality that this file has: pngquant 3 (the best
+of no, half and full dithering) with oxipng behind it, JPEG, WebP, AVIF and JPEG XL. CPU time is compared with that of a
+job with the default settings, which searches for the fewest colors.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import math
 import os
 import platform
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from benchmarks import our_job, pngquant
 from benchmarks.folders import TABLES, images_in
 from benchmarks.pngquant import Pngquant
 from benchmarks.tables import Row, recorded
-from colorquant.compress import FORMATS, needed_bytes
+from colorquant.compress import needed_bytes
 from colorquant.decode import read_image
-from colorquant.settings import Settings
+from colorquant.settings import COMPARED_FORMATS, Settings
 from colorquant.target import Target
 
 PEER = "pngquant+oxipng"
@@ -32,8 +33,10 @@ def main() -> None:
     parser.add_argument("images", type=Path, help="folder of photographs")
     parser.add_argument("--graphics", type=Path, help="folder of graphics: charts, screens, icons")
     parser.add_argument("--target", type=float, nargs="+", default=[50, 70], help="SSIMULACRA2")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of our jobs")
-    parser.add_argument("--skip", nargs="*", default=[], choices=[PEER, *FORMATS], help="what to leave out")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of our jobs; others are auto"
+    )
+    parser.add_argument("--skip", nargs="*", default=[], choices=[PEER, *COMPARED_FORMATS], help="what to leave out")
     parser.add_argument("--every", type=int, default=1, help="only every n-th image")
     parser.add_argument("--output", type=Path, default=TABLES)
     arguments = parser.parse_args()
@@ -42,7 +45,7 @@ def main() -> None:
     paths = {"photographs": images_in(arguments.images)[:: arguments.every]}
     if arguments.graphics:
         paths["graphics"] = images_in(arguments.graphics)[:: arguments.every]
-    others = [name for name in (PEER, *FORMATS) if name not in arguments.skip]
+    others = [name for name in (PEER, *COMPARED_FORMATS) if name not in arguments.skip]
     if PEER in others and not pngquant.installed():
         others.remove(PEER)
     rows = recorded(measure(paths, arguments.target, settings, others), arguments.output / "equal_quality.csv")
@@ -52,21 +55,25 @@ def main() -> None:
 
 
 def measure(
-    paths: dict[str, list[Path]], targets: Iterable[float], settings: Settings, others: list[str]
+    paths: dict[str, list[Path]], targets: Sequence[float], settings: Settings, others: list[str]
 ) -> Iterator[Row]:
     """Yield one row for each image and target, by the kind of image.
 
     ``bytes`` are our job's; those of another are ``inf`` where it does not reach the quality of our file, or holds no
     alpha. ``PEER at target`` are the peer's bytes for the target itself where our job misses it, otherwise 0.
     """
-    warm_up(next(iter(paths.values()))[0], settings)
+    warm: set[int] = set()
     for kind, images in paths.items():
         for path in images:
             pixels = read_image(path).pixels
             peer = Pngquant(pixels)
+            if pixels.shape[2] not in warm:  # Kernels are compiled at their first call, with and without alpha.
+                warm.add(pixels.shape[2])
+                our_job.compressed(path, Target("ssimulacra2", float(targets[0])), settings, pixels)
             for number in targets:
                 target = Target("ssimulacra2", float(number))
                 ours = our_job.compressed(path, target, settings, pixels)
+                fewest = our_job.compressed(path, target, Settings(), pixels)
                 row: Row = {
                     "kind": kind,
                     "image": path.stem,
@@ -76,7 +83,7 @@ def measure(
                     "k": ours.k,
                     "settings": ours.settings,
                     "cpu_seconds": round(ours.cpu_seconds, 3),
-                    "fewest_colors_cpu_seconds": round(our_job.fewest_colors_cpu_seconds(path, target), 3),
+                    "fewest_colors_cpu_seconds": round(fewest.cpu_seconds, 3),
                 }
                 for name in others:
                     if name == PEER:
@@ -100,18 +107,13 @@ def _peer_columns(peer: Pngquant, target: Target, reached: float) -> Row:
     return columns
 
 
-def warm_up(path: Path, settings: Settings) -> None:
-    """Compile the kernels before anything is timed."""
-    our_job.compressed(path, 2, settings, read_image(path).pixels)
-
-
 def tables(rows: list[Row], others: list[str]) -> list[str]:
     """What the rows say, as Markdown: against the peer, against the lossy formats, and the CPU time."""
     groups: dict[tuple[str, float], list[Row]] = {}
     for row in rows:
         groups.setdefault((str(row["kind"]), float(row["target"])), []).append(row)
     parts = [_peer_table(groups)] if PEER in others else []
-    formats = [name for name in others if name in FORMATS]
+    formats = [name for name in others if name in COMPARED_FORMATS]
     return [*parts, *([_format_table(groups, formats)] if formats else []), _time_table(groups)]
 
 
@@ -148,7 +150,7 @@ def _format_table(groups: dict[tuple[str, float], list[Row]], formats: list[str]
         "Bytes of other formats relative to ours, at the quality that ours reached: geometric mean over the images on "
         "which the format reaches it, and on how many of them it is smaller:",
         "",
-        "| images | SSIMULACRA2 | our bytes, mean | " + " | ".join(FORMATS[name].title for name in formats) + " |",
+        "| images | SSIMULACRA2 | our bytes, mean | " + " | ".join(COMPARED_FORMATS[name] for name in formats) + " |",
         "|---|---:|---:|" + "---:|" * len(formats),
     ]
     for (kind, target), group in groups.items():

@@ -2,7 +2,7 @@
 
     python -m benchmarks.library IMAGES [--counts 500 5000] [--side 256] [--k 16] [--rounds 1]
 
-The library is made of crops of IMAGES, each at a place of its own. pngquant (the system's package) runs at its best
+The library is made of crops of IMAGES, each at a place of its own. pngquant 3 runs at its best
 (`--speed 1`) and without dithering (`--nofs`), 16 files to a process, so that its start counts little.
 """
 
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks.folders import images_in
+from benchmarks.pngquant import pngquant_program
 from benchmarks.process_tree import Usage, succeeded, watch
 from colorquant.jobs import CompressionResult, Plan, run_folder
 from colorquant.quality import mean_squared_error
@@ -50,8 +51,8 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=1, help="in turn; the times are medians")
     arguments = parser.parse_args()
-    if shutil.which("pngquant") is None:
-        sys.exit("pngquant is not installed, and is needed to compare with: apt-get install pngquant")
+    if pngquant_program() is None:
+        sys.exit("pngquant 3 is not installed, and is needed to compare with: make bench installs it")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         crops = crops_of(arguments.images, max(arguments.counts), arguments.side, work / "all")
@@ -117,7 +118,7 @@ def _ours(library: Path, output: Path, k: int) -> _Side:
 
 
 def _pngquant(library: Path, k: int) -> _Side:
-    arguments = ["pngquant", "--speed", "1", "--nofs", "--force", "--ext", "-quantized.png", str(k), "--"]
+    arguments = [str(pngquant_program()), "--speed", "1", "--nofs", "--force", "--ext", "-quantized.png", str(k), "--"]
     names = sorted(path.name for path in library.iterdir())
     listing = library.with_suffix(".names")
     listing.write_text("".join(f"{library / name}\n" for name in names))

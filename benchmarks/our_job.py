@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from colorquant.compress import compress_image
-from colorquant.decode import decode_output, read_image
-from colorquant.encode import encode_indexed_png
-from colorquant.limits import MAX_COLORS
+from colorquant.decode import decode_output
 from colorquant.quality import perceptual_similarity
-from colorquant.quantizer import PixelSource, solve
+from colorquant.quantizer import PixelSource
 from colorquant.settings import Settings, options
-from colorquant.target import Target, smallest_k
+from colorquant.target import Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,27 +64,6 @@ def compressed(path: Path, goal: int | Target, settings: Settings, original: np.
     )
 
 
-def fewest_colors_cpu_seconds(path: Path, target: Target) -> float:
-    """CPU time of the search for the fewest colors at the defaults, which is what a target meant at first.
-
-    It is made of the package's parts, so that it stays the same whatever jobs do with a target.
-    """
-    with cpu_time() as seconds:
-        pixels = read_image(path).pixels
-        source = PixelSource(pixels)
-        shown: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-        def quality_at(k: int) -> float:
-            palette = solve(source, k).palette
-            shown[k] = palette, source.remap(palette)
-            return perceptual_similarity(pixels, palette[shown[k][1]])
-
-        found = smallest_k(target, quality_at, min(MAX_COLORS, source.unique_colors))
-        encoded = encode_indexed_png(*shown[found.k])
-        perceptual_similarity(pixels, decode_output(encoded, alpha=pixels.shape[2] == 4))
-    return seconds()
-
-
 def variants() -> dict[str, Settings]:
     """Every objective with every dithering, by what differs from the defaults.
 
@@ -99,7 +76,7 @@ def variants() -> dict[str, Settings]:
         chosen = dict(zip(names, values, strict=True))
         if chosen.get("objective") == "squared-error" and chosen["dither"] != "none":
             continue
-        found[", ".join(f"{name}={value}" for name, value in chosen.items())] = Settings.parse(chosen)
+        found[", ".join(f"{name}={value}" for name, value in chosen.items())] = Settings.parse(chosen).fixed()
     return found
 
 

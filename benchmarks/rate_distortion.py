@@ -34,7 +34,8 @@ from colorquant.quality import measures
 
 OURS = "colorquant"
 RGB = 3
-MIN_POINTS = 4  # of a curve, for Akima's interpolation.
+MIN_POINTS = 3  # of a curve.
+MIN_SSIMULACRA2 = 0.0  # Its scale has no end below, where nobody publishes: that would outweigh all that counts.
 STRENGTHS = (0.05, 0.1, 0.25, 0.5)
 Curve = list[tuple[float, float]]
 
@@ -132,6 +133,17 @@ def _ascending(curve: Curve) -> tuple[list[float], list[float]]:
     return rates, qualities
 
 
+def _from_quality(lowest: float, curve: Curve) -> Curve:
+    """The part of a curve from some quality on. It begins at that, by interpolation, if a point lies below."""
+    ordered = sorted(curve, key=lambda point: point[1])
+    kept = [point for point in ordered if point[1] >= lowest]
+    if kept and len(kept) < len(ordered):
+        (rate, quality), (next_rate, next_quality) = ordered[-len(kept) - 1], kept[0]
+        share = (lowest - quality) / (next_quality - quality)
+        kept.insert(0, (rate ** (1 - share) * next_rate**share, lowest))
+    return kept
+
+
 def _table(rows: list[Row], measure_name: str) -> str:
     curves: dict[tuple[str, str], dict[str, Curve]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -140,6 +152,9 @@ def _table(rows: list[Row], measure_name: str) -> str:
             # In decibels too: differences near 1 count, and the scale has no end there.
             quality = -10 * math.log10(max(1 - quality, 1e-12))
         curves[str(row["quantizer"]), str(row["encoder"])][str(row["image"])].append((float(row["bytes"]), quality))
+    if measure_name == "SSIMULACRA2":
+        for by_image in curves.values():
+            by_image |= {image: _from_quality(MIN_SSIMULACRA2, curve) for image, curve in by_image.items()}
     ours = [OURS, *(_rate_aware_name(strength) for strength in STRENGTHS)]
     lines = [
         f"Bytes at equal {measure_name} against each peer's files, mean over the images (and the worst of them):",

@@ -39,7 +39,10 @@ html_css_files = ["site.css"]
 PAGES = {
     "Use": ["docs/reference", "docs/choice", "docs/report", "docs/airflow"],
     "Operate": ["docs/deploy", "docs/scaling"],
-    "How it works": ["docs/architecture", "docs/images", "docs/quantizer", "docs/encoding", "docs/decisions/*"],
+    "How it works": [
+        *("docs/architecture", "docs/images", "docs/quantizer", "docs/encoding", "docs/quality"),
+        "docs/decisions/*",
+    ],
     "Python": ["docs/api"],
     "Project": [
         *sorted(path.stem for path in PROJECT.glob("[A-Z]*.md") if path.stem != root_doc),

@@ -35,7 +35,16 @@ def test_curves_without_a_common_quality_have_no_delta() -> None:
     from benchmarks.rate_distortion import _delta_rate
 
     assert _delta_rate(CURVE, [(rate, quality + 50) for rate, quality in CURVE]) is None
-    assert _delta_rate(CURVE, CURVE[:3]) is None
+    assert _delta_rate(CURVE, CURVE[:2]) is None
+
+
+def test_a_curve_begins_at_the_lowest_quality_that_counts() -> None:
+    pytest.importorskip("bjontegaard")
+    from benchmarks.rate_distortion import _from_quality
+
+    begun = _from_quality(27.0, CURVE)
+    assert begun[0] == (pytest.approx(math.sqrt(1000 * 2000)), 27.0) and begun[1:] == CURVE[1:]
+    assert _from_quality(25.0, CURVE) == CURVE and _from_quality(42.0, CURVE) == []
 
 
 def test_a_curve_has_only_points_that_rise_and_are_finite() -> None:
@@ -173,8 +182,8 @@ def test_the_peer_s_smallest_file_reaches_the_quality_and_none_is_made_twice(
 def test_others_are_asked_for_the_quality_of_our_file(picture: Path, peer: list[tuple[int, str]]) -> None:
     formats = ["jpeg", "webp"]
     others = [equal_quality.PEER, *formats]
-    (row,) = equal_quality.measure({"photographs": [picture]}, [40], Settings(), others)
-    ours = our_job.compressed(picture, Target("ssimulacra2", 40.0), Settings(), quantizers.read(picture))
+    (row,) = equal_quality.measure({"photographs": [picture]}, [40], Settings.parse({}), others)
+    ours = our_job.compressed(picture, Target("ssimulacra2", 40.0), Settings.parse({}), quantizers.read(picture))
     assert (row["bytes"], row["k"], row["settings"]) == (ours.bytes, ours.k, ours.settings)
     assert float(row["ssimulacra2"]) == pytest.approx(ours.ssimulacra2, abs=1e-6) and ours.ssimulacra2 >= 40
     assert float(row["cpu_seconds"]) > 0 and float(row["fewest_colors_cpu_seconds"]) > 0
