@@ -27,7 +27,6 @@ VARIANTS: list[dict[str, Any]] = [
     {"dither": "blue-noise"},
     {"objective": "perceptual", "dither": "direct-search"},
     {"format": "webp"},
-    {"effort": "max"},
     {"metadata": "copyright"},
 ]
 

@@ -219,10 +219,14 @@ def test_a_quality_is_reached_by_the_fewest_colors(command: Command, photographs
         records[k] = CompressionResult.read(tmp_path / "r")
     quality = math.floor(records[24].ssim * 10_000) / 10_000
     least = min(k for k, record in records.items() if record.ssim >= quality)
-    run = command(image, "--quality", str(quality), "--output", "q")
+    run = command(image, "--quality", str(quality), "--fewest-colors", "--output", "q")
     assert run.returncode == 0, run.stderr
     assert f"k = {least}," in run.stdout
     assert (tmp_path / "q" / "one.png").read_bytes() == (tmp_path / f"{least}.png").read_bytes()
+    # Without the option it is the smallest file.
+    run = command(image, "--quality", str(quality), "--output", "s")
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "s" / "one.png").stat().st_size < (tmp_path / f"{least}.png").stat().st_size
 
 
 def test_a_quality_out_of_reach_writes_nothing_and_says_so(command: Command, photographs: Path, tmp_path: Path) -> None:
