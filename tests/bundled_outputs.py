@@ -1,6 +1,6 @@
 """SHA-256 of what this version makes of the bundled images, for ``test_bundled_outputs.py``.
 
-    python -m tests.bundled_outputs
+    PYTHONPATH=spark_apps python -m tests.bundled_outputs
 
 writes the list, after a change that raises ``settings.ALGORITHM_VERSION``.
 """

@@ -18,6 +18,8 @@ def test_the_bundled_images_give_the_listed_bytes(image: Path, tmp_path: Path) -
 
 
 def test_the_list_is_of_this_version_and_of_every_setting() -> None:
-    assert LISTED["algorithm_version"] == ALGORITHM_VERSION, "python -m tests.bundled_outputs writes it"
+    assert LISTED["algorithm_version"] == ALGORITHM_VERSION, (
+        "PYTHONPATH=spark_apps python -m tests.bundled_outputs writes it"
+    )
     # What is compared decides no byte, and at its greatest effort the encoder takes minutes for these images.
     assert {name for variant in VARIANTS for name in variant} == options().keys() - {"compare", "effort"}

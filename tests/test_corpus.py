@@ -156,7 +156,8 @@ def deadly(image, *arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return opened(image, *arguments)
 corpus.open_image = deadly
-jobs = plan_run("run", {str(photographs)!r}, [2, 4], {str(tmp_path / "out")!r}).jobs
+request = RunRequest(run_id="run", images={str(photographs)!r}, ks=[2, 4], output={str(tmp_path / "out")!r})
+jobs = plan_run(request).jobs
 batch = [image for batch in corpus.make_batches(jobs, cores=1) for image in batch]
 print(*corpus.compress_batch(batch, {{}}, False, int(sys.argv[1])).as_tuple())
 """

@@ -19,7 +19,7 @@ def report(library_in, picture, tmp_path_factory: pytest.TempPathFactory) -> str
     for seed, name in enumerate(["small.png", "large.png", "a folder/middle.jpg", "broken.png"]):
         side = {"large.png": 400, "small.png": 60}.get(name, 160)
         library.add(name, picture(side, side * 3 // 4, seed))
-    plan = library.plan((2, 8, 16, 64))
+    plan = library.plan((2, 8, 16, 64), target="ssim=0.5")
     for job in plan.jobs:
         library.fail(job, "it is no image") if job.name == "broken.png" else library.compress(job)
     summarize_run(plan, library.folder())
