@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,10 @@ from tests.browser import browser, page
 from tests.object_store import endpoint, s3
 
 __all__ = ["browser", "endpoint", "page", "s3"]  # Fixtures for every test.
+
+# A test must not fail because the machine is busy.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 PROJECT = Path(__file__).resolve().parent.parent
 

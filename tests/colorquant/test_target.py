@@ -72,7 +72,9 @@ def test_each_palette_of_a_search_is_solved_once(monkeypatch, tmp_path):
     """That of the k that is found, too: it is not made anew for the output."""
     solved = []
     solve = choice.solve
-    monkeypatch.setattr(choice, "solve", lambda source, k, *rest: solved.append(k) or solve(source, k, *rest))
+    monkeypatch.setattr(
+        choice, "solve", lambda source, k, *rest, **eye: solved.append(k) or solve(source, k, *rest, **eye)
+    )
     image = Path(__file__).resolve().parents[2] / "include" / "images" / "retina.jpg"
     record = pipeline.compress_image(
         str(image), Target.parse("psnr=29"), str(tmp_path / "o.png"), None, Settings(), PixelSource
