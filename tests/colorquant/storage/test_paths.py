@@ -57,7 +57,7 @@ def test_paths_and_uris_are_told_apart(tmp_path: Path) -> None:
         "gs://bucket/a": "gs:// is not a supported storage",
         "s3:///a": "names no bucket",
         "s3://bucket/a.png?versionId=1": "looks like a version",
-        f"s3://user:{SECRET}@bucket/a": "belong to an Airflow connection",
+        f"s3://user:{SECRET}@bucket/a": "belong to the environment or to a connection",
     }.items():
         with pytest.raises(storage.InvalidLocation, match=message) as caught:
             storage.location(uri)
@@ -92,7 +92,7 @@ def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(s3: dict[str
         )
     )
     assert [job.name for job in plan.jobs] == ["a.png", "site2/a.png"]
-    with pytest.raises(InvalidPlan, match="lies where this run writes"):
+    with pytest.raises(InvalidPlan, match="contains the image folder"):
         plan_run(
             RunRequest(
                 run_id="run",
