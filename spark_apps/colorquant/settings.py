@@ -62,16 +62,20 @@ class Option:
 
     @property
     def allowed(self) -> str:
+        """What a person may write, in words."""
+        return f"{AUTO}, or {self._values}" if self.automatic else self._values
+
+    @property
+    def _values(self) -> str:
         """The values that the setting takes, in words."""
-        auto = f"{AUTO}, or " if self.automatic else ""
         if isinstance(self.default, bool):
             return "true or false"
         if isinstance(self.default, tuple):
             return f"any of {', '.join(self.choices)}, separated by commas"
         if self.choices:
-            return f"{auto}one of {', '.join(self.choices)}"
+            return f"one of {', '.join(self.choices)}"
         number = "a whole number" if isinstance(self.default, int) else "a number"
-        return f"{auto}{number} from {self.minimum} to {self.maximum}"
+        return f"{number} from {self.minimum} to {self.maximum}"
 
     def check(self, value: Any) -> None:
         """Raise InvalidSetting unless the value has the setting's type and is within its limits."""
@@ -86,7 +90,7 @@ class Option:
         if not wrong and self.maximum is not None:
             wrong = not value <= self.maximum
         if wrong:
-            raise self._refused(value)
+            raise InvalidSetting(f"{self.name} = {value!r} is wrong: it takes {self._values}.")
 
     def parse(self, value: Any) -> Any:
         """The setting's value of what a person wrote: ``"7"``, ``" oklab "``, ``True``, ``"auto"``.
@@ -109,7 +113,10 @@ class Option:
             parsed = None
         if parsed is None:
             raise self._refused(value)
-        self.check(parsed)
+        try:
+            self.check(parsed)
+        except InvalidSetting:
+            raise self._refused(parsed) from None
         return parsed
 
     def _parse_several(self, value: Any) -> tuple[str, ...]:

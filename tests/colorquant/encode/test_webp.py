@@ -53,7 +53,7 @@ def test_jobs_of_the_format_write_files_of_its_ending_that_are_measured(photogra
 
 def test_a_side_that_webp_cannot_hold_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (16_384, 1)).save(tmp_path / "long.png")
-    with pytest.raises(UnsupportedImage, match="WebP at most 16,383 a side"):
+    with pytest.raises(UnsupportedImage, match="WebP allows at most 16,383 on a side"):
         compress_image(
             str(tmp_path / "long.png"), 4, str(tmp_path / "o.webp"), None, Settings(format="webp"), PixelSource
         )
