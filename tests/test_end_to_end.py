@@ -325,7 +325,7 @@ def test_the_file_worth_keeping_of_each_image_is_published_and_only_what_changed
             assert 10 * np.log10(255**2 / ((before - after) ** 2).mean()) >= 30
         return made.stdout
 
-    assert "2 images x the fewest colors for psnr=30.0 = 2 jobs, 0 done already" in run()
+    assert "2 images x the smallest file for psnr=30.0 = 2 jobs, 0 done already" in run()
     assert {file.image for file in Manifest.read(site / MANIFEST).files} == {
         "{{ ds }} cafe\u0301.png",
         "sub folder/it's.jpg",
@@ -334,6 +334,6 @@ def test_the_file_worth_keeping_of_each_image_is_published_and_only_what_changed
     (images / "sub folder" / "it's.jpg").unlink()
     Image.fromarray(photograph(60, 80, seed=3)).save(images / "{{ ds }} cafe\u0301.png")
     Image.fromarray(photograph(30, 40, seed=4)).save(images / "new.png")
-    assert "2 images x the fewest colors for psnr=30.0 = 2 jobs, 0 done already" in run()
+    assert "2 images x the smallest file for psnr=30.0 = 2 jobs, 0 done already" in run()
     assert {file.path for file in Manifest.read(site / MANIFEST).files} == {"{{ ds }} cafe\u0301.png", "new.png"}
     assert "no Spark application is launched" in run()

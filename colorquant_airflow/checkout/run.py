@@ -157,7 +157,8 @@ def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
 def _print_plan(plan: Plan) -> None:
     pending = plan.pending()
     images = len({job.name for job in plan.jobs})
-    sizes = f"{len(plan.ks)} k" if plan.ks else f"the fewest colors for {plan.target}"
+    searched = "smallest file" if plan.settings.free else "fewest colors"
+    sizes = f"{len(plan.ks)} k" if plan.ks else f"the {searched} for {plan.target}"
     print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
     if plan.ignored:
         names = ", ".join(printable(name) for name in plan.ignored[:5]) + (" ..." if len(plan.ignored) > 5 else "")

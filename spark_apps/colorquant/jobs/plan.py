@@ -88,7 +88,7 @@ class RunRequest:
 
     run_id: str
     images: str
-    ks: Iterable[str | int]
+    ks: Iterable[str | int] | None
     output: str
     settings: Settings = Settings()
     target: str = ""
@@ -122,7 +122,7 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     InvalidPlan
         For a wrong parameter, or a folder that the run cannot work with (``RunFolders.of``) or that has no images.
     """
-    given = list(request.ks)
+    given = list(request.ks or ())
     ks = parse_ks(given)
     target = parse_target(request.target, ks)
     settings = request.settings if _texts(given) == [AUTO] else request.settings.fixed()

@@ -221,3 +221,29 @@ def test_images_that_lie_where_the_run_writes_are_refused(tmp_path: Path) -> Non
         _plan(tmp_path / "compressed", tmp_path)
     with pytest.raises(InvalidPlan, match="would write to .*site, which contains the image folder"):
         _plan(tmp_path / "site", tmp_path / "out", publish=str(tmp_path / "site"))
+
+
+@pytest.mark.parametrize("ks", [None, [], ["auto"], ["fewest"]])
+def test_no_palette_size_at_all_is_refused_without_a_target(
+    ks: list[str] | None, photographs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidPlan, match="give "):
+        plan_run(RunRequest(run_id="run", images=str(photographs), ks=ks, output=str(tmp_path / "out")))
+
+
+def test_auto_leaves_settings_free_and_anything_else_fixes_them(photographs: Path, tmp_path: Path) -> None:
+    def planned(ks: list[str]) -> Settings:
+        request = RunRequest(
+            run_id="run",
+            images=str(photographs),
+            ks=ks,
+            output=str(tmp_path / "out"),
+            settings=Settings.parse({"rate": 0.2}),
+            target="ssim=0.9",
+        )
+        plan = plan_run(request)
+        assert {job.settings for job in plan.jobs} == {plan.settings}
+        return plan.settings
+
+    assert planned(["auto"]).free == ("objective", "color_space", "dither")
+    assert planned(["fewest"]) == planned(["16"]) == Settings(rate=0.2)
