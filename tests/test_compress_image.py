@@ -376,13 +376,14 @@ def compress_in_process(arguments: list[str]) -> None:
     assert json.loads(storage.read(job.result))["k"] == job.k
 
 
+@pytest.mark.parametrize("searched", ["auto", "fewest"])
 def test_a_search_for_a_target_on_spark_gives_the_bytes_of_its_k_and_is_not_done_twice(
-    image: Path, tmp_path: Path, bare_environment: dict[str, str]
+    searched: str, image: Path, tmp_path: Path, bare_environment: dict[str, str]
 ) -> None:
     (folder := tmp_path / "images").mkdir()
     (folder / image.name).write_bytes(image.read_bytes())
     (job,) = plan_run(
-        RunRequest(run_id="run", images=str(folder), ks=["auto"], output=str(tmp_path / "out"), target="psnr=30")
+        RunRequest(run_id="run", images=str(folder), ks=[searched], output=str(tmp_path / "out"), target="psnr=30")
     ).jobs
     run = _submit(bare_environment, *job.arguments(), "--partitions=2")
     assert run.returncode == 0, run.stderr
@@ -391,11 +392,13 @@ def test_a_search_for_a_target_on_spark_gives_the_bytes_of_its_k_and_is_not_done
     assert record.search.reached and record.psnr_db >= 30
     assert all(value < 30 for k, value in tried.items() if k < record.k)
     assert math.isclose(tried[record.k], record.psnr_db, rel_tol=1e-12)
-    quantized = quantize(read_image(image).pixels, record.k)
+    assert record.search.free == (() if searched == "fewest" else ("objective", "color_space", "rate", "dither"))
+    chosen = {name: record.settings[name] for name in ("objective", "color_space", "rate", "dither")}
+    quantized = quantize(read_image(image).pixels, record.k, **chosen)
     assert encode_indexed_png(quantized.palette, quantized.indexes) == Path(job.output).read_bytes()
     assert job.is_done()
     (other,) = plan_run(
-        RunRequest(run_id="run", images=str(folder), ks=["auto"], output=str(tmp_path / "out"), target="psnr=31")
+        RunRequest(run_id="run", images=str(folder), ks=[searched], output=str(tmp_path / "out"), target="psnr=31")
     ).jobs
     assert not other.is_done()
 

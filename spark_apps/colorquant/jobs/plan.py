@@ -78,7 +78,7 @@ class RunRequest:
     ks : palette sizes, as numbers or as texts; or ``AUTO`` alone, to find the smallest file that reaches the
         target; or ``FEWEST`` alone, to find the fewest colors that reach it.
     output : path or URI of the folder for outputs and reports.
-    settings : the settings of the compression.
+    settings : the settings of the compression; by default all of those are free that a search may choose.
     target : the quality target (``Target.parse``); empty for none.
     pattern : which images, by their path below the folder, as ``fnmatch`` matches it: ``*`` also matches slashes.
     publish : path or URI of the folder that the run publishes to; empty or None for none. Like the output folder it
@@ -90,7 +90,7 @@ class RunRequest:
     images: str
     ks: Iterable[str | int] | None
     output: str
-    settings: Settings = Settings()
+    settings: Settings = Settings.parse({})
     target: str = ""
     pattern: str = "*"
     publish: str | None = None
