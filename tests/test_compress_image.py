@@ -333,7 +333,7 @@ def test_killed_at_any_step_nothing_is_half_written_and_the_next_try_finishes(
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}, {str(PROJECT)!r}]
-from colorquant.compress import choice, output, pipeline
+from colorquant.compress import goal, output, pipeline
 from tests.test_compress_image import compress_in_process
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 step, replace = {step!r}, os.replace
@@ -343,7 +343,7 @@ def at_rename(temporary, target):
     replace(temporary, target)
     if step == kind + ": renamed": die()
 os.replace = at_rename
-for module in (pipeline, choice, output):
+for module in (pipeline, goal, output):
     if done := getattr(module, step, None):
         setattr(module, step, lambda *a, done=done, **k: (done(*a, **k), die()))
 compress_in_process({job.arguments()!r})

@@ -1,19 +1,12 @@
-"""From an image to a palette and its index map: at a given palette size, or at the smallest that reaches a target."""
+"""A palette size with its result: what the steps of an image have in hand before the file is written."""
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from colorquant.compress.smallest_file import smallest_file
 from colorquant.compress.source import OpenedImage
-from colorquant.compress.stopwatch import Stopwatch
-from colorquant.errors import UnsupportedImage
 from colorquant.jobs import KSearchRecord
-from colorquant.limits import MAX_COLORS
 from colorquant.pixels import Pixels
-from colorquant.quality import quality
-from colorquant.quantizer import Solution, palette_eye, solve
+from colorquant.quantizer import Solution
 from colorquant.settings import Settings
-from colorquant.target import KSearch, Target, smallest_k
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +20,8 @@ class Choice:
         With nothing free.
     solution : Solution
     indexes : uint8 (H, W)
+    encoded : bytes, optional
+        The output file, where it was made already.
     search : KSearchRecord, optional
         How ``k`` was found; None where ``k`` was given.
     """
@@ -35,84 +30,16 @@ class Choice:
     settings: Settings
     solution: Solution
     indexes: Pixels
+    encoded: bytes | None = None
     search: KSearchRecord | None = None
 
-
-def choose(
-    opened: OpenedImage, goal: int | Target, settings: Settings, clock: Stopwatch, must_reach: bool = False
-) -> Choice:
-    """Compute the palette and the index map of an image.
-
-    Parameters
-    ----------
-    opened : OpenedImage
-    goal : int or Target
-        The palette size, or the quality to reach: with the smallest file where settings are free, else with the fewest
-        colors.
-    settings : Settings
-    clock : Stopwatch
-        Gets the steps ``kmeans`` and, where the palette size is given, ``remap``.
-    must_reach : bool
-        Whether to refuse an image that reaches the target with no palette; else the largest palette is taken.
-
-    Raises
-    ------
-    UnsupportedImage
-        No palette reaches the target, and ``must_reach`` is set.
-    """
-    if not isinstance(goal, Target):
-        return _at(opened, goal, settings.fixed(), clock)
-    if settings.free:
-        with clock("kmeans"):
-            trial, record = smallest_file(opened, goal, settings)
-        if must_reach and not record.reached:
-            raise UnsupportedImage(_out_of_reach(opened, goal, trial.k, trial.value))
-        return Choice(trial.k, trial.settings, trial.solution, trial.indexes, record)
-    with clock("kmeans"):
-        trials = _Trials(opened, goal, settings)
-        search = smallest_k(goal, trials.quality_at, max_k=min(MAX_COLORS, opened.unique_colors))
-    if must_reach and not search.reached:
-        raise UnsupportedImage(_out_of_reach(opened, goal, search.k, search.tried[search.k]))
-    return replace(trials.best(search.k), search=_as_record(goal, search))
+    @property
+    def shown(self) -> Pixels:
+        """The picture, uint8 (H, W, 3 or 4)."""
+        return self.solution.palette[self.indexes]
 
 
-def _at(opened: OpenedImage, k: int, settings: Settings, clock: Stopwatch) -> Choice:
-    with clock("kmeans"):
-        solution = solve(opened.source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
-    with clock("remap"):
-        remapping = solution.remapping(settings, opened.decoded.pixels.shape[1])
-        indexes = opened.source.remap(solution.palette, remapping)
-    return Choice(k, settings, solution, indexes)
-
-
-def _out_of_reach(opened: OpenedImage, target: Target, k: int, value: float) -> str:
-    best = f"{target.name} {target.text(value)}"
-    return f"{opened.path!r}: no palette reaches {target.title} (k = {k} has {best}); lower the target."
-
-
-class _Trials:
-    """One palette size after another. Only the best result so far is kept: an index map is as large as the image."""
-
-    def __init__(self, opened: OpenedImage, target: Target, settings: Settings) -> None:
-        self._opened, self._target, self._settings = opened, target, settings
-        self._best: Choice | None = None
-
-    def quality_at(self, k: int) -> float:
-        """The target's measure of the output with ``k`` colors. The file is encoded only once its k is known."""
-        choice = _at(self._opened, k, self._settings, Stopwatch())
-        shown = choice.solution.palette[choice.indexes]
-        value = quality(self._target.measure, self._opened.decoded.pixels, shown)
-        # The search begins with the largest k, and returns the smallest that reaches the target, if any does.
-        if self._best is None or (self._target.reached_by(value) and k < self._best.k):
-            self._best = choice
-        return value
-
-    def best(self, k: int) -> Choice:
-        """The result at the k that the search has returned."""
-        assert self._best is not None and self._best.k == k, "smallest_k tries the largest k first"
-        return self._best
-
-
-def _as_record(target: Target, search: KSearch) -> KSearchRecord:
-    tried = tuple((k, value if math.isfinite(value) else None) for k, value in search.tried.items())
-    return KSearchRecord(target=str(target), reached=search.reached, tried=tried)
+def remapped(opened: OpenedImage, k: int, settings: Settings, solution: Solution) -> Choice:
+    """The choice of a solution at ``k``, with the index map that the settings ask for."""
+    remapping = solution.remapping(settings, opened.decoded.pixels.shape[1])
+    return Choice(k, settings, solution, opened.source.remap(solution.palette, remapping))

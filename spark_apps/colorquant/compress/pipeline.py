@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from colorquant.compress.choice import choose
 from colorquant.compress.comparison import needed_bytes
+from colorquant.compress.goal import choose
 from colorquant.compress.output import check_size, encode, measure
 from colorquant.compress.record import Original, record_of
 from colorquant.compress.source import OpenedImage, Source
@@ -100,7 +100,7 @@ def compress_opened(
     check_size(opened.path, decoded.pixels, settings)
     choice = choose(opened, goal, settings, clock, must_reach)
     with clock("encode"):
-        encoded = encode(choice.solution.palette, choice.indexes, choice.settings, decoded.metadata)
+        encoded = choice.encoded or encode(choice.solution.palette, choice.indexes, choice.settings, decoded.metadata)
     with clock("metrics"):
         measured = measure(decoded, encoded)
     comparison: dict[str, NeededBytes | None] = {}
