@@ -72,9 +72,7 @@ def test_each_palette_of_a_search_is_solved_once(monkeypatch, tmp_path):
     """That of the k that is found, too: it is not made anew for the output."""
     solved = []
     solve = goal.solve
-    monkeypatch.setattr(
-        goal, "solve", lambda source, k, *rest, **eye: solved.append(k) or solve(source, k, *rest, **eye)
-    )
+    monkeypatch.setattr(goal, "solve", lambda source, k, *rest: solved.append(k) or solve(source, k, *rest))
     image = Path(__file__).resolve().parents[2] / "include" / "images" / "retina.jpg"
     record = pipeline.compress_image(
         str(image), Target.parse("psnr=29"), str(tmp_path / "o.png"), None, Settings(), PixelSource

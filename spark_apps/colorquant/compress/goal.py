@@ -11,7 +11,7 @@ from colorquant.errors import UnsupportedImage
 from colorquant.jobs import KSearchRecord
 from colorquant.limits import MAX_COLORS
 from colorquant.quality import quality
-from colorquant.quantizer import palette_eye, solve
+from colorquant.quantizer import solve
 from colorquant.settings import Settings
 from colorquant.target import KSearch, Target, smallest_k
 
@@ -56,7 +56,7 @@ def choose(
 
 def _at(opened: OpenedImage, k: int, settings: Settings, clock: Stopwatch) -> Choice:
     with clock("kmeans"):
-        solution = solve(opened.source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
+        solution = solve(opened.source, k, settings)
     with clock("remap"):
         return remapped(opened, k, settings, solution)
 

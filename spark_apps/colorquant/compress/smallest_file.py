@@ -19,7 +19,7 @@ from colorquant.compress.source import OpenedImage
 from colorquant.jobs import KSearchRecord
 from colorquant.limits import MAX_COLORS
 from colorquant.quality import quality
-from colorquant.quantizer import Solution, palette_eye, solve
+from colorquant.quantizer import Solution, solve
 from colorquant.settings import Settings
 from colorquant.target import Target
 
@@ -194,7 +194,7 @@ class _Search:
         source = self._opened.source
         key = (k, settings.objective, settings.color_space, settings.objective == "perceptual" and settings.dither)
         if key not in self._solutions:
-            self._solutions[key] = solve(source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
+            self._solutions[key] = solve(source, k, settings)
         choice = remapped(self._opened, k, settings, self._solutions[key])
         trial = Trial(choice, quality(self._target.measure, self._opened.decoded.pixels, choice.shown))
         self._log.append(_Entry(k, settings, trial.value))

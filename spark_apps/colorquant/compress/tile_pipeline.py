@@ -19,7 +19,7 @@ from colorquant.compress.stopwatch import Stopwatch
 from colorquant.decode import Region, TiledImage, changed, encode_tiles, tiled_image_above, write_tiled
 from colorquant.jobs import TILED_SUFFIX, CompressionResult
 from colorquant.quality import HALO, mean_squared_error, structural_similarity
-from colorquant.quantizer import RGB, ColorSource, Solution, palette_eye, solve
+from colorquant.quantizer import RGB, ColorSource, Solution, solve
 from colorquant.settings import Settings
 from colorquant.storage import sha256_of, temporary_folder
 
@@ -95,7 +95,7 @@ def compress_tiled_image(
         source = distribute(image)
         unique_colors = source.unique_colors
     with clock("kmeans"):
-        solution = solve(source, k, settings.seed, settings.color_space, eye=palette_eye(settings))
+        solution = solve(source, k, settings)
     with temporary_folder(path.parent) as folder:
         with clock("remap"):
             sizes = source.each(_remapping(solution, settings, folder))

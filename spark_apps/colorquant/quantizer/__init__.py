@@ -5,7 +5,7 @@
 
 from colorquant.quantizer.color_models import RGB, ColorModel, color_model, load_kernels
 from colorquant.quantizer.in_process import PixelSource, QuantizedImage, quantize
-from colorquant.quantizer.solution import Remapping, Solution, palette_eye
+from colorquant.quantizer.solution import Remapping, Solution
 from colorquant.quantizer.solver import ColorSource, solve
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "ColorModel",
     "ColorSource",
     "load_kernels",
-    "palette_eye",
     "PixelSource",
     "quantize",
     "QuantizedImage",

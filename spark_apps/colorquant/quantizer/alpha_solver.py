@@ -9,22 +9,16 @@ import numpy as np
 from colorquant.alpha import coordinates, nearest_colors, pack, partial_sums, rounded_means, search_centroids, unpack
 from colorquant.colors import ColorHistogram
 from colorquant.kmeans import MergeableSums
-from colorquant.perception import REFIT_ROUNDS, DirectSearch, fit_alpha_palette
+from colorquant.perception import REFIT_ROUNDS, fit_alpha_palette
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
-from colorquant.quantizer.solution import Solution
+from colorquant.quantizer.solution import Solution, eye_of
+from colorquant.settings import Settings
 
 if TYPE_CHECKING:
     from colorquant.quantizer.solver import ColorSource
 
 
-def solve_rgba(
-    source: "ColorSource",
-    k: int,
-    seed: int = 0,
-    color_space: str = "rgb",
-    pool: Executor | None = None,
-    eye: DirectSearch | None = None,
-) -> Solution:
+def solve_rgba(source: "ColorSource", k: int, settings: Settings, pool: Executor | None) -> Solution:
     """Find a palette of at most ``k`` colors with alpha; parameters as of ``solver.solve``.
 
     Where the image has fully transparent pixels, full transparency is one of the colors. Neither the color space
@@ -33,14 +27,14 @@ def solve_rgba(
     cells = source.cells()
     if cells.exact and len(cells) <= k:
         return Solution(unpack(cells.keys), cells.counts, 0, 0, True)
-    if eye is not None:
-        palette = fit_alpha_palette(source, k, seed, eye)
+    if settings.objective == "perceptual":
+        palette = fit_alpha_palette(source, k, settings.seed, eye_of(settings))
         sums = source.partial_sums(coordinates(pack(palette)))
         inertia = sums.inertia(coordinates(pack(palette)))
         return Solution(palette, sums.counts, round(inertia), REFIT_ROUNDS, False)
     pinned = bool(k > 1 and cells.keys[0] == 0)
     counts = cells.counts[:, None]
-    centroids = search_centroids((2 * cells.sums + counts) // (2 * counts), cells.counts, k, seed, pinned)
+    centroids = search_centroids((2 * cells.sums + counts) // (2 * counts), cells.counts, k, settings.seed, pinned)
 
     def moved(sums: MergeableSums, centroids: np.ndarray) -> np.ndarray:
         means = rounded_means(sums, centroids)

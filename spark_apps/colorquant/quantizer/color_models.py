@@ -15,6 +15,7 @@ from colorquant.quantizer.alpha_solver import solve_rgba
 from colorquant.quantizer.solution import Remapping, Solution
 from colorquant.quantizer.solver import ColorSource, solve_rgb
 from colorquant.remap import Dither, dithered, index_table, mixtures, remap_with
+from colorquant.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class ColorModel:
     coarse_cells: Callable[[ColorHistogram], Cells]
     merge_cells: Callable[[Sequence[Cells]], Cells]
     partial_sums: Callable[[ColorHistogram, np.ndarray], MergeableSums]
-    solve: Callable[[ColorSource, int, int, str, Executor | None, DirectSearch | None], Solution]
+    solve: Callable[[ColorSource, int, Settings, Executor | None], Solution]
     remap: Callable[[Pixels, Pixels, Remapping], Pixels]
     index_table: Callable[[np.ndarray, Pixels], np.ndarray] | None
 

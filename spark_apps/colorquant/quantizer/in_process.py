@@ -15,7 +15,7 @@ from colorquant.limits import MAX_COLORS
 from colorquant.perception import DirectSearch, remap_directly
 from colorquant.pixels import Pixels
 from colorquant.quantizer.color_models import color_model
-from colorquant.quantizer.solution import Remapping, palette_eye
+from colorquant.quantizer.solution import Remapping
 from colorquant.quantizer.solver import solve
 from colorquant.remap import BAND_ROWS, Dither, RateModel, bands_of, look_up, remap_band
 from colorquant.settings import Settings
@@ -170,10 +170,10 @@ def quantize(
         If the pixels are not a non-empty uint8 (H, W, 3) or (H, W, 4) array, or another argument is out of range.
     """
     _check_k(k)
-    settings = Settings(color_space=color_space, rate=rate, dither=dither, objective=objective)
+    settings = Settings(seed=int(seed), color_space=color_space, rate=rate, dither=dither, objective=objective)
     with ThreadPoolExecutor(THREADS) as pool:
         source = PixelSource(pixels, pool)
-        solution = solve(source, k, seed, color_space, pool, palette_eye(settings))
+        solution = solve(source, k, settings, pool)
         indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
     return QuantizedImage(
         solution.palette,

@@ -19,16 +19,9 @@ Remapping = RateModel | Dither | DirectSearch | None
 PRICE_OF_ERROR = 30_000
 
 
-def eye_of(settings: Settings) -> DirectSearch | None:
-    """How pixels are assigned to entries by the eye's model; None where the settings ask for something else."""
-    if settings.dither == "direct-search" or settings.objective == "perceptual":
-        return DirectSearch(blurred=settings.dither == "direct-search")
-    return None
-
-
-def palette_eye(settings: Settings) -> DirectSearch | None:
-    """What ``solve`` takes as ``eye`` for the objective of the settings."""
-    return eye_of(settings) if settings.objective == "perceptual" else None
+def eye_of(settings: Settings) -> DirectSearch:
+    """How pixels are assigned to entries by the eye's model."""
+    return DirectSearch(blurred=settings.dither == "direct-search")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +74,8 @@ class Solution:
         """
         if settings.dither == "blue-noise":
             return Dither(*origin)
-        if self.inertia > 0 and (eye := eye_of(settings)):
+        by_eye = settings.dither == "direct-search" or settings.objective == "perceptual"
+        if self.inertia > 0 and by_eye:
             price = settings.rate * self.inertia / int(self.counts.sum()) * PRICE_OF_ERROR
-            return replace(eye, price=round(price))
+            return replace(eye_of(settings), price=round(price))
         return self.rate_model(settings.rate, width)

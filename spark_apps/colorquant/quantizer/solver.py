@@ -22,10 +22,11 @@ from colorquant.kmeans import (
     search_centroids,
     update,
 )
-from colorquant.perception import REFIT_ROUNDS, BandedColors, DirectSearch, fit_palette
+from colorquant.perception import REFIT_ROUNDS, BandedColors, fit_palette
 from colorquant.pixels import Pixels
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
-from colorquant.quantizer.solution import Solution
+from colorquant.quantizer.solution import Solution, eye_of
+from colorquant.settings import Settings
 
 if TYPE_CHECKING:
     from colorquant.quantizer.color_models import ColorModel
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 SWEEPS = 12
 # The largest number of rounds in Oklab.
 LLOYD_ROUNDS = 20
+
+
+DEFAULTS = Settings()
 
 
 class ColorSource(BandedColors, Protocol):
@@ -53,53 +57,36 @@ class ColorSource(BandedColors, Protocol):
         """One round of K-Means: sums over the clusters of centroids (k, d)."""
 
 
-def solve(
-    source: ColorSource,
-    k: int,
-    seed: int = 0,
-    color_space: str = "rgb",
-    pool: Executor | None = None,
-    eye: DirectSearch | None = None,
-) -> Solution:
-    """Find a palette of at most ``k`` colors with a low inertia; deterministic to the byte.
+def solve(source: ColorSource, k: int, settings: Settings = DEFAULTS, pool: Executor | None = None) -> Solution:
+    """Find a palette of at most ``k`` colors with a low error; deterministic to the byte.
 
     Parameters
     ----------
     source : ColorSource
     k : int
         1 to 256.
-    seed : int
-    color_space : {"rgb", "oklab"}
-        Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one. Images
-        with alpha have a space of their own (``alpha.premultiplied``).
+    settings : Settings
+        Of which ``seed``, ``objective`` and ``color_space`` count, and with the perceptual objective ``dither``. Images
+        with alpha have a color space of their own (``alpha.premultiplied``).
     pool : Executor, optional
         Threads; the result does not depend on them.
-    eye : DirectSearch, optional
-        For the perceptual objective, in whatever color space: how pixels will be assigned to entries.
     """
-    return source.model.solve(source, k, seed, color_space, pool, eye)
+    return source.model.solve(source, k, settings, pool)
 
 
-def solve_rgb(
-    source: ColorSource,
-    k: int,
-    seed: int = 0,
-    color_space: str = "rgb",
-    pool: Executor | None = None,
-    eye: DirectSearch | None = None,
-) -> Solution:
+def solve_rgb(source: ColorSource, k: int, settings: Settings, pool: Executor | None) -> Solution:
     """``solve`` for images without alpha."""
     cells = source.cells()
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
-    if eye is not None:
-        palette = fit_palette(source, int(cells.counts.sum()), k, seed, eye, pool)
+    if settings.objective == "perceptual":
+        palette = fit_palette(source, int(cells.counts.sum()), k, settings.seed, eye_of(settings), pool)
         sums = source.partial_sums(palette)
         return Solution(palette, sums.counts, round(sums.inertia(palette)), REFIT_ROUNDS, False)
-    if color_space == "oklab":
-        return _solve_in_oklab(source, cells, k, seed, pool)
+    if settings.color_space == "oklab":
+        return _solve_in_oklab(source, cells, k, settings.seed, pool)
     points = points_of(cells)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(settings.seed)
     centroids = search_centroids(points, k, random, pool)
     if not cells.exact:
         for _ in range(EXACT_ROUNDS):
