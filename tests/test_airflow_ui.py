@@ -315,7 +315,7 @@ def test_wrong_values_by_rest_are_refused_at_once_or_in_a_sentence(airflow: Airf
         ({"ks": ["many"]}, "k = 'many' is not a palette size: give whole numbers from 1 to 256"),
         ({"ks": ["4", 300]}, "k = 300 is not a palette size: give whole numbers from 1 to 256"),
         ({"ks": None}, "No k is given: give at least one palette size, for example 16."),
-        ({"k": [4]}, "There is no parameter 'k'; there are images, ks, output,"),
+        ({"k": [4]}, "There is no parameter 'k'. The parameters are images, ks, output,"),
     ]
     runs = [(airflow.trigger(**conf), told) for conf, told in later]
     for run_id, told in runs:

@@ -177,7 +177,7 @@ def test_a_cluster_gives_the_bytes_of_local_mode_and_gets_the_package_from_the_j
     assert output.read_bytes() == local_bytes
     record = CompressionResult.read(output.with_suffix(".json"))
     assert record.spark["master"] == cluster.master
-    (unpacked,) = Path(environment["XDG_CACHE_HOME"], "colorquant").glob("*/package/colorquant/spark.py")
+    (unpacked,) = Path(environment["XDG_CACHE_HOME"], "colorquant").glob("*/package/colorquant/spark/__init__.py")
     logs = cluster.folder.glob(f"worker*/{record.spark['application_id']}/*/stderr")
     assert {log.parts[-4] for log in logs} == {"worker0", "worker1"}
 

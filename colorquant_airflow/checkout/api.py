@@ -2,7 +2,7 @@
 
 import json
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ import httpx
 _PAGE = 100
 # SQLite does not let a transaction write if it began before another writer ended; the API then answers 500.
 _PAUSES = (0.5, 1.0, 2.0)
-# POST is not repeated: it would trigger a second run.
+# What does no more when it is sent twice.
 _REPEATABLE = ("GET", "PATCH")
 
 
@@ -86,9 +86,14 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, params: dict[str, Any]) -> str:
         """Start a run; return its id."""
-        response = self._send("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})
-        response.raise_for_status()
-        return response.json()["dag_run_id"]
+        # The id is chosen here, in the form that Airflow gives it, so that a repeated request starts no second run.
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        run = {"dag_run_id": run_id, "logical_date": None, "conf": params}
+        response = self._send("POST", f"/dags/{dag_id}/dagRuns", repeatable=True, json=run)
+        # An answer of 500 may come from a request that did start it.
+        if response.status_code != httpx.codes.CONFLICT:
+            response.raise_for_status()
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """State of a run: queued, running, success or failed."""
@@ -117,12 +122,12 @@ class AirflowApi:
         response.raise_for_status()
         return response.json()
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, repeatable: bool = False, **request: Any) -> httpx.Response:
         for pause in _PAUSES:
             response = self._client.request(method, f"/api/v2{path}", **request)
             if response.status_code == httpx.codes.UNAUTHORIZED:  # The token has expired.
                 self._log_in()
-            elif not response.is_server_error or method not in _REPEATABLE:
+            elif not response.is_server_error or not (repeatable or method in _REPEATABLE):
                 return response
             else:
                 time.sleep(pause)

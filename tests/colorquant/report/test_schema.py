@@ -78,12 +78,14 @@ def test_what_a_search_writes_is_valid(library) -> None:
     library.compress(dataclasses.replace(plan.jobs[0], k=9))
     path = Path(plan.jobs[0].result)
     record = json.loads(path.read_text())
-    record["search"] = {"target": "ssim=0.5", "reached": True, "tried": [[8, 0.4], [9, 0.6], [256, None]]}
+    free = list(plan.jobs[0].settings.free)
+    tried = [[8, 0.4], [9, 0.6], [256, None]]
+    record["search"] = {"target": "ssim=0.5", "reached": True, "tried": tried, "free": free, "trials": []}
     path.write_text(json.dumps(record))
     summarize_run(plan, library.folder())
     rows = _written(library)["rows"]
     assert [(row["state"], row["k"]) for row in rows] == [("done", 9), ("failed", None)]
-    assert rows[0]["tried"] == record["search"]["tried"]
+    assert rows[0]["tried"] == tried
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What the client of Airflow's API makes of answers that are none."""
 
+import json
+
 import httpx
 import pytest
 
@@ -15,11 +17,13 @@ class _Airflow:
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
         self.asked: list[str] = []
+        self.bodies: list[bytes] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/auth/token":
             return httpx.Response(200, json={"access_token": "token"})
         self.asked.append(request.method)
+        self.bodies.append(request.content)
         code = self.codes.pop(0) if self.codes else 200
         return httpx.Response(code, json={"is_paused": True, "dag_run_id": "new", "state": "running"})
 
@@ -51,10 +55,19 @@ def test_an_error_that_stays_is_raised_and_a_refusal_at_once(monkeypatch: pytest
     assert refusing.asked == ["PATCH"]
 
 
-def test_no_run_is_triggered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_triggered_again_where_the_database_was_busy_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one id: Airflow answers 409 if the request that failed did start the run."""
+    for codes in [(500,), (500, 409)]:
+        airflow = _Airflow(*codes)
+        run_id = _client(airflow, monkeypatch).trigger("dag", {"ks": ["4"]})
+        first, second = (json.loads(body) for body in airflow.bodies)
+        assert first == second == {"dag_run_id": run_id, "logical_date": None, "conf": {"ks": ["4"]}}
+
+
+def test_nothing_else_that_starts_something_is_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     airflow = _Airflow(500)
     with pytest.raises(httpx.HTTPStatusError):
-        _client(airflow, monkeypatch).trigger("dag", {})
+        _client(airflow, monkeypatch).set_pool("spark", 2, "")
     assert airflow.asked == ["POST"]
 
 
