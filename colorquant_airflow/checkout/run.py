@@ -96,8 +96,8 @@ def _parse() -> argparse.Namespace:
         arguments.ks = arguments.ks.replace(",", " ").split()
         arguments.target = parse_target(arguments.target, parse_ks(arguments.ks)) or ""
         arguments.images, arguments.output = (_absolute(folder) for folder in (arguments.images, arguments.output))
-        if not is_remote(arguments.images) and not Path(arguments.images).is_dir():
-            raise InvalidPlan(f"IMAGES={arguments.images} is not a folder")
+        if not is_remote(arguments.images) and not os.path.isdir(arguments.images):
+            raise InvalidPlan(f"IMAGES={arguments.images} is not a folder, or cannot be read")
         arguments.settings = _settings(arguments.settings, arguments.seed)
     except (InvalidPlan, InvalidSetting, InvalidLocation) as error:
         parser.exit(2, f"make run: {error}\n")
@@ -162,7 +162,9 @@ def _print_plan(plan: Plan) -> None:
     print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
     if plan.ignored:
         names = ", ".join(printable(name) for name in plan.ignored[:5]) + (" ..." if len(plan.ignored) > 5 else "")
-        print(f"Skipped, without an image extension or outside the folder: {names}")
+        print(f"Skipped, without an image extension, outside the folder or links to folders: {names}")
+    for folder, reason in plan.unreadable.items():
+        print(f"NOT READ: the folder {printable(folder)}: {reason}; the run will fail when all else is done")
     if not pending:
         print("Nothing to compute: no Spark application is launched.")
     sys.stdout.flush()

@@ -3,6 +3,7 @@
 The package ``colorquant`` is imported when a task runs: a DAG file is parsed every few seconds.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def summarize(context: "Context") -> dict[str, Any]:
     ------
     AirflowFailException
         If there is no plan; or, after the report is written, if more jobs failed than are allowed, or the folder to
-        publish to is not one of this project.
+        publish to is not one of this project; or, after all else is done, if a part of the library could not be read.
     """
     from colorquant.errors import InvalidLocation
     from colorquant.jobs import Plan, run_folder
@@ -63,6 +64,8 @@ def summarize(context: "Context") -> dict[str, Any]:
         )
     if params["publish"]:
         _publish(context, plan, summary, folder)
+    if plan.unreadable:
+        raise AirflowFailException(_unreadable_sentence(plan.unreadable, page))
     context["outlet_events"][REPORT].extra = reported
     return reported
 
@@ -87,6 +90,14 @@ def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path)
         raise
     print(f"Published: {len(manifest.files)} files in {published}")
     context["ti"].xcom_push(PUBLISHED, {"folder": published, "files": len(manifest.files)})
+
+
+def _unreadable_sentence(unreadable: Mapping[str, str], page: Path) -> str:
+    named = ", ".join(f"{name!r} ({reason})" for name, reason in unreadable.items())
+    return (
+        f"{len(unreadable)} folders of the library could not be read, and all else is done: {named}. Their published "
+        f"files are kept. Correct their rights or mount them, and trigger the run again. The report is written: {page}"
+    )
 
 
 def _announce_refusal(context: "Context", why: str) -> None:

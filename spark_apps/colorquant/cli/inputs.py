@@ -1,12 +1,13 @@
 """The images of a command line, and an output for each: files and folders, or ``-``. Standard library only."""
 
 import os
+import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from colorquant.errors import InvalidInputs
-from colorquant.storage import list_images, output_names
+from colorquant.storage import Listing, list_images, output_names, status_of
 
 #: The output folder where none is given.
 DEFAULT_OUTPUT = "compressed"
@@ -26,9 +27,25 @@ class Task:
         return "standard input" if self.image is None else str(self.image)
 
 
-def tasks_of(
-    named: Sequence[str], folder: str, ending: str = ".png", force: bool = False
-) -> tuple[list[Task], list[Path]]:
+@dataclass(frozen=True)
+class Tasks:
+    """What a command line asks for.
+
+    Attributes
+    ----------
+    tasks : list of Task
+    skipped : list of Path
+        Files in the named folders without an image extension, links out of the folder, and links to folders.
+    unreadable : dict of Path to str
+        Folders that cannot be read, each with the reason.
+    """
+
+    tasks: list[Task]
+    skipped: list[Path] = field(default_factory=list)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+
+def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: bool = False) -> Tasks:
     """Plan an output file for each image that is named, or lies in a folder that is named.
 
     Parameters
@@ -43,25 +60,21 @@ def tasks_of(
     force : bool
         Whether existing output files may be replaced.
 
-    Returns
-    -------
-    tasks : list of Task
-    skipped : list of Path
-        Files in these folders without an image extension, and links out of the folder.
-
     Raises
     ------
     InvalidInputs
-        A path does not exist, a folder has no images, two images have the same name, an output file exists (unless
-        ``force``), an output would replace one of the images, or ``-`` does not fit with the others.
+        A path does not exist or cannot be read, a folder has no images, two images have the same name, an output file
+        exists (unless ``force``), an output would replace one of the images, or ``-`` does not fit with the others.
     """
     if _STANDARD_STREAM in named or folder == _STANDARD_STREAM:
-        return [_streamed(named, folder)], []
+        return Tasks([_streamed(named, folder)])
     images: dict[str, Path] = {}
     skipped: list[Path] = []
+    unreadable: dict[Path, str] = {}
     for path in map(Path, named):
-        found, others = _images_at(path, Path(folder))
-        skipped += others
+        found, listing = _images_at(path, Path(folder))
+        skipped += [path / name for name in listing.ignored]
+        unreadable |= {path / name: reason for name, reason in listing.unreadable.items()}
         for name, image in found.items():
             if images.setdefault(name, image).absolute() != image.absolute():
                 raise InvalidInputs(
@@ -75,12 +88,12 @@ def tasks_of(
     for output in outputs.values():
         if os.path.realpath(output) in originals:
             raise InvalidInputs(f"{output} is itself an image to compress: give another --output.")
-        if not force and output.exists():
+        if not force and _status(output) is not None:
             raise InvalidInputs(
                 f"{output} exists already: replace it with --force, or give another folder with --output."
             )
     tasks = [Task(image, outputs[name]) for name, image in images.items()]
-    return tasks, list(dict.fromkeys(skipped))
+    return Tasks(tasks, list(dict.fromkeys(skipped)), unreadable)
 
 
 def _streamed(named: Sequence[str], folder: str) -> Task:
@@ -92,24 +105,35 @@ def _streamed(named: Sequence[str], folder: str) -> Task:
             raise InvalidInputs("The output of - goes to standard output: redirect it (> small.png), without --output.")
         return Task(None, None)
     path = Path(named[0])
-    if len(named) > 1 or path.is_dir():
+    if len(named) > 1 or _is_folder(path):
         raise InvalidInputs("--output - takes one image file: give one, or a folder with --output.")
-    _require(path)
     return Task(path, None)
 
 
-def _require(path: Path) -> None:
-    if not path.exists():
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return status_of(path)
+    except OSError as error:
+        raise InvalidInputs(f"{path} cannot be read: {error.strerror}; check the path and its permissions.") from None
+
+
+def _is_folder(path: Path) -> bool:
+    status = _status(path)
+    if status is None:
         raise InvalidInputs(f"{path} does not exist: give the path of an image or of a folder.")
+    return stat.S_ISDIR(status.st_mode)
 
 
-def _images_at(path: Path, folder: Path) -> tuple[dict[str, Path], list[Path]]:
-    """The images at a path by their names below it, and the files there that are skipped."""
-    if not path.is_dir():
-        _require(path)
-        return {path.name: path}, []
-    # The output folder may lie in the folder of images: outputs of an earlier run are not compressed again.
-    names, skipped = list_images(path, without=[folder])
-    if not names:
-        raise InvalidInputs(f"There is no image in the folder {path}: no file there has an image extension.")
-    return {name: path / name for name in names}, [path / name for name in skipped]
+def _images_at(path: Path, folder: Path) -> tuple[dict[str, Path], Listing]:
+    """The images at a path by their names below it, and what else lies there."""
+    if not _is_folder(path):
+        return {path.name: path}, Listing()
+    try:
+        # The output folder may lie in the folder of images: outputs of an earlier run are not compressed again.
+        listing = list_images(path, without=[folder])
+    except OSError as error:
+        raise InvalidInputs(f"{path} cannot be read: {error.strerror}; check the path and its permissions.") from None
+    if not listing.images:
+        unread = "".join(f" {path / name} cannot be read: {reason}." for name, reason in listing.unreadable.items())
+        raise InvalidInputs(f"There is no image in the folder {path}: no file there has an image extension.{unread}")
+    return {name: path / name for name in listing.images}, listing

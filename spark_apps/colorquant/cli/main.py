@@ -7,10 +7,10 @@
 An output that is not smaller than its original is not written, unless you pass --keep-larger. An image or an --output
 called - is standard input or output; a file of that name is ./-.
 
-Exit codes: 0 all images were compressed; 1 an image failed for a reason that may go away; 2 wrong arguments, nothing
-was compressed; 65 an image cannot be compressed; 98 an output was not smaller than its original; 130 stopped by Ctrl-C;
-141 the reader of the output has closed it. Of several images, 1 comes before 65, and 65 before 98. A failed image does
-not stop the others, and finished outputs are kept.
+Exit codes: 0 all images were compressed; 1 an image failed for a reason that may go away, or a folder cannot be read; 2
+wrong arguments, nothing was compressed; 65 an image cannot be compressed; 98 an output was not smaller than its
+original; 130 stopped by Ctrl-C; 141 the reader of the output has closed it. Of several images, 1 comes before 65, and
+65 before 98. A failed image does not stop the others, and finished outputs are kept.
 """
 
 import argparse
@@ -62,17 +62,20 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
-        tasks, skipped = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
-        check_streams(tasks[0])
+        found = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
+        check_streams(found.tasks[0])
     except InvalidInputs as error:
         parser.error(str(error))
     lighten()
     # Pillow's warnings about odd EXIF data are for programmers; where it matters, the image is refused.
     warnings.filterwarnings("ignore", module="PIL")
     try:
-        if skipped and not arguments.quiet:
-            _tell(_skipped_line(skipped))
-        return _compress_all(tasks, arguments)
+        if found.skipped and not arguments.quiet:
+            _tell(_skipped_line(found.skipped))
+        exit_code = _compress_all(found.tasks, arguments)
+        for folder, reason in found.unreadable.items():
+            _tell(f"{folder} cannot be read: {reason}; its images are not compressed")
+        return EXIT_FAILED if found.unreadable else exit_code
     except KeyboardInterrupt:
         _tell("Stopped. Finished outputs are kept.")
         return EXIT_INTERRUPTED
@@ -221,7 +224,7 @@ def _compared(record: CompressionResult) -> str:
 def _skipped_line(files: list[Path]) -> str:
     names = ", ".join(printable(str(file)) for file in files[:_MAX_NAMED])
     more = f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else ""
-    return f"Skipped files without an image extension, or outside the folder: {names}{more}"
+    return f"Skipped files without an image extension or outside the folder, and links to folders: {names}{more}"
 
 
 def _total(tasks: list[Task], records: list[CompressionResult], not_smaller: int) -> str:

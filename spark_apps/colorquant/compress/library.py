@@ -18,7 +18,7 @@ from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, Job, JobFailure
 from colorquant.limits import DEFAULT_MAX_PIXELS
 from colorquant.pixels import Pixels
 from colorquant.quantizer import PixelSource
-from colorquant.storage import location, remove
+from colorquant.storage import is_file, remove
 
 #: The jobs of one image, one for each palette size that has no result yet.
 ImageJobs = tuple[Job, ...]
@@ -163,7 +163,7 @@ def _not_ended(jobs: ImageJobs, force: bool) -> tuple[ImageJobs, Counts]:
     """The jobs that earlier attempts neither finished nor gave up, and the counts of the others."""
     counts, left = Counts(), []
     for job in jobs:
-        if location(job.failure).exists():
+        if is_file(job.failure):
             counts += Counts(failed=1, retryable=int(_may_go_away(job)))
         elif not force and job.is_done():
             counts += Counts(done=1)

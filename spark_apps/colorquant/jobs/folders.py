@@ -1,11 +1,14 @@
 """Where a run reads and writes: its image folder, its output folder, its published folder. Standard library only."""
 
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from colorquant.errors import InvalidFolder, InvalidLocation
-from colorquant.storage import is_refusal, is_remote, is_within, list_images, location
+from colorquant.storage import Listing, is_refusal, is_remote, is_within, list_images, location, status_of
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,12 @@ class RunFolders:
         """
         published = _location("publish", publish) if publish else None
         folders = cls(_location("images", images), _location("output", output), published)
-        if not _is_folder(folders.images, images):
-            raise InvalidFolder(f"The image folder {images!r} is not a folder; give the path of one.")
-        if not is_remote(folders.output) and folders.output.exists() and not folders.output.is_dir():
+        with _readable(f"The image folder {images!r}"):
+            if not _is_folder(folders.images):
+                raise InvalidFolder(f"The image folder {images!r} is not a folder; give the path of one.")
+        with _readable(f"The output folder {output!r}"):
+            output_fits = is_remote(folders.output) or status_of(folders.output) is None or _is_folder(folders.output)
+        if not output_fits:
             raise InvalidFolder(f"The output folder {output!r} is not a folder; give the path of one, or a new path.")
         for written in folders.written():
             if is_within(folders.images, written):
@@ -44,13 +50,14 @@ class RunFolders:
         folders = [self.output / "compressed", self.output / "runs"]
         return [*folders, self.published, versions_of(self.published)] if self.published else folders
 
-    def image_names(self, pattern: str) -> tuple[list[str], list[str]]:
-        """Names of the images that match a pattern, and of the files that are ignored, as ``storage.list_images``.
+    def list_images(self, pattern: str) -> Listing:
+        """The images that match a pattern, as ``storage.list_images``.
 
         The output folder and the published folder may lie in the image folder: files written by earlier runs are
-        not listed.
+        not listed. Raises InvalidFolder where the image folder cannot be read.
         """
-        return list_images(self.images, pattern, without=self.written())
+        with _readable(f"The image folder {str(self.images)!r}"):
+            return list_images(self.images, pattern, without=self.written())
 
 
 def _location(parameter: str, given: str) -> Path:
@@ -60,13 +67,25 @@ def _location(parameter: str, given: str) -> Path:
         raise InvalidFolder(f"{parameter}: {error}") from None
 
 
-def _is_folder(folder: Path, given: str) -> bool:
-    try:
+def _is_folder(folder: Path) -> bool:
+    if is_remote(folder):
         return folder.is_dir()
+    status = status_of(folder)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+@contextmanager
+def _readable(folder: str) -> Iterator[None]:
+    """Say which folder cannot be read, where a retry is useless."""
+    try:
+        yield
     except Exception as error:
         if not is_refusal(error):
             raise
-        raise InvalidFolder(f"The image folder {given!r} cannot be read: {error}. Check the credentials.") from None
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise InvalidFolder(
+            f"{folder} cannot be read: {reason}. Check its path, its rights and the credentials."
+        ) from None
 
 
 def versions_of(folder: Path) -> Path:

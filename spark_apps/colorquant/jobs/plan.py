@@ -6,8 +6,8 @@ DAG files import this module: nothing here may load numpy, OpenCV or PySpark, or
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from colorquant.jobs.job import Job
 from colorquant.jobs.records import SCHEMA_VERSION
 from colorquant.limits import MAX_COLORS, PaletteSize
 from colorquant.settings import Settings
-from colorquant.storage import IMAGE_SUFFIXES, JsonRecord, PathText, StrPath, location, sha256_of
+from colorquant.storage import IMAGE_SUFFIXES, JsonRecord, PathText, StrPath, is_file, location, sha256_of
 from colorquant.target import Target
 
 #: Given in place of palette sizes: find the smallest k that reaches the target.
@@ -40,6 +40,8 @@ class Plan(JsonRecord):
     ignored : names of the files of the folder that are not images.
     target : the quality target as ``str(Target)`` writes it.
     pattern : the pattern that the images' names match.
+    unreadable : folders of the library that could not be read, by their paths below it, each with the reason. Their
+        images are not part of the run, and not gone either.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -53,6 +55,7 @@ class Plan(JsonRecord):
     force: bool = False
     target: str | None = None
     pattern: str = "*"
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     def pending(self) -> list[Job]:
         """The jobs that are still to be done."""
@@ -128,14 +131,16 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     settings = request.settings if _texts(given) == [AUTO] else request.settings.fixed()
     try:
         folders = RunFolders.of(request.images, request.output, request.publish)
+        listing = folders.list_images(request.pattern)
     except InvalidFolder as error:
         raise InvalidPlan(str(error)) from None
-    names, ignored = folders.image_names(request.pattern)
+    names = listing.images
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         matching = "" if request.pattern == "*" else f" that matches {request.pattern!r}"
         raise InvalidPlan(
             f"There is no image{matching} in {request.images!r}: no file name there ends in one of {suffixes}."
+            f"{_unreadable_sentence(listing.unreadable)}"
         )
     count = len(names) * max(1, len(ks))
     if max_jobs is not None and count > max_jobs:
@@ -154,11 +159,17 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
         settings=settings,
         jobs=tuple(jobs),
         reused=frozenset(reused),
-        ignored=tuple(ignored),
+        ignored=tuple(listing.ignored),
+        unreadable=listing.unreadable,
         force=request.force,
         target=target,
         pattern=request.pattern,
     )
+
+
+def _unreadable_sentence(unreadable: Mapping[str, str]) -> str:
+    named = ", ".join(f"{name!r} ({reason})" for name, reason in unreadable.items())
+    return f" These folders cannot be read: {named}." if named else ""
 
 
 def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
@@ -257,7 +268,7 @@ def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
     image = location(f"{jobs_of.folder.rstrip('/')}/{name}")
     try:
         # Only regular files are opened: reading a FIFO would never end. Its job reports that it is one.
-        seen = _Seen(sha256_of(image), image.stat().st_size) if image.is_file() else _Seen(None, 0)
+        seen = _Seen(sha256_of(image), image.stat().st_size) if is_file(image) else _Seen(None, 0)
     except OSError:
         seen = _Seen(None, 0)
     done = () if force else tuple(index for index, job in enumerate(jobs_of(name, seen)) if job.is_done())

@@ -1,16 +1,20 @@
 """Comparison of a run with the previous one. Standard library only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from colorquant.errors import InvalidRecord
 from colorquant.report.changes import Changes, Move
 from colorquant.report.rows import DONE, Row
 from colorquant.report.summary import Summary, read_summary
+from colorquant.storage import is_below
 
 
 def compare(before: Summary, now: Summary) -> Changes:
-    """The changes between two summaries. Images and k that only one of them has are not compared."""
+    """The changes between two summaries. Images and k that only one of them has are not compared.
+
+    An image is neither removed nor added where its folder could not be read in one of the two runs.
+    """
     old = {_job(row): row for row in before.rows}
     pairs = [(old[job], row) for row in now.rows if (job := _job(row)) in old]
     names, old_names = set(now.rows_by_image()), set(before.rows_by_image())
@@ -24,8 +28,8 @@ def compare(before: Summary, now: Summary) -> Changes:
             # A setting that the older version did not have, and that is off now, has not changed.
             if (before.settings.get(name) or None) != (now.settings.get(name) or None)
         },
-        added=tuple(sorted(names - old_names)),
-        removed=tuple(sorted(old_names - names)),
+        added=_known(names - old_names, before.unreadable),
+        removed=_known(old_names - names, now.unreadable),
         recomputed=sum(row.state == DONE and not was.failed for was, row in pairs),
         failed=tuple((row.image, row.k) for was, row in pairs if row.failed and not was.failed),
         mended=tuple((row.image, row.k) for was, row in pairs if was.failed and not row.failed),
@@ -64,6 +68,10 @@ def _latest_first(folder: Path) -> Iterator[Path]:
         except OSError:
             continue
     return (path for _, path in sorted(written, reverse=True) if path.parent != folder)
+
+
+def _known(names: set[str], unreadable: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if not is_below(name, unreadable)))
 
 
 def _job(row: Row) -> tuple[str, int | str | None]:

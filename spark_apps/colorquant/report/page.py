@@ -118,6 +118,7 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
             library=library,
             numbers={section.name: section.number for section in sections},
             failures=summary.failures(),
+            unreadable=list(summary.unreadable.items()),
             max_failures=MAX_FAILURES,
             rows_folder=ROWS_FOLDER,
             infinite=math.inf,

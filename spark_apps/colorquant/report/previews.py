@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from colorquant.decode import ColorSpace, color_space_of
 from colorquant.errors import UnknownColorSpace
-from colorquant.storage import FORMATS, read
+from colorquant.storage import FORMATS, is_file, read
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
     Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparent pixels are blended
     with white. Returns None, and logs the reason, where the file cannot be decoded: the report does without it.
     """
-    if not path.is_file():
-        logger.warning("No preview of %r: it is not a regular file", str(path))
-        return None  # Opening a FIFO would never end.
-    if path.stat().st_size > MAX_BYTES:
-        logger.warning("No preview of %r: the file is larger than 1 GB", str(path))
-        return None
     try:
+        if not is_file(path):
+            logger.warning("No preview of %r: it is not a regular file", str(path))
+            return None  # Opening a FIFO would never end.
+        if path.stat().st_size > MAX_BYTES:
+            logger.warning("No preview of %r: the file is larger than 1 GB", str(path))
+            return None
         content = read(path)
     except OSError as error:
         logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)

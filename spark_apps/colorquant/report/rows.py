@@ -128,10 +128,10 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
     folder : pathlib.Path
         The folder of the summary, which ``Row.output`` is relative to.
     """
-    if not reused and is_file(job.failure):
-        # Each attempt first removes the failure, so the last one failed: a result is from another run.
-        return _failed(job, _reason_of_failure(job))
     try:
+        # Each attempt first removes the failure, so the last one failed: a result is from another run.
+        if not reused and is_file(job.failure):
+            return _failed(job, _reason_of_failure(job))
         result = CompressionResult.read(job.result)
         _check(job, result)
     except FileNotFoundError:

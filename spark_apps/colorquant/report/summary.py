@@ -5,7 +5,7 @@ import platform
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +37,7 @@ class Summary(JsonRecord):
     rows : one for each planned job, in the plan's order.
     choices : one for each image with an output.
     pattern : the pattern that the images' names match; None in summaries of versions that did not record it.
+    unreadable : folders of the library that could not be read, by their paths below it, each with the reason.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -53,6 +54,7 @@ class Summary(JsonRecord):
     choices: tuple[Choice, ...] = ()
     changes: Changes | None = None
     pattern: str | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     def rows_by_image(self) -> dict[str, list[Row]]:
         """The rows of each image, by its name, in the plan's order."""
@@ -72,7 +74,7 @@ class Summary(JsonRecord):
 
     def table(self, width: int = 100) -> str:
         """The summary as plain text for a terminal ``width`` columns wide (80 at least), without a final newline."""
-        return tables.terminal_table(self.rows, self.totals, self.failures(), width, self.choices)
+        return tables.terminal_table(self.rows, self.totals, self.failures(), width, self.choices, self.unreadable)
 
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class Summary(JsonRecord):
             target=plan.target,
             pattern=plan.pattern,
             choices=choices,
+            unreadable=plan.unreadable,
         )
 
 

@@ -4,7 +4,8 @@ import csv
 import dataclasses
 import io
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from colorquant.report.choice import Choice
 from colorquant.report.rows import Row, k_text
@@ -54,8 +55,9 @@ def terminal_table(
     failures: Sequence[tuple[str, str, list[int | None]]],
     width: int,
     choices: Sequence[Choice] = (),
+    unreadable: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The rows, the totals of each k, the choices, and the failures with their reasons.
+    """The rows, the totals of each k, the choices, and the failures and unreadable folders with their reasons.
 
     Of very many rows and failures only the first ones are listed: a log must stay readable.
     """
@@ -82,7 +84,7 @@ def terminal_table(
             "",
         )
         lines.append(_line(_ALL, figures, name_width, gap))
-    return "\n".join(line.rstrip() for line in lines + _closing(totals, failures, width, choices))
+    return "\n".join(line.rstrip() for line in lines + _closing(totals, failures, width, choices, unreadable))
 
 
 def _line(name: str, figures: Iterable[str], name_width: int, gap: str) -> str:
@@ -111,7 +113,11 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _closing(
-    totals: Totals, failures: Sequence[tuple[str, str, list[int | None]]], width: int, choices: Sequence[Choice]
+    totals: Totals,
+    failures: Sequence[tuple[str, str, list[int | None]]],
+    width: int,
+    choices: Sequence[Choice],
+    unreadable: Mapping[str, str],
 ) -> list[str]:
     note = "(all images: KB and ratio of the sum; PSNR, SSIM and bits per pixel are medians; 1 KB = 1000 bytes)"
     lines = [
@@ -132,7 +138,11 @@ def _closing(
         sizes = ", ".join(map(k_text, ks))
         named = f"FAILED {printable(image)} at k = {sizes}: {printable(' '.join(reason.split()))}"
         lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
-    return lines + _more(len(failures))
+    lines += _more(len(failures))
+    for folder, reason in list(unreadable.items())[:_MAX_LISTED]:
+        named = f"NOT READ {printable(folder)}: {printable(reason)}"
+        lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
+    return lines + _more(len(unreadable))
 
 
 def _more(count: int) -> list[str]:

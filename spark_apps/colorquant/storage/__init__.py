@@ -5,7 +5,7 @@ Standard library only. All other packages open files through this one, so local 
 
 from colorquant.storage.atomic import sha256_of, temporary_folder, write_atomically
 from colorquant.storage.json_record import JsonRecord
-from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, is_within, list_images
+from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, Listing, is_below, is_within, list_images
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
     OPTIONS,
@@ -25,6 +25,7 @@ from colorquant.storage.paths import (
     remove,
     resolve,
     sizes_below,
+    status_of,
     using,
     version_of,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "asking",
     "FORMATS",
     "IMAGE_SUFFIXES",
+    "is_below",
     "is_file",
     "is_nameable",
     "is_refusal",
@@ -42,6 +44,7 @@ __all__ = [
     "is_within",
     "JsonRecord",
     "list_images",
+    "Listing",
     "location",
     "open_stream",
     "OPTIONS",
@@ -53,6 +56,7 @@ __all__ = [
     "resolve",
     "sha256_of",
     "sizes_below",
+    "status_of",
     "StrPath",
     "temporary_folder",
     "using",

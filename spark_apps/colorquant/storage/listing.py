@@ -1,7 +1,8 @@
 """The images of a folder, by the names of its files. Standard library only."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -16,12 +17,29 @@ IMAGE_SUFFIXES = frozenset(
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
-def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath] = ()) -> tuple[list[str], list[str]]:
-    """The images below a folder, and the files that are ignored.
+@dataclass(frozen=True)
+class Listing:
+    """What lies below a folder: paths relative to it, with forward slashes, sorted.
+
+    Attributes
+    ----------
+    images : names of image files.
+    ignored : names of files that are not images, and of links that are not followed.
+    unreadable : names of folders whose contents nobody knows, each with the reason. They are not empty, and what was
+        known of them is not gone.
+    """
+
+    images: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath] = ()) -> Listing:
+    """The images below a folder, the files that are ignored, and the folders that cannot be read.
 
     An image is a file whose name has one of ``IMAGE_SUFFIXES``, in upper or lower case. Ignored are all other files,
-    symbolic links that lead out of the folder, and names that are not UTF-8, which databases and JVMs cannot store.
-    Hidden files and folders, and files that do not match the pattern, are skipped.
+    symbolic links to folders and out of the folder, and names that are not UTF-8, which databases and JVMs cannot
+    store. Hidden files and folders, and files that do not match the pattern, are skipped.
 
     Parameters
     ----------
@@ -32,19 +50,25 @@ def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath
     without : collection of str or path-like
         Folders that are skipped with all their contents.
 
-    Returns
-    -------
-    images, ignored : list of str
-        Paths relative to the folder, with forward slashes, sorted.
+    Raises
+    ------
+    OSError
+        Where the folder itself cannot be read.
     """
-    images: list[str] = []
-    ignored: list[str] = []
-    listed = _names_in_bucket(folder, without) if is_remote(folder) else _names_on_disk(location(folder), without)
-    for name, inside in listed:
+    found = Listing()
+    walk = _Walk(location(folder), without) if not is_remote(folder) else None
+    for name, inside in walk.files() if walk else _names_in_bucket(folder, without):
         if fnmatchcase(name, pattern):
             is_image = PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES and inside and _is_utf8(name)
-            (images if is_image else ignored).append(name)
-    return sorted(images), sorted(ignored)
+            (found.images if is_image else found.ignored).append(name)
+    # Whatever the pattern: a file behind them might match it.
+    linked, unreadable = (walk.linked, walk.unreadable) if walk else ([], {})
+    return Listing(sorted(found.images), sorted(found.ignored + linked), dict(sorted(unreadable.items())))
+
+
+def is_below(name: str, folders: Iterable[str]) -> bool:
+    """Whether a relative path is one of some others, or lies below one. The names decide: no disk is asked."""
+    return any(name == folder or name.startswith(f"{folder}/") for folder in folders)
 
 
 def is_within(path: StrPath, folder: StrPath) -> bool:
@@ -62,18 +86,48 @@ def _is_utf8(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _names_on_disk(folder: Path, without: Collection[StrPath]) -> Iterator[tuple[str, bool]]:
-    """Each file's relative path, and whether the file is below the folder after following links."""
-    root = _real(folder)
-    skipped = {_real(location(other)) for other in without if not is_remote(other)}
-    if any(root.is_relative_to(other) for other in skipped):
-        return
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and _real(Path(parent, name)) not in skipped]
-        for name in files:
-            if not name.startswith("."):
-                path = Path(parent, name)
-                yield path.relative_to(folder).as_posix(), _real(path).is_relative_to(root)
+class _Walk:
+    """A walk through the folders of a disk. ``linked`` and ``unreadable`` are complete when ``files`` has ended."""
+
+    def __init__(self, folder: Path, without: Collection[StrPath]) -> None:
+        self._folder, self._root = folder, _real(folder)
+        self._skipped = {_real(location(other)) for other in without if not is_remote(other)}
+        self.linked: list[str] = []
+        self.unreadable: dict[str, str] = {}
+
+    def files(self) -> Iterator[tuple[str, bool]]:
+        """Each file's relative path, and whether the file is below the folder after following links."""
+        if any(self._root.is_relative_to(other) for other in self._skipped):
+            return
+        left = [self._folder]
+        while left:
+            for entry in self._entries(left.pop()):
+                path = Path(entry.path)
+                name = path.relative_to(self._folder).as_posix()
+                try:
+                    is_folder = entry.is_dir()
+                except OSError as error:
+                    if not entry.is_symlink():
+                        self._cannot_read(name, error)
+                        continue
+                    is_folder = False  # A link that leads nowhere is a file, and its job says so.
+                if not is_folder:
+                    yield name, _real(path).is_relative_to(self._root)
+                elif _real(path) not in self._skipped:
+                    left.append(path) if not entry.is_symlink() else self.linked.append(name)
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            if folder == self._folder:
+                raise
+            self._cannot_read(folder.relative_to(self._folder).as_posix(), error)
+            return []
+
+    def _cannot_read(self, name: str, error: OSError) -> None:
+        self.unreadable[name] = error.strerror or str(error)
 
 
 def _real(path: Path) -> Path:

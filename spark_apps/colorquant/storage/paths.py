@@ -6,11 +6,13 @@ with options of s3fs. A process that serves several users sets them for each thr
 part of a URI, so no argument, log, plan, record or report contains them.
 """
 
+import errno
 import io
 import json
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -143,11 +145,28 @@ def open_stream(path: StrPath) -> io.BufferedIOBase:
     return cast(io.BufferedIOBase, stream)
 
 
+def status_of(path: Path) -> os.stat_result | None:
+    """What the file system says of a local path, links followed; None where it says that there is nothing.
+
+    Unlike ``Path.exists`` and its kin, which take some errors for absence.
+
+    Raises
+    ------
+    OSError
+        Where nobody can tell: a folder above is closed, a mount is away, links lead to each other.
+    """
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file has a NUL in its name.
+        return None
+
+
 def is_file(path: StrPath) -> bool:
-    """Whether a path is that of an existing file. Raises StoreUnavailable where a store does not answer."""
+    """Whether a path is that of an existing regular file. Raises OSError where the disk or the store cannot tell."""
     file = location(path)
     if not is_remote(file):
-        return file.is_file()
+        status = status_of(file)
+        return status is not None and stat.S_ISREG(status.st_mode)
     try:
         return _about(file)["type"] == "file"
     except FileNotFoundError:
@@ -245,6 +264,8 @@ def _key(file: Path) -> str:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether an error means that a disk or an object store denies access, so that a retry is useless."""
+    """Whether a disk or an object store denies access, or can have no such path, so that a retry is useless."""
+    if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+        return True
     # NoCredentialsError is botocore's, which is installed and imported only where URIs are used.
     return isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError"

@@ -21,6 +21,7 @@ from colorquant.compress.source import OpenedImage
 from colorquant.jobs.records import CompressionResult
 from tests.conftest import photograph
 from tests.test_compress_image import compress_in_process
+from tests.unprivileged import drop_capabilities
 
 PROJECT = Path(__file__).resolve().parents[3]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -30,7 +31,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def command(tmp_path: Path, bare_environment: dict[str, str]) -> Command:
     """Runs the command in an empty folder."""
 
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "colorquant", *map(str, arguments)],
             env=bare_environment | {"PYTHONPATH": str(PROJECT / "spark_apps")},
@@ -38,6 +39,7 @@ def command(tmp_path: Path, bare_environment: dict[str, str]) -> Command:
             capture_output=True,
             text=True,
             timeout=300,
+            **options,
         )
 
     return run
@@ -53,7 +55,8 @@ def test_a_folder_comes_out_as_the_jobs_make_it_to_the_byte(
     (photographs / "notes.txt").write_text("no image")
     run = command(photographs, "--k", "9", "--seed", "3", "--output", "small")
     skipped = (
-        f"colorquant: Skipped files without an image extension, or outside the folder: {photographs / 'notes.txt'}\n"
+        f"colorquant: Skipped files without an image extension or outside the folder, and links to folders: "
+        f"{photographs / 'notes.txt'}\n"
     )
     assert (run.returncode, run.stderr) == (0, skipped)
     assert _files(tmp_path / "small") == {"one.png", "sub folder/two.png"}
@@ -145,10 +148,35 @@ def test_skipped_files_are_named_in_one_line_but_for_those_of_the_output(tmp_pat
     (tmp_path / "o").mkdir()
     for name in [*(f"{number}.txt" for number in range(7)), "o/old.json"]:
         (tmp_path / name).write_text("no image")
-    tasks, skipped = tasks_of([str(tmp_path)], str(tmp_path / "o"))
-    assert [task.image.name for task in tasks] == ["a.png"]
-    assert [path.name for path in skipped] == [f"{number}.txt" for number in range(7)]
-    assert _skipped_line(skipped).endswith("/4.txt and 2 more")
+    found = tasks_of([str(tmp_path)], str(tmp_path / "o"))
+    assert [task.image and task.image.name for task in found.tasks] == ["a.png"]
+    assert [path.name for path in found.skipped] == [f"{number}.txt" for number in range(7)]
+    assert _skipped_line(found.skipped).endswith("/4.txt and 2 more")
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_compressed(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "linked").symlink_to("sub folder")
+    (photographs / "closed").mkdir()
+    (photographs / "closed").chmod(0)
+    run = command(photographs, "--k=4", "--output", "o", preexec_fn=drop_capabilities)
+    assert run.returncode == 1
+    assert f"{photographs / 'closed'} cannot be read: Permission denied; its images are not compressed" in run.stderr
+    assert f"and links to folders: {photographs / 'linked'}" in run.stderr
+    assert _files(tmp_path / "o") == {"one.png", "sub folder/two.png"}
+
+
+@pytest.mark.parametrize("closed", ["images", "images/one.png", "o"])
+def test_a_path_that_cannot_be_looked_at_is_one_sentence(command: Command, photographs: Path, closed: str) -> None:
+    folder = photographs.parent / (closed if closed == "o" else "images")
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0)
+    named = photographs.parent / closed if closed != "o" else photographs / "one.png"
+    run = command(named, "--k=4", "--output", "o", preexec_fn=drop_capabilities)
+    folder.chmod(0o755)
+    assert run.returncode == 2 and "cannot be read: Permission denied" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 def test_an_output_folder_that_cannot_be_written_is_a_failure_that_may_go_away(

@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +12,7 @@ from colorquant.jobs.plan import Plan, RunRequest, parse_ks, plan_run, run_folde
 from colorquant.publish.folder import Candidate, publish
 from colorquant.settings import Settings
 from colorquant.storage.listing import list_images
+from tests.unprivileged import close
 
 
 def _touch(folder: Path, *names: str) -> None:
@@ -120,9 +123,69 @@ def test_links_are_followed_inside_the_folder_only(tmp_path: Path) -> None:
     (tmp_path / "in" / "inside.png").symlink_to("a.png")
     (tmp_path / "in" / "outside.png").symlink_to(tmp_path / "outside" / "secret.png")
     (tmp_path / "in" / "folder").symlink_to(tmp_path / "outside")
-    images, ignored = list_images(tmp_path / "in")
-    assert images == ["a.png", "inside.png"]
-    assert "outside.png" in ignored
+    (tmp_path / "in" / "here").symlink_to(".")
+    listing = list_images(tmp_path / "in")
+    assert listing.images == ["a.png", "inside.png"]
+    assert listing.ignored == ["folder", "here", "outside.png"]
+    assert listing.unreadable == {}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _touch(tmp_path / "in", "a.png", "away/b.png", "there/c.png")
+    close(monkeypatch, tmp_path / "in" / "away", number=number)
+    plan = _plan(tmp_path / "in", tmp_path / "out", pattern="*.png")
+    assert [job.name for job in plan.jobs] == ["a.png", "there/c.png"]
+    assert plan.unreadable == {"away": os.strerror(number)}
+    plan.write(tmp_path / "plan.json")
+    assert Plan.read(tmp_path / "plan.json") == plan
+    with pytest.raises(InvalidPlan, match=r"There is no image .* These folders cannot be read: 'away' \("):
+        _plan(tmp_path / "in", tmp_path / "out", pattern="away/*")
+
+
+def test_a_type_that_nobody_can_tell_is_not_absence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems tell a type by stat only, and that may fail where the listing did not."""
+    _touch(tmp_path / "in", "a.png")
+
+    class Entry:
+        name, path = "away", str(tmp_path / "in" / "away")
+
+        def is_dir(self) -> bool:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def is_symlink(self) -> bool:
+            return False
+
+    class Entries(contextlib.nullcontext[list[Any]]):
+        pass
+
+    real = list(os.scandir(tmp_path / "in"))
+    monkeypatch.setattr(os, "scandir", lambda folder: Entries([*real, Entry()]))
+    assert list_images(tmp_path / "in").unreadable == {"away": os.strerror(errno.EIO)}
+
+
+def test_an_image_folder_that_cannot_be_read_is_refused_or_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _touch(tmp_path / "in", "a.png")
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(InvalidPlan, match="The image folder .* cannot be read: Too many levels of symbolic links"):
+        _plan(tmp_path / "circle", tmp_path / "out")
+    with pytest.raises(InvalidPlan, match="The image folder .* cannot be read: File name too long"):
+        _plan(tmp_path / ("n" * 300), tmp_path / "out")
+    with pytest.raises(InvalidPlan, match="The output folder .* cannot be read: Too many levels of symbolic links"):
+        _plan(tmp_path / "in", tmp_path / "circle")
+    with pytest.raises(InvalidPlan, match="is not a folder"):
+        _plan(tmp_path / "a\0b", tmp_path / "out")
+    with monkeypatch.context() as patched:
+        close(patched, tmp_path / "in")
+        with pytest.raises(InvalidPlan, match="The image folder .* cannot be read: Permission denied"):
+            _plan(tmp_path / "in", tmp_path / "out")
+    close(monkeypatch, tmp_path / "in", number=errno.ESTALE)
+    with pytest.raises(OSError, match="Stale"):  # The mount may come back.
+        _plan(tmp_path / "in", tmp_path / "out")
 
 
 def test_what_cannot_be_read_is_planned_without_being_opened(tmp_path: Path) -> None:

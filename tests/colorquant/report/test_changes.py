@@ -15,6 +15,7 @@ from colorquant.report.changes import Move
 from colorquant.report.summary import Summary
 from colorquant.settings import Settings
 from colorquant.storage.atomic import sha256_of
+from tests.unprivileged import close
 
 
 class Nights:
@@ -98,6 +99,25 @@ def test_images_that_come_go_change_break_and_are_mended_are_told(nights: Nights
     assert changes is not None
     assert changes.mended == (("b.png", 2), ("b.png", 8))
     assert changes.moved == ()
+
+
+def test_what_lies_in_a_folder_that_cannot_be_read_is_neither_removed_nor_added(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights.library.add("away/x.png")
+    nights.library.add("awayward.png")
+    nights.next()
+    (nights.library.images / "awayward.png").unlink()
+    with monkeypatch.context() as patched:
+        close(patched, nights.library.images / "away")
+        summary = nights.next()
+    assert summary.changes and summary.changes.removed == ("awayward.png",)
+    assert summary.unreadable == {"away": "Permission denied"}
+    assert "NOT READ away: Permission denied" in summary.table()
+    page = (nights.folder("night 2") / "summary.html").read_text()
+    assert "Folders that could not be read" in page and '<b class="filename">away</b>' in page
+    changes = nights.next().changes
+    assert changes and changes.added == ()
 
 
 def test_a_loss_of_quality_of_the_same_original_is_warned_of(nights: Nights) -> None:

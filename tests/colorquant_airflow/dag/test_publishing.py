@@ -14,11 +14,13 @@ from colorquant.jobs.plan import Plan, run_folder
 from colorquant.publish import folder as published
 from colorquant.publish.folder import verify
 from colorquant.publish.manifest import MANIFEST, Manifest
+from colorquant_airflow.dag.assets import REPORT
 from colorquant_airflow.dag.params import library_params
 from colorquant_airflow.dag.planning import write_plan
 from colorquant_airflow.dag.reporting import summarize
-from colorquant_airflow.xcoms import PUBLISHED
+from colorquant_airflow.xcoms import PUBLISHED, REPORTED
 from tests.test_compress_image import compress_in_process
+from tests.unprivileged import close
 
 
 def _context(run_id: str, **params: Any) -> Any:
@@ -96,3 +98,23 @@ def test_a_folder_of_others_fails_the_task_and_says_why(photographs: Path, tmp_p
         summarize(context)
     assert (tmp_path / "site" / "precious").read_text() == "mine"
     assert (run_folder(tmp_path / "out", "run") / "summary.html").exists()
+
+
+def test_a_folder_that_cannot_be_read_fails_the_run_when_all_else_is_done(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "ks": [4]}
+    context = _context("run", **params)
+    with monkeypatch.context() as patched:
+        close(patched, photographs / "sub folder", number=errno.EIO)
+        submissions = write_plan(context)
+    for submission in submissions:
+        compress_in_process(submission["application_args"])
+    with pytest.raises(
+        AirflowFailException, match="could not be read, and all else is done: 'sub folder' \\(Input/out"
+    ):
+        summarize(context)
+    page = (run_folder(tmp_path / "out", "run") / "summary.html").read_text()
+    assert "Folders that could not be read" in page and "sub folder" in page
+    assert context["told"][REPORTED]["done"] == 1
+    assert REPORT not in context["outlet_events"], "the DAGs that follow would take it for the whole library"
