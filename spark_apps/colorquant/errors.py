@@ -7,6 +7,7 @@
     │   ├── InvalidSetting                a setting is unknown or out of its limits
     │   ├── InvalidTarget                 a text is not a quality target
     │   ├── InvalidLocation               a path or URI that this project cannot open
+    │   │   └── NotAllowed                  it is in none of the folders that the operator allows
     │   ├── InvalidFolder                 a folder that a run cannot work with
     │   ├── InvalidInputs                 files and folders on a command line that do not fit together
     │   └── InvalidPlan                   a run that cannot be planned
@@ -16,6 +17,7 @@
     │   └── UnknownColorSpace             its colors cannot be converted to sRGB
     ├── InvalidRecord (ValueError)      a JSON file that is not what its reader expects
     ├── StoreUnavailable (OSError)      an object store refuses or does not answer
+    ├── Unpublishable                   a file cannot be published, and others can
     └── PublishFailed                   a folder could not be published; it is as it was before
 
 All other exceptions are failures of the machine (a full disk, a killed worker) or defects; a retry may help.
@@ -40,6 +42,10 @@ class InvalidTarget(InvalidRequest):
 
 class InvalidLocation(InvalidRequest):
     """A URI that this project cannot open. The message says why and what to do; it never contains credentials."""
+
+
+class NotAllowed(InvalidLocation):
+    """A path or URI is in none of the folders that this process may use. The message names these folders."""
 
 
 class InvalidFolder(InvalidRequest):
@@ -89,6 +95,10 @@ class InvalidRecord(ColorquantError, ValueError):
 
 class StoreUnavailable(ColorquantError, OSError):
     """An object store refuses or does not answer. The message names the object and the reason, without credentials."""
+
+
+class Unpublishable(ColorquantError):
+    """A file cannot be published, and others can. The message continues a sentence that begins with the image."""
 
 
 class PublishFailed(ColorquantError):

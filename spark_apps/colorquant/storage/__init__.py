@@ -3,7 +3,7 @@
 Standard library only. All other packages open files through this one, so local paths and ``s3://`` URIs work alike.
 """
 
-from colorquant.storage.atomic import sha256_of, temporary_folder, write_atomically
+from colorquant.storage.atomic import sha256_of, sync_folder, temporary_folder, write_atomically
 from colorquant.storage.json_record import JsonRecord
 from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, Listing, is_below, is_within, list_images
 from colorquant.storage.naming import output_names
@@ -13,6 +13,7 @@ from colorquant.storage.paths import (
     StrPath,
     access,
     adopt,
+    allow,
     asking,
     is_file,
     is_nameable,
@@ -29,10 +30,13 @@ from colorquant.storage.paths import (
     using,
     version_of,
 )
+from colorquant.storage.roots import ALLOWED_ROOTS, root_of
 
 __all__ = [
     "access",
     "adopt",
+    "allow",
+    "ALLOWED_ROOTS",
     "asking",
     "FORMATS",
     "IMAGE_SUFFIXES",
@@ -54,10 +58,12 @@ __all__ = [
     "read",
     "remove",
     "resolve",
+    "root_of",
     "sha256_of",
     "sizes_below",
     "status_of",
     "StrPath",
+    "sync_folder",
     "temporary_folder",
     "using",
     "version_of",

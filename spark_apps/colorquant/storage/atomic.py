@@ -1,26 +1,27 @@
 """Atomic writes, and the hashes that identify files. Standard library only."""
 
+import fcntl
+import glob
 import hashlib
-import itertools
 import os
+import secrets
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from colorquant.storage.paths import StrPath, is_remote, location, put, read
+from colorquant.storage.paths import StrPath, allow, is_remote, location, open_stream, put, read
 
 _TEMPORARY_PREFIX = ".tmp-"
-_serial = itertools.count()
 
 
 def write_atomically(path: StrPath, content: bytes) -> None:
     """Write ``content`` to ``path`` so that a reader sees all of it or nothing.
 
     The bytes are written to a temporary file in the same folder, which is made if it is missing, synced to the disk,
-    and renamed. A temporary file of a killed process is removed by the next write to the same folder. Object stores
-    write atomically themselves.
+    and renamed; then the folder is synced. A temporary file of a killed process is removed by the next write to the
+    same folder. Object stores write atomically themselves.
 
     Raises
     ------
@@ -31,20 +32,22 @@ def write_atomically(path: StrPath, content: bytes) -> None:
         put(path, content)
         return
     target = location(path)
-    temporary = _temporary_path(target.parent)
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        # The system's error for a full disk does not name the file.
-        raise OSError(error.errno, f"it cannot be written: {error.strerror}", str(target)) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    allow(target.parent)
+    with _locked(lambda new: new.touch(exist_ok=False), target.parent) as (temporary, descriptor):
+        try:
+            with open(descriptor, "wb", closefd=False) as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, target)
+            sync_folder(target.parent)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            # The system's error for a full disk does not name the file.
+            raise OSError(error.errno, f"it cannot be written: {error.strerror}", str(target)) from error
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -54,46 +57,70 @@ def temporary_folder(parent: str | os.PathLike[str]) -> Iterator[Path]:
     For files that are renamed when they are complete. A folder of a killed process is removed by the next write to
     ``parent``.
     """
-    temporary = _temporary_path(Path(parent))
-    temporary.mkdir()
+    with _locked(Path.mkdir, Path(parent)) as (temporary, _):
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Flush the names in a folder to the disk: before that, a power cut can undo a rename."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield temporary
+        os.fsync(descriptor)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
 
 
-def _temporary_path(folder: Path) -> Path:
+@contextmanager
+def _locked(make: Callable[[Path], None], folder: Path) -> Iterator[tuple[Path, int]]:
+    """A new temporary file or folder, with a lock that its process holds as long as it lives.
+
+    Yields its path and a descriptor of it. No name tells whether a process lives: another container may have the same
+    host name, and the same process id.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_orphans(folder)
-    # Not derived from the target's name, which may already be as long as the file system allows.
-    return folder / f"{_TEMPORARY_PREFIX}{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+    while True:
+        # Not derived from the target's name, which may already be as long as the file system allows.
+        path = folder / f"{_TEMPORARY_PREFIX}{socket.gethostname()}-{secrets.token_hex(8)}"
+        make(path)
+        descriptor = _open(path)
+        try:
+            with suppress(OSError):  # On a file system without locks, nothing takes it for an orphan either.
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink == 0:
+                continue  # Another process took it for an orphan before it was locked.
+            yield path, descriptor
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    # Over NFS, only a file that is open for writing can be locked.
+    return os.open(path, (os.O_RDONLY if path.is_dir() else os.O_RDWR) | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _remove_orphans(folder: Path) -> None:
-    """Remove the temporary files and folders of processes of this host that have ended."""
-    prefix = f"{_TEMPORARY_PREFIX}{socket.gethostname()}-"
-    for orphan in folder.glob(_TEMPORARY_PREFIX + "*"):
-        pid = orphan.name.removeprefix(prefix).split("-")[0] if orphan.name.startswith(prefix) else ""
-        if pid.isdigit() and int(pid) != os.getpid() and not _is_alive(int(pid)):
-            if orphan.is_dir():
-                shutil.rmtree(orphan, ignore_errors=True)
-            else:
-                orphan.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    """Remove the temporary files and folders of this host whose processes have ended: nobody holds their locks."""
+    for orphan in folder.glob(f"{_TEMPORARY_PREFIX}{glob.escape(socket.gethostname())}-*"):
+        with suppress(OSError):
+            descriptor = _open(orphan)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if orphan.is_dir():
+                    shutil.rmtree(orphan, ignore_errors=True)
+                else:
+                    orphan.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
 
 
 def sha256_of(path: StrPath) -> str:
     """Hex SHA-256 of a file's bytes."""
     if is_remote(path):
         return hashlib.sha256(read(path)).hexdigest()
-    with open(location(path), "rb") as stream:
+    with open_stream(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

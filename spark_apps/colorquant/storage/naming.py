@@ -1,5 +1,6 @@
 """Names of outputs, made from the relative paths of the images. Standard library only."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -17,17 +18,24 @@ def output_names(suffixes: Mapping[str, str]) -> dict[str, str]:
         For each image's relative path, with forward slashes, the suffix of its output, with its dot.
     """
     short = {name: _with_suffix(name, suffix) for name, suffix in suffixes.items()}
-    # Names that differ in the case of letters only are one file on some file systems.
-    wanted = Counter(path.casefold() for path in short.values())
+    wanted = Counter(map(_folded, short.values()))
     names = {name: name for name in suffixes if short[name] == name}
-    taken = {path.casefold() for path in names.values()}
+    taken = set(map(_folded, names.values()))
     for name in sorted(suffixes.keys() - names.keys()):
-        path = short[name] if wanted[short[name].casefold()] == 1 else name + suffixes[name]
-        while path.casefold() in taken:
+        path = short[name] if wanted[_folded(short[name])] == 1 else name + suffixes[name]
+        while _folded(path) in taken:
             path += suffixes[name]
         names[name] = path
-        taken.add(path.casefold())
+        taken.add(_folded(path))
     return names
+
+
+def _folded(path: str) -> str:
+    """What is equal for names that are one file on some file systems.
+
+    These differ in the case of letters only, or in how letters with accents are composed (NFC, NFD).
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
 
 
 def _with_suffix(name: str, suffix: str) -> str:

@@ -21,11 +21,12 @@ from typing import Annotated, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from colorquant.errors import InvalidLocation, StoreUnavailable
+from colorquant.storage.roots import ALLOWED_ROOTS, open_below, require_allowed, root_of
 
 #: The environment variable with the options of s3fs, a JSON object.
 OPTIONS = "FSSPEC_S3"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_VARIABLES = re.compile(r"AWS_\w+|FSSPEC_S3(_\w+)?")
+_VARIABLES = re.compile(rf"AWS_\w+|FSSPEC_S3(_\w+)?|{ALLOWED_ROOTS}")
 
 _VERSION = "?versionId="
 # Size of the block that an open object keeps in memory. A smaller object is read by a single request.
@@ -120,23 +121,47 @@ def resolve(folder: StrPath, relative: str) -> Path:
     return location(f"{scheme}://{posixpath.normpath(posixpath.join(rest, relative))}")
 
 
+def allow(path: StrPath) -> None:
+    """Raise NotAllowed for a path or URI in none of the folders that this process may use (see ``roots``)."""
+    require_allowed(str(location(path)))
+
+
 def read(path: StrPath) -> bytes:
-    """All bytes of a file; an object is read by one request. Raises OSError."""
+    """All bytes of a file; an object is read by one request. Raises OSError, and NotAllowed as ``allow``."""
     file = location(path)
     if not is_remote(file):
-        return file.read_bytes()
+        with open_stream(file) as stream:
+            return stream.read()
+    allow(file)
     with asking(file):
         return cast(bytes, _store(file).cat_file(_key(file)))
 
 
-def open_stream(path: StrPath) -> io.BufferedIOBase:
+def open_stream(path: StrPath, below: StrPath | None = None) -> io.BufferedIOBase:
     """Open a file for reading. Of an object, only some megabytes are in memory at a time.
 
-    Raises OSError, also while the stream is read: for example where the object was replaced after it was opened.
+    Parameters
+    ----------
+    path : str or path-like
+        Path or URI.
+    below : str or path-like, optional
+        The folder in which the file must lie, on a disk after following links.
+
+    Raises
+    ------
+    NotAllowed
+        As ``allow``.
+    OSError
+        EXDEV for a file that is not ``below``; and also while the stream is read: for example where the object was
+        replaced after it was opened.
     """
     file = location(path)
+    root = root_of(str(file))
     if not is_remote(file):
-        return open(file, "rb")
+        folder = root if below is None else str(location(below))
+        return open(file, "rb") if folder is None else cast(io.BufferedIOBase, open_below(folder, str(file)))
+    if below is not None and not str(file).startswith(f"{str(below).rstrip('/')}/"):
+        raise OSError(errno.EXDEV, f"it leads out of {str(below)!r}", str(file))
     with asking(file):
         stream = _store(file).open(_key(file), "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
         # The first block is read now: a store may list an object and refuse to send it.
@@ -187,15 +212,18 @@ def version_of(path: StrPath) -> str:
 
 
 def put(path: StrPath, content: bytes) -> None:
-    """Write an object, which object stores do atomically. Raises OSError."""
+    """Write an object, which object stores do atomically. Raises OSError, and NotAllowed as ``allow``."""
     file = location(path)
+    allow(file)
     with asking(file):
         _store(file).pipe_file(_key(file), content)
 
 
 def remove(path: StrPath) -> None:
-    """Remove a file, if it exists."""
-    location(path).unlink(missing_ok=True)
+    """Remove a file, if it exists. Raises NotAllowed as ``allow``."""
+    file = location(path)
+    allow(file if is_remote(file) else file.parent)  # A link is removed, not what it leads to.
+    file.unlink(missing_ok=True)
 
 
 def sizes_below(folder: StrPath) -> dict[str, int]:
@@ -212,12 +240,12 @@ def is_nameable(name: str) -> bool:
 
 
 def access() -> dict[str, str]:
-    """The environment variables with which this process opens object stores; for ``adopt`` in another process."""
+    """The environment variables that say which files this process opens, and how; for ``adopt`` in another process."""
     return {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)}
 
 
 def adopt(variables: Mapping[str, str]) -> None:
-    """Open object stores as the process that called ``access`` does."""
+    """Open files and object stores as the process that called ``access`` does."""
     os.environ.update(variables)
 
 

@@ -2,11 +2,13 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from colorquant.storage.atomic import sha256_of, write_atomically
+from colorquant.storage.atomic import sha256_of, temporary_folder, write_atomically
 
 
 def test_writes_into_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
@@ -63,13 +65,50 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one_and_nothing_else_i
     assert process.exitcode == -signal.SIGKILL
     assert not (tmp_path / "file").exists()
     (left,) = tmp_path.iterdir()
-    # Of a process that lives, on this host and on another: not ours to remove.
-    alive = tmp_path / left.name.replace(f"-{process.pid}-", f"-{os.getppid()}-")
-    elsewhere = tmp_path / f".tmp-anotherhost-{process.pid}-0"
-    for path in (alive, elsewhere):
-        path.write_bytes(b"")
+    assert left.name.startswith(f".tmp-{socket.gethostname()}-")
+    elsewhere = tmp_path / ".tmp-anotherhost-1-0"  # Not ours to remove.
+    elsewhere.write_bytes(b"")
+    (tmp_path / f"{left.name}.folder").mkdir()
     write_atomically(tmp_path / "file", b"new")
-    assert {path.name for path in tmp_path.iterdir()} == {"file", alive.name, elsewhere.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"file", elsewhere.name}
+
+
+def _write_slowly(path: Path, begun: Any, go_on: Any) -> None:
+    real = os.replace
+
+    def replace(*names: Any) -> None:
+        begun.set()
+        go_on.wait(60)
+        real(*names)
+
+    # As in another container with the same host name: its process ids mean nothing here.
+    os.getpid, os.replace = lambda: 2**22 - 1, replace  # type: ignore[assignment]
+    write_atomically(path, b"of another deployment")
+
+
+def test_two_deployments_with_one_host_name_leave_each_others_files_alone(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    begun, go_on = fork.Event(), fork.Event()
+    process = fork.Process(target=_write_slowly, args=(tmp_path / "theirs", begun, go_on))
+    process.start()
+    assert begun.wait(60)
+    with temporary_folder(tmp_path) as folder:
+        write_atomically(tmp_path / "ours", b"ours")
+        assert folder.is_dir()
+    go_on.set()
+    process.join()
+    assert process.exitcode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"ours", "theirs"}
+
+
+def test_the_folder_is_synced_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before that, a power cut can undo the rename."""
+    steps: list[str] = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda f: (steps.append(os.readlink(f"/proc/self/fd/{f}")), sync(f)))
+    monkeypatch.setattr(os, "replace", lambda *names: (steps.append("rename"), replace(*names)))
+    write_atomically(tmp_path / "file", b"content")
+    assert steps[1:] == ["rename", str(tmp_path)] and steps[0].startswith(f"{tmp_path}/.tmp-")
 
 
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
