@@ -11,6 +11,7 @@ SEED ?=
 SETTINGS ?=
 MAX_FAILURES ?=
 FORCE ?=
+PUBLISH_ANYWAY ?=
 UPGRADE ?=
 PORT ?= 8080
 TESTS ?= tests
@@ -38,10 +39,10 @@ setup: ## make the environment: virtual environment, locked packages, Java
 setup-dev: ## the same, with the packages of checks and tests
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
-run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64 256" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1
+run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64 256" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1 PUBLISH_ANYWAY=1
 	@"$(BIN)/python" -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
 		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
-		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force)
+		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force) $(if $(PUBLISH_ANYWAY),--publish-anyway)
 
 ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"

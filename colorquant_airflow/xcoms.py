@@ -4,5 +4,6 @@
 PLANNED = "image_compression_planned"
 #: The report's path and totals.
 REPORTED = "image_compression_reported"
-#: ``{"folder": ..., "files": their number}``, or ``{"refused": why nothing is published}``. Only where a run publishes.
+#: ``{"folder": ..., "files": their number, "problems": sentences on images that are not published}``, or ``{"refused":
+#: why nothing is published}``. Only where a run publishes.
 PUBLISHED = "image_compression_published"

@@ -90,6 +90,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--settings", default="", help='other settings, as "name=value name=value"')
     parser.add_argument("--max-failures", type=int, default=0)
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--publish-anyway", action="store_true")
     arguments = parser.parse_args()
     try:
         arguments.publish = arguments.publish and _absolute(arguments.publish)
@@ -128,6 +129,7 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         "output": arguments.output,
         "max_failures": arguments.max_failures,
         "force": arguments.force,
+        "publish_anyway": arguments.publish_anyway,
         **arguments.settings.as_parameters(),
     }
 
@@ -202,7 +204,7 @@ def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: Airflo
 def _publication(told: dict[str, Any]) -> str:
     if "refused" in told:
         return f"Nothing is published: {told['refused']}"
-    return f"Published: {told['files']} files in {told['folder']}"
+    return "\n".join([f"Published: {told['files']} files in {told['folder']}", *told["problems"]])
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def library_params() -> dict[str, Param]:
             description="A path or an s3:// URI. Compressed images go to its folder 'compressed', reports to 'runs'.",
         ),
         "publish": Param(
-            None,
+            os.environ.get("COMPRESSION_PUBLISH") or None,
             type=["string", "null"],
             title="Published folder",
             description="A path or an s3:// URI. It gets the one file worth keeping of each image, under its own "
@@ -89,6 +89,14 @@ def library_params() -> dict[str, Param]:
             section=RUNNING,
             title="Compress again",
             description="Compress images again whose outputs with the same settings exist already.",
+        ),
+        "publish_anyway": Param(
+            False,
+            type="boolean",
+            section=RUNNING,
+            title="Publish anyway",
+            description="Publish also where a newer run has published, or where more than a fifth of the published "
+            "images would disappear.",
         ),
         "storage_connection": Param(
             os.environ.get("COMPRESSION_STORAGE_CONNECTION") or None,

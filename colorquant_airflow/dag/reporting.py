@@ -14,6 +14,8 @@ from colorquant_airflow.dag.planning import planning_task
 from colorquant_airflow.storage_connection import use_storage
 from colorquant_airflow.xcoms import PUBLISHED, REPORTED
 
+_MAX_NAMED = 20
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -33,7 +35,8 @@ def summarize(context: "Context") -> dict[str, Any]:
     ------
     AirflowFailException
         If there is no plan; or, after the report is written, if more jobs failed than are allowed, or the folder to
-        publish to is not one of this project; or, after all else is done, if a part of the library could not be read.
+        publish to is not one of this project; or, after all else is done, if a part of the library could not be read
+        or published.
     """
     from colorquant.errors import InvalidLocation
     from colorquant.jobs import Plan, run_folder
@@ -62,24 +65,32 @@ def summarize(context: "Context") -> dict[str, Any]:
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
             f"{params['max_failures']}. The report is written: {page}"
         )
-    if params["publish"]:
-        _publish(context, plan, summary, folder)
+    problems = _publish(context, plan, summary, folder) if params["publish"] else []
     if plan.unreadable:
-        raise AirflowFailException(_unreadable_sentence(plan.unreadable, page))
+        problems.insert(0, _unreadable_sentence(plan.unreadable))
+    if problems:
+        raise AirflowFailException(f"{' '.join(problems)} All else is done. The report is written: {page}")
     context["outlet_events"][REPORT].extra = reported
     return reported
 
 
-def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> None:
+def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> list[str]:
+    """Publish the run; return a sentence for each image whose file of this run is not published."""
     from colorquant.errors import InvalidLocation, PublishFailed
-    from colorquant.publish import publish
+    from colorquant.publish import Edition, publish
     from colorquant.report import candidates_of
     from colorquant.storage import location
 
     published = context["params"]["publish"]
+    edition = Edition(
+        run_id=summary.run_id,
+        planned_at=plan.planned_at,
+        written_at=summary.written_at,
+        unreadable=plan.unreadable.keys(),
+        anyway=context["params"]["publish_anyway"],
+    )
     try:
-        target = location(published)
-        manifest = publish(candidates_of(plan, summary, folder), target, summary.run_id, written_at=summary.written_at)
+        done = publish(candidates_of(plan, summary, folder), location(published), edition)
     except (PublishFailed, InvalidLocation) as error:
         _announce_refusal(context, str(error))
         raise AirflowFailException(f"Nothing is published: {error}") from None
@@ -88,15 +99,18 @@ def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path)
             context, f"{type(error).__name__}: {error}. Trigger the run again when the cause is gone: outputs are kept."
         )
         raise
-    print(f"Published: {len(manifest.files)} files in {published}")
-    context["ti"].xcom_push(PUBLISHED, {"folder": published, "files": len(manifest.files)})
+    count = len(done.manifest.files)
+    print(f"Published: {count} files in {published}", *done.problems, sep="\n")
+    context["ti"].xcom_push(PUBLISHED, {"folder": published, "files": count, "problems": done.problems[:_MAX_NAMED]})
+    unnamed = len(done.problems) - _MAX_NAMED
+    return done.problems[:_MAX_NAMED] + ([f"And {unnamed} more, in the log."] if unnamed > 0 else [])
 
 
-def _unreadable_sentence(unreadable: Mapping[str, str], page: Path) -> str:
+def _unreadable_sentence(unreadable: Mapping[str, str]) -> str:
     named = ", ".join(f"{name!r} ({reason})" for name, reason in unreadable.items())
     return (
-        f"{len(unreadable)} folders of the library could not be read, and all else is done: {named}. Their published "
-        f"files are kept. Correct their rights or mount them, and trigger the run again. The report is written: {page}"
+        f"These folders of the library could not be read: {named}. What is published of them is kept. Correct their "
+        "rights or mount them, and trigger the run again."
     )
 
 

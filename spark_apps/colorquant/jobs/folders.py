@@ -38,6 +38,12 @@ class RunFolders:
             output_fits = is_remote(folders.output) or status_of(folders.output) is None or _is_folder(folders.output)
         if not output_fits:
             raise InvalidFolder(f"The output folder {output!r} is not a folder; give the path of one, or a new path.")
+        if published and is_within(folders.output, published):
+            raise InvalidFolder(f"The published folder {publish!r} contains the output folder: name another one.")
+        if published and any(
+            is_within(published, written) for written in cls(folders.images, folders.output).written()
+        ):
+            raise InvalidFolder(f"The published folder {publish!r} is one of the run's outputs: name another one.")
         for written in folders.written():
             if is_within(folders.images, written):
                 raise InvalidFolder(

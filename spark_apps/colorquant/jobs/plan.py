@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Plan(JsonRecord):
     ignored : names of the files of the folder that are not images.
     target : the quality target as ``str(Target)`` writes it.
     pattern : the pattern that the images' names match.
+    planned_at : ISO 8601 time in UTC when the library was listed; None in plans of versions that did not note it.
     unreadable : folders of the library that could not be read, by their paths below it, each with the reason. Their
         images are not part of the run, and not gone either.
     """
@@ -56,6 +58,7 @@ class Plan(JsonRecord):
     target: str | None = None
     pattern: str = "*"
     unreadable: dict[str, str] = field(default_factory=dict)
+    planned_at: str | None = None
 
     def pending(self) -> list[Job]:
         """The jobs that are still to be done."""
@@ -128,6 +131,7 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     given = list(request.ks or ())
     ks = parse_ks(given)
     target = parse_target(request.target, ks)
+    planned_at = datetime.now(UTC).isoformat()
     settings = request.settings if _texts(given) == [AUTO] else request.settings.fixed()
     try:
         folders = RunFolders.of(request.images, request.output, request.publish)
@@ -161,6 +165,7 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
         reused=frozenset(reused),
         ignored=tuple(listing.ignored),
         unreadable=listing.unreadable,
+        planned_at=planned_at,
         force=request.force,
         target=target,
         pattern=request.pattern,

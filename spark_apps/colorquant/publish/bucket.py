@@ -7,78 +7,88 @@ that was killed.
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from colorquant.errors import InvalidRecord, PublishFailed
-from colorquant.publish.manifest import MANIFEST, UNFINISHED, Candidate, Manifest, PublishedFile, published_paths
-from colorquant.storage import is_nameable, put, read, remove, sha256_of, sizes_below
+from colorquant.errors import PublishFailed, Unpublishable
+from colorquant.publish.copying import pieces_of, published_file
+from colorquant.publish.manifest import (
+    MANIFEST,
+    UNFINISHED,
+    Candidate,
+    Edition,
+    Manifest,
+    Publication,
+    PublishedFile,
+    by_image,
+    left_out,
+    manifest_of,
+    problems_of,
+    published_paths,
+    refuse_drops,
+    refuse_older,
+)
+from colorquant.storage import is_nameable, put, remove, sha256_of, sizes_below
 
 
-def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, run_id: str, written_at: str) -> Manifest:
+def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, edition: Edition) -> Publication:
     """Do what ``publish`` does, for a folder of an object store. It has the same parameters and errors.
 
-    Each source is read twice: all are checked before the first is written, so that nothing is published when one of
-    them has changed.
+    Each source is read twice: all are checked before the first is written, so that an unfinished manifest never names
+    a file that cannot come.
     """
     paths = published_paths(candidates)
     if unnameable := [path for path in paths.values() if not is_nameable(path)]:
         raise PublishFailed(f"{unnameable[0]!r} is a path that cannot be published to a bucket: rename the image.")
     existing = sizes_below(folder)
-    before = {path: file for name in (UNFINISHED, MANIFEST) for path, file in _files_of(folder, name).items()}
     refuse_objects_of_others(folder, existing)
-    files = tuple(_checked(one, paths[one.image]) for one in candidates)
-    manifest = Manifest(run_id=run_id, written_at=written_at, files=files)
+    there, unfinished = manifest_of(folder), manifest_of(folder, UNFINISHED)
+    refuse_older(there, edition)
+    before = {file.path: file for known in (unfinished, there) if known for file in known.files}
+    published = by_image(there)
+    files: dict[str, PublishedFile] = {}
+    sources: dict[str, Candidate] = {}
+    errors: dict[str, Unpublishable] = {}
+    for one in candidates:
+        path = paths[one.image]
+        try:
+            if path in existing and path not in before:
+                raise Unpublishable(f"cannot be published as {path!r}, which is an object of somebody else")
+            files[path], sources[path] = published_file(one, path, sum(map(len, pieces_of(one)))), one
+        except Unpublishable as error:
+            errors[one.image] = error
+    for kept in [published[image] for image in errors if image in published] + left_out(there, edition, paths):
+        files.setdefault(kept.path, kept)
+    refuse_drops(there, tuple(files.values()), edition)
+    manifest = Manifest.of(edition, tuple(files.values()))
     # Until the end it names all files that may exist: those of this run and of the previous one.
-    kept = tuple(file for path, file in before.items() if path not in {file.path for file in files})
-    unfinished = dataclasses.replace(manifest, files=files + kept)
-    unfinished.write(folder / UNFINISHED)
-    for candidate, file in zip(candidates, files, strict=True):
-        if file.path not in existing or not _is_complete(folder / file.path, file):
-            put(folder / file.path, _content(candidate, file.sha256))
-    if Manifest.read(folder / UNFINISHED) != unfinished:
+    old = tuple(file for path, file in before.items() if path not in files)
+    begun = dataclasses.replace(manifest, files=manifest.files + old)
+    begun.write(folder / UNFINISHED)
+    for path, candidate in sources.items():
+        if path not in existing or not _is_complete(folder / path, files[path]):
+            put(folder / path, _content(candidate))
+    if Manifest.read(folder / UNFINISHED) != begun:
         raise PublishFailed(f"another run is publishing to {folder}; run again when it has ended.")
     manifest.write(folder / MANIFEST)
-    for path in before.keys() - {file.path for file in files}:
+    for path in before.keys() - files.keys():
         remove(folder / path)
     remove(folder / UNFINISHED)
-    return manifest
+    return Publication(manifest, problems_of(errors, manifest))
 
 
 def refuse_objects_of_others(folder: Path, existing: Mapping[str, int]) -> None:
-    """Raise PublishFailed where a folder has objects (names and sizes in bytes), and no manifest among them."""
-    if existing and not {MANIFEST, UNFINISHED} & existing.keys():
+    """Raise PublishFailed where a folder has objects (names and sizes in bytes), and no manifest of this project."""
+    manifests = {MANIFEST, UNFINISHED} & existing.keys()
+    if existing and not (manifests and all(manifest_of(folder, name) for name in manifests)):
         raise PublishFailed(f"{folder} exists and was not published by this project: name a new or an empty folder.")
 
 
-def _files_of(folder: Path, name: str) -> dict[str, PublishedFile]:
+def _content(candidate: Candidate) -> bytes:
     try:
-        return {file.path: file for file in Manifest.read(folder / name).files}
-    except (FileNotFoundError, InvalidRecord):
-        return {}
-
-
-def _checked(candidate: Candidate, path: str) -> PublishedFile:
-    content = _content(candidate, candidate.sha256)
-    return PublishedFile(
-        path=path,
-        image=candidate.image,
-        k=candidate.k,
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        reason=candidate.reason,
-    )
-
-
-def _content(candidate: Candidate, sha256: str | None) -> bytes:
-    try:
-        content = read(candidate.source)
-    except FileNotFoundError:
-        raise PublishFailed(f"{candidate.source} is missing; run again.") from None
-    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
-        raise PublishFailed(f"{candidate.source} has changed since it was measured; run again.")
-    return content
+        return b"".join(pieces_of(candidate))
+    except Unpublishable as error:  # It was complete when the run began to publish.
+        raise PublishFailed(f"{candidate.image!r} {error}; run again.") from None
 
 
 def _is_complete(path: Path, file: PublishedFile) -> bool:

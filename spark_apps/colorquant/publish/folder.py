@@ -7,29 +7,66 @@ one rename replaces the link, so a reader sees either the old files or the new o
 """
 
 import argparse
+import errno
 import fcntl
 import os
+import secrets
 import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from colorquant.errors import InvalidRecord, PublishFailed
+from colorquant.errors import InvalidRecord, PublishFailed, Unpublishable
 from colorquant.jobs import versions_of
 from colorquant.publish.bucket import publish_to_bucket, refuse_objects_of_others
-from colorquant.publish.manifest import MANIFEST, Candidate, Manifest, PublishedFile, published_paths
-from colorquant.storage import is_refusal, is_remote, location, read, sha256_of, sizes_below
+from colorquant.publish.copying import pieces_of, published_file
+from colorquant.publish.manifest import (
+    MANIFEST,
+    UNFINISHED,
+    Candidate,
+    Edition,
+    Manifest,
+    Publication,
+    PublishedFile,
+    by_image,
+    left_out,
+    manifest_of,
+    problems_of,
+    published_paths,
+    refuse_drops,
+    refuse_older,
+)
+from colorquant.storage import (
+    allow,
+    is_refusal,
+    is_remote,
+    location,
+    read,
+    sha256_of,
+    sizes_below,
+    status_of,
+    sync_folder,
+)
 from colorquant.text import printable
 
 _LOCK = ".lock"
 _PREFIX = "version-"
+_LINK = ".link"
+# What file systems without symbolic links (exFAT, SMB) say.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 # As many as Linux follows.
 _MAX_LINKS = 40
 
 
-def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_at: str) -> Manifest:
+def publish(candidates: Iterable[Candidate], folder: Path, edition: Edition) -> Publication:
     """Replace the contents of a folder by the candidates' files and a manifest of them.
+
+    A candidate whose file is missing, has changed or cannot be named there costs itself only: the file that was
+    published of its image before is kept, and a sentence says so.
 
     Parameters
     ----------
@@ -39,65 +76,116 @@ def publish(candidates: Iterable[Candidate], folder: Path, run_id: str, written_
         A new or empty folder, one that was published before, or a link to one of these, which is kept. Its versions
         are in ``<folder>.versions`` next to it; the previous version is kept for its readers. For a folder of a bucket
         see the module ``bucket``.
-    run_id, written_at : str
-        The run, and the time of its summary, for the manifest.
+    edition : Edition
+        The run.
 
     Returns
     -------
-    Manifest
-        As written.
+    Publication
+        The manifest as written, and what is not as the run has it.
 
     Raises
     ------
     PublishFailed
-        Where the folder has other contents, or a file is missing or has changed since it was measured.
+        Where the folder has other contents or the files of a newer run, where more than a fifth of the published
+        images would disappear, or where a path cannot be published.
+    NotAllowed
+        Where the folder, or its versions, are in none of the folders that this process may use.
     OSError
-        Where a file cannot be read or written.
+        Where a file cannot be written.
     """
+    allow(folder)
     if is_remote(folder):
-        return publish_to_bucket(list(candidates), folder, run_id, written_at)
+        return publish_to_bucket(list(candidates), folder, edition)
     refuse_others(folder)
     folder = _followed(folder)
     versions = versions_of(folder)
+    allow(versions)
     versions.mkdir(parents=True, exist_ok=True)
-    with open(versions / _LOCK, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # A second run that publishes to the same folder waits.
-        before = folder.resolve() if folder.is_symlink() else None
+    with _locked(versions):
+        before = Path(os.path.realpath(folder)) if folder.is_symlink() else None
+        there = manifest_of(before) if before else None
+        refuse_older(there, edition)
         version = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=versions))
-        version.chmod(0o755)
         try:
-            manifest = _write_version(list(candidates), version, before, run_id, written_at)
-            os.sync()  # Once for all files: they reach the disk before the link to them does.
+            version.chmod(0o755)
+            Manifest.of(edition, ()).write(version / UNFINISHED)  # A version of ours, also where its run is killed.
+            publication = _write_version(list(candidates), version, before, there, edition)
+            _sync(version)
             _point(folder, version)
         except BaseException:
             shutil.rmtree(version, ignore_errors=True)
             raise
-        for old in versions.glob(_PREFIX + "*"):
-            if old not in (version, before):
-                old.unlink() if old.is_symlink() else shutil.rmtree(old, ignore_errors=True)
-    return manifest
+        for old in sorted(versions.glob(_PREFIX + "*")):
+            if old.name not in (version.name, before and before.name):
+                _remove(old)
+    return publication
 
 
 def refuse_others(folder: Path) -> None:
-    """Raise PublishFailed where the folder has contents that were not published by ``publish``, or cannot be read.
+    """Raise PublishFailed where nothing can be published to a folder.
 
-    The folder may be missing; its bucket must exist.
+    It has contents that were not published by ``publish``, cannot be read or written, is a mount point, or its file
+    system has no symbolic links. The folder may be missing; its bucket must exist.
     """
     try:
         if is_remote(folder):
             refuse_objects_of_others(folder, sizes_below(folder))
         else:
             target = _followed(folder)
-            if not target.is_symlink() and target.exists() and (not target.is_dir() or any(target.iterdir())):
-                raise PublishFailed(
-                    f"{folder} exists and was not published by this project: name a new or an empty folder."
-                )
+            if target.is_symlink():
+                return
+            if (status := status_of(target)) is not None:
+                if not stat.S_ISDIR(status.st_mode) or any(target.iterdir()):
+                    raise PublishFailed(
+                        f"{folder} exists and was not published by this project: name a new or an empty folder."
+                    )
+                if os.path.ismount(target):
+                    raise PublishFailed(
+                        f"{folder} is a mount point, which cannot become a link: name a folder below it."
+                    )
+            _require_links(folder, target.parent)
     except FileNotFoundError as error:  # A missing bucket, or a folder that was removed just now.
         raise PublishFailed(f"Nothing can be published to {folder}: {error}.") from None
     except Exception as error:
         if not is_refusal(error):
             raise
-        raise PublishFailed(f"Nothing can be published to {folder}: {error}. Check the credentials.") from None
+        raise PublishFailed(
+            f"Nothing can be published to {folder}: {error}. Check its rights and the credentials."
+        ) from None
+
+
+def _require_links(folder: Path, parent: Path) -> None:
+    """Make a link and remove it, because hours of work lie between the plan and the publication."""
+    while status_of(parent) is None:
+        parent = parent.parent
+    probe = parent / f".tmp-{secrets.token_hex(8)}.link"
+    try:
+        probe.symlink_to("nothing")
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise PublishFailed(
+            f"Nothing can be published to {folder}: its file system has no symbolic links. Name a folder on another "
+            "one, or a bucket."
+        ) from None
+    probe.unlink()
+
+
+@contextmanager
+def _locked(versions: Path) -> Iterator[None]:
+    """Wait for another run that publishes to the same folder. The lock is neither followed nor changed."""
+    try:
+        lock = os.open(versions / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise PublishFailed(f"{versions / _LOCK} is a link, which this project did not make: remove it.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _followed(folder: Path) -> Path:
@@ -112,20 +200,48 @@ def _followed(folder: Path) -> Path:
 
 
 def _is_published(link: Path) -> bool:
-    """Whether a symbolic link is one that ``publish`` made: it leads to one of its own versions."""
+    """Whether a symbolic link is one that ``publish`` made: it leads to one of its own versions, which has our mark."""
     target, versions = Path(os.path.realpath(link)), os.path.realpath(versions_of(link))
-    return str(target.parent) == versions and target.name.startswith(_PREFIX)
+    return (
+        str(target.parent) == versions and target.name.startswith(_PREFIX) and manifest_of(target, MANIFEST) is not None
+    )
+
+
+def _remove(old: Path) -> None:
+    """Remove an old version, or the link of a killed run, where it has our mark. What others named so stays."""
+    if old.is_symlink():
+        if os.readlink(old) == str(Path(old.parent.name, old.name.removesuffix(_LINK))):
+            old.unlink()
+    elif manifest_of(old) or manifest_of(old, UNFINISHED):
+        for path in old.iterdir():  # The mark last: a removal that is interrupted is finished by the next run.
+            if path.name not in (MANIFEST, UNFINISHED):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_version(
-    chosen: list[Candidate], version: Path, before: Path | None, run_id: str, written_at: str
-) -> Manifest:
+    chosen: list[Candidate], version: Path, before: Path | None, there: Manifest | None, edition: Edition
+) -> Publication:
     paths = published_paths(chosen)
-    known = {file.sha256: before / file.path for file in _files_of(before)} if before else {}
-    files = tuple(_add(item, version, paths[item.image], known) for item in chosen)
-    manifest = Manifest(run_id=run_id, written_at=written_at, files=files)
+    published = by_image(there)
+    known = {file.sha256: before / file.path for file in published.values()} if before else {}
+    files: list[PublishedFile] = []
+    errors: dict[str, Unpublishable] = {}
+    for item in chosen:
+        try:
+            files.append(_add(item, version, paths[item.image], known))
+        except Unpublishable as error:
+            errors[item.image] = error
+    for kept in [published[image] for image in errors if image in published] + left_out(there, edition, paths):
+        try:
+            files.append(_keep(kept, version, before))
+        except Unpublishable as error:
+            errors[kept.image] = error
+    refuse_drops(there, files, edition)
+    manifest = Manifest.of(edition, files)
     manifest.write(version / MANIFEST)
-    return manifest
+    (version / UNFINISHED).unlink()
+    return Publication(manifest, problems_of(errors, manifest))
 
 
 def verify(folder: Path) -> list[str]:
@@ -152,22 +268,62 @@ def _names_in(root: Path) -> set[str]:
 
 
 def _add(item: Candidate, version: Path, path: str, known: dict[str, Path]) -> PublishedFile:
-    target = version / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if item.sha256 in known and _is_complete(known[item.sha256], item.sha256):
+    """Copy a candidate's file into a version, or link it to the previous version's, which is the same."""
+    with _new(version, path) as target:
         # A version shares unchanged files with the previous version, never with the originals or the outputs.
-        os.link(known[item.sha256], target)
-    else:
+        if item.sha256 in known and _is_complete(known[item.sha256], item.sha256):
+            if item.k is None:  # Whether the original is still what was planned, the run must say all the same.
+                deque(pieces_of(item), maxlen=0)
+            if _link(known[item.sha256], target):
+                return published_file(item, path, target.stat().st_size)
+        return published_file(item, path, _write(target, pieces_of(item)))
+
+
+def _keep(file: PublishedFile, version: Path, before: Path | None) -> PublishedFile:
+    """Carry a published file over from the previous version."""
+    with _new(version, file.path) as target:
+        if before is None or not _is_complete(before / file.path, file.sha256):
+            raise Unpublishable("was published, and that file is damaged")
+        if not _link(before / file.path, target):
+            _write(target, [read(before / file.path)])
+    return file
+
+
+def _write(target: Path, pieces: Iterable[bytes]) -> int:
+    with open(target, "xb") as copy:
         try:
-            target.write_bytes(read(item.source))
-        except FileNotFoundError:
-            raise PublishFailed(f"{item.source} is missing; run again.") from None
-    sha256 = sha256_of(target)
-    if item.sha256 not in (None, sha256):
-        raise PublishFailed(f"{item.source} has changed since it was measured; run again.")
-    return PublishedFile(
-        path=path, image=item.image, k=item.k, bytes=target.stat().st_size, sha256=sha256, reason=item.reason
-    )
+            return sum(map(copy.write, pieces))
+        except BaseException:
+            target.unlink()
+            raise
+
+
+@contextmanager
+def _new(version: Path, path: str) -> Iterator[Path]:
+    """The path of a new file of a version. What goes wrong with its name, or its content, costs this file only."""
+    target = version / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield target
+    except (FileExistsError, NotADirectoryError):
+        raise Unpublishable(
+            f"cannot be published as {path!r}, which on this file system is the name of another file"
+        ) from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise Unpublishable(f"cannot be published as {path!r}, a name too long for the file system") from None
+
+
+def _link(file: Path, target: Path) -> bool:
+    """Give a file of the previous version a second name; False where the file system cannot."""
+    try:
+        os.link(file, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _is_complete(file: Path, sha256: str) -> bool:
@@ -177,16 +333,22 @@ def _is_complete(file: Path, sha256: str) -> bool:
         return False
 
 
-def _files_of(version: Path) -> tuple[PublishedFile, ...]:
-    try:
-        return Manifest.read(version / MANIFEST).files
-    except (OSError, InvalidRecord):
-        return ()
+def _sync(version: Path) -> None:
+    """Flush all files of a version to the disk, before a link leads to it."""
+    os.sync()  # At once, which is fast; but it tells no errors.
+    for parent, _, files in os.walk(version):
+        for name in files:
+            descriptor = os.open(Path(parent, name), os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(parent)
 
 
 def _point(folder: Path, version: Path) -> None:
     """Make ``folder`` a link to ``version``, in one step."""
-    link = version.with_name(version.name + ".link")
+    link = version.with_name(version.name + _LINK)
     link.symlink_to(Path(version.parent.name, version.name))
     try:
         if folder.is_dir() and not folder.is_symlink():
@@ -195,6 +357,8 @@ def _point(folder: Path, version: Path) -> None:
     except BaseException:
         link.unlink(missing_ok=True)
         raise
+    sync_folder(version.parent)
+    sync_folder(folder.parent)
 
 
 def main(argv: list[str] | None = None) -> int:

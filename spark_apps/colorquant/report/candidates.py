@@ -19,15 +19,27 @@ def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candid
     folder : pathlib.Path
         The run's folder, which the summary's paths are relative to.
     """
-    originals = {job.name: location(job.image) for job in plan.jobs}
+    originals = {job.name: job for job in plan.jobs}
     choices = {choice.image: choice for choice in summary.choices}
     reasons = {image: reason for image, reason, _ in summary.failures()}
     hashes = {(row.image, row.k): row.output_sha256 for row in summary.rows}
-    for image, original in originals.items():
+    for image, job in originals.items():
         choice = choices.get(image)
         if choice and choice.output and choice.k:
-            source, sha256 = resolve(folder, choice.output), hashes[image, choice.k]
-            yield Candidate(image=image, source=source, sha256=sha256, k=choice.k, reason=choice.reason)
-        elif original.is_file():
-            reason = choice.reason if choice else f"Original kept: {reasons[image]}"
-            yield Candidate(image=image, source=original, sha256=None, k=None, reason=reason)
+            yield Candidate(
+                image=image,
+                source=resolve(folder, choice.output),
+                folder=resolve(folder, "../.."),
+                sha256=hashes[image, choice.k],
+                k=choice.k,
+                reason=choice.reason,
+            )
+        else:
+            yield Candidate(
+                image=image,
+                source=location(job.image),
+                folder=plan.images_folder,
+                sha256=job.image_sha256,
+                k=None,
+                reason=choice.reason if choice else f"Original kept: {reasons[image]}",
+            )

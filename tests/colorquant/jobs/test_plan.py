@@ -9,7 +9,7 @@ import pytest
 
 from colorquant.errors import InvalidPlan, TooManyJobs
 from colorquant.jobs.plan import Plan, RunRequest, parse_ks, plan_run, run_folder
-from colorquant.publish.folder import Candidate, publish
+from colorquant.publish import Candidate, Edition, publish
 from colorquant.settings import Settings
 from colorquant.storage.listing import list_images
 from tests.unprivileged import close
@@ -261,7 +261,12 @@ def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(tmp_path: Pa
     _touch(images, "output/runs/first/contact_sheets/a.png.png", "output/runs/first/summary.html")
     _touch(Path(plan.jobs[0].output).parent, "k004.png")
     site = images / "site.org"
-    publish([Candidate(image="a.png", source=images / "a.png", sha256=None, k=None, reason="")], site, "first", "now")
+    (original,) = plan.jobs[:1]
+    candidate = Candidate(
+        image="a.png", source=images / "a.png", folder=images, sha256=original.image_sha256, k=None, reason=""
+    )
+    now = "2026-01-02T03:04:05+00:00"
+    publish([candidate], site, Edition(run_id="first", planned_at=now, written_at=now))
     assert (site / "a.png").exists()
     again = _plan(images, images / "output", run_id="second", publish=str(site))
     assert [job.name for job in again.jobs] == [job.name for job in plan.jobs]
@@ -284,6 +289,16 @@ def test_images_that_lie_where_the_run_writes_are_refused(tmp_path: Path) -> Non
         _plan(tmp_path / "compressed", tmp_path)
     with pytest.raises(InvalidPlan, match="would write to .*site, which contains the image folder"):
         _plan(tmp_path / "site", tmp_path / "out", publish=str(tmp_path / "site"))
+
+
+@pytest.mark.parametrize("publish", ["", "out", "out/compressed/site", "out/runs"])
+def test_a_published_folder_that_is_one_of_the_outputs_is_refused(tmp_path: Path, publish: str) -> None:
+    """An empty output folder would become a link, and a published one would hold the run's records."""
+    _touch(tmp_path, "in/a.png")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InvalidPlan, match="The published folder .* name another one"):
+        _plan(tmp_path / "in", tmp_path / "out", publish=str(tmp_path / publish))
+    assert _plan(tmp_path / "in", tmp_path / "out", publish=str(tmp_path / "out" / "site")).jobs
 
 
 @pytest.mark.parametrize("ks", [None, [], ["auto"], ["fewest"]])

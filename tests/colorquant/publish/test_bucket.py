@@ -8,8 +8,8 @@ import pytest
 
 from colorquant.errors import PublishFailed
 from colorquant.publish import bucket as published_bucket
-from colorquant.publish.folder import main, publish, verify
-from colorquant.publish.manifest import MANIFEST, UNFINISHED, Candidate, Manifest
+from colorquant.publish.folder import main, publish, refuse_others, verify
+from colorquant.publish.manifest import MANIFEST, UNFINISHED, Candidate, Edition, Manifest
 from colorquant.storage import paths as storage
 from colorquant.storage.atomic import sha256_of
 
@@ -24,11 +24,13 @@ def _candidate(image: str, content: bytes, k: int | None = 4, where: str | Path 
     else:
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_bytes(content)
-    return Candidate(image=image, source=source, sha256=None if k is None else sha256_of(source), k=k, reason="because")
+    folder = storage.resolve(where, "sources")
+    return Candidate(image=image, source=source, folder=folder, sha256=sha256_of(source), k=k, reason="because")
 
 
-def _publish(*candidates: Candidate, run_id: str = "run", folder: str | Path = SITE) -> Manifest:
-    return publish(candidates, storage.location(folder), run_id, WHEN)
+def _publish(*candidates: Candidate, run_id: str = "run", folder: str | Path = SITE, anyway: bool = True) -> Manifest:
+    edition = Edition(run_id=run_id, planned_at=WHEN, written_at=WHEN, anyway=anyway)
+    return publish(candidates, storage.location(folder), edition).manifest
 
 
 def _objects() -> dict[str, bytes]:
@@ -71,15 +73,55 @@ def test_what_has_not_changed_is_not_written_again_and_what_is_damaged_is(monkey
 
 
 @pytest.mark.usefixtures("s3")
-@pytest.mark.parametrize("damage", ["changed", "missing"])
-def test_a_source_that_is_not_what_was_measured_publishes_nothing(damage: str) -> None:
-    _publish(_candidate("a.png", b"old"))
-    before = _objects()
+@pytest.mark.parametrize("damage", ["has changed", "is missing"])
+def test_a_source_that_is_not_what_was_planned_costs_itself_and_its_published_file_is_kept(damage: str) -> None:
+    _publish(_candidate("a.png", b"old"), _candidate("b.png", b"old b"), _candidate("away/c.png", b"c"))
     bad = _candidate("b.png", b"b")
-    storage.remove(bad.source) if damage == "missing" else storage.put(bad.source, b"other")
-    with pytest.raises(PublishFailed, match=damage):
-        _publish(_candidate("a.png", b"new"), bad)
+    storage.remove(bad.source) if damage == "is missing" else storage.put(bad.source, b"other")
+    edition = Edition(run_id="run", planned_at=WHEN, written_at=WHEN, unreadable=["away"])
+    done = publish([_candidate("a.png", b"new"), bad], storage.location(SITE), edition)
+    assert len(done.problems) == 1 and damage in done.problems[0]
+    objects = _objects()
+    assert {name: objects[name] for name in objects if name != MANIFEST} == {
+        "a.png": b"new",
+        "b.png": b"old b",
+        "away/c.png": b"c",
+    }
+    assert verify(storage.location(SITE)) == []
+
+
+@pytest.mark.usefixtures("s3")
+def test_an_older_run_and_one_that_drops_files_publish_nothing() -> None:
+    _publish(*(_candidate(f"{number}.png", b"a") for number in range(4)), run_id="new")
+    before = _objects()
+    older = Edition(run_id="old", planned_at="2026-01-01T00:00:00+00:00", written_at=WHEN)
+    with pytest.raises(PublishFailed, match="run 'new'.* has published there, and this run, 'old', is older"):
+        publish([_candidate("0.png", b"b")], storage.location(SITE), older)
+    with pytest.raises(PublishFailed, match="3 of 4 published images would disappear"):
+        _publish(_candidate("0.png", b"b"), anyway=False)
     assert _objects() == before
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("name", [MANIFEST, UNFINISHED])
+def test_a_folder_with_the_manifest_of_a_web_app_is_refused(name: str) -> None:
+    storage.put(f"{SITE}/{name}", b'{"name": "A web app", "icons": []}')
+    before = _objects()
+    with pytest.raises(PublishFailed, match="was not published by this project"):
+        _publish(_candidate("a.png", b"a"))
+    with pytest.raises(PublishFailed, match="was not published by this project"):
+        refuse_others(storage.location(SITE))
+    assert _objects() == before
+
+
+@pytest.mark.usefixtures("s3")
+def test_an_object_of_others_in_our_folder_is_not_overwritten() -> None:
+    _publish(_candidate("a.png", b"a"))
+    storage.put(f"{SITE}/b.png", b"mine")
+    edition = Edition(run_id="run", planned_at=WHEN, written_at=WHEN)
+    done = publish([_candidate("a.png", b"a"), _candidate("b.png", b"b")], storage.location(SITE), edition)
+    assert len(done.problems) == 1 and "an object of somebody else" in done.problems[0]
+    assert _objects()["b.png"] == b"mine"
 
 
 @pytest.mark.usefixtures("s3")

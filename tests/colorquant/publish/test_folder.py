@@ -1,17 +1,23 @@
 """The published folder: the old files or the new ones, and a manifest that tells every difference."""
 
+import dataclasses
+import errno
+import itertools
+import json
 import multiprocessing
 import os
 import shutil
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from colorquant.errors import PublishFailed
 from colorquant.publish import folder as published
 from colorquant.publish.folder import main, publish, verify
-from colorquant.publish.manifest import MANIFEST, Candidate, Manifest
+from colorquant.publish.manifest import MANIFEST, Candidate, Edition, Manifest
 from colorquant.storage.atomic import sha256_of
 
 
@@ -19,11 +25,25 @@ def _candidate(root: Path, image: str, content: bytes, k: int | None = 4) -> Can
     source = root / "sources" / f"{image}{'' if k is None else '.png'}"
     source.parent.mkdir(parents=True, exist_ok=True)
     source.write_bytes(content)
-    return Candidate(image=image, source=source, sha256=None if k is None else sha256_of(source), k=k, reason="because")
+    folder = root / "sources"
+    return Candidate(image=image, source=source, folder=folder, sha256=sha256_of(source), k=k, reason="because")
 
 
-def _publish(root: Path, *candidates: Candidate, run_id: str = "run") -> Manifest:
-    return publish(candidates, root / "site", run_id, "2026-01-02T03:04:05+00:00")
+_hours = itertools.count()
+
+
+def _edition(run_id: str = "run", **more: Any) -> Edition:
+    """A run, planned an hour after the one before; it may drop files."""
+    planned_at = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=next(_hours))).isoformat()
+    return Edition(
+        **{"run_id": run_id, "planned_at": planned_at, "written_at": "2026-01-02T03:04:05+00:00", "anyway": True} | more
+    )
+
+
+def _publish(root: Path, *candidates: Candidate, **edition: Any) -> Manifest:
+    done = publish(candidates, root / "site", _edition(**edition))
+    assert done.problems == []
+    return done.manifest
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -76,16 +96,186 @@ def test_a_damaged_file_of_the_old_version_is_not_carried_over(tmp_path: Path) -
     assert (tmp_path / "site" / "same.png").read_bytes() == b"same"
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing"])
-def test_a_source_that_is_not_what_was_measured_publishes_nothing(tmp_path: Path, damage: str) -> None:
-    _publish(tmp_path, _candidate(tmp_path, "a.png", b"old"))
-    bad = _candidate(tmp_path, "b.png", b"b")
-    bad.source.unlink() if damage == "missing" else bad.source.write_bytes(b"other")
-    with pytest.raises(PublishFailed, match=damage):
-        _publish(tmp_path, _candidate(tmp_path, "a.png", b"new"), bad)
-    assert (tmp_path / "site" / "a.png").read_bytes() == b"old"
+@pytest.mark.parametrize("damage", ["changed", "missing", "half-uploaded", "link"])
+@pytest.mark.parametrize("k", [4, None])
+def test_a_source_that_is_not_what_was_planned_costs_itself_and_its_published_file_is_kept(
+    tmp_path: Path, damage: str, k: int | None
+) -> None:
+    _publish(tmp_path, _candidate(tmp_path, "a.png", b"old"), _candidate(tmp_path, "b.png", b"old b", k))
+    bad, new = _candidate(tmp_path, "b.png", b"new b", k), _candidate(tmp_path, "c.png", b"c", k)
+    for source in (bad.source, new.source):
+        source.unlink()
+        if damage == "link":
+            (tmp_path / source.name).write_bytes(b"new b")  # The very bytes, but outside the folder.
+            source.symlink_to(tmp_path / source.name)
+        elif damage != "missing":
+            source.write_bytes(b"other" if damage == "changed" else b"new")
+    done = publish([_candidate(tmp_path, "a.png", b"new"), bad, new], tmp_path / "site", _edition())
+    why = {"missing": "is missing", "link": "cannot be read"}.get(damage, "has changed")
+    assert [problem.split(why)[0] for problem in done.problems] == ["'b.png' ", "'c.png' "]
+    assert done.problems[0].endswith("its published file is kept.")
+    assert done.problems[1].endswith("nothing is published of it.")
+    assert _content((tmp_path / "site").resolve()).keys() == {"a.png", "b.png", MANIFEST}
+    assert (tmp_path / "site" / "a.png").read_bytes() == b"new"
+    assert (tmp_path / "site" / "b.png").read_bytes() == b"old b"
     assert verify(tmp_path / "site") == []
-    assert len(list((tmp_path / "site.versions").glob("version-*"))) == 1
+
+
+def test_an_original_that_is_gone_is_named_although_it_was_published_as_planned(tmp_path: Path) -> None:
+    original = _candidate(tmp_path, "a.png", b"a", k=None)
+    _publish(tmp_path, original)
+    original.source.unlink()
+    done = publish([original], tmp_path / "site", _edition())
+    assert len(done.problems) == 1 and "is missing" in done.problems[0]
+    assert (tmp_path / "site" / "a.png").read_bytes() == b"a"
+    unread = dataclasses.replace(_candidate(tmp_path, "a.png", b"a", k=None), sha256=None)
+    assert "could not be read when the run was planned" in publish([unread], tmp_path / "site", _edition()).problems[0]
+    assert (tmp_path / "site" / "a.png").read_bytes() == b"a"
+
+
+def test_what_was_published_of_a_folder_that_cannot_be_read_is_kept(tmp_path: Path) -> None:
+    _publish(tmp_path, *(_candidate(tmp_path, name, b"x") for name in ("a.png", "away/b.jpg", "awayward.png")))
+    _publish(tmp_path, _candidate(tmp_path, "a.png", b"new"), unreadable=["away"])
+    assert _content((tmp_path / "site").resolve()).keys() == {"a.png", "away/b.png", MANIFEST}
+    assert verify(tmp_path / "site") == []
+    _publish(tmp_path, _candidate(tmp_path, "a.png", b"new"), unreadable=["away"], anyway=False)
+
+
+def test_an_older_run_does_not_replace_what_a_newer_one_published(tmp_path: Path) -> None:
+    old, new = _edition("old", anyway=False), _edition("new", anyway=False)
+    candidates = [_candidate(tmp_path, "a.png", b"a")]
+    publish(candidates, tmp_path / "site", old)
+    publish(candidates, tmp_path / "site", new)
+    for cleared in (old, dataclasses.replace(old, planned_at=None)):
+        with pytest.raises(PublishFailed, match="run 'new', planned at .* this run, 'old', is older.*publish_anyway"):
+            publish(candidates, tmp_path / "site", cleared)
+    publish(candidates, tmp_path / "site", new)
+    assert Manifest.read(tmp_path / "site" / MANIFEST).run_id == "new"
+    publish(candidates, tmp_path / "site", dataclasses.replace(old, anyway=True))
+    assert Manifest.read(tmp_path / "site" / MANIFEST).run_id == "old"
+
+
+def test_a_run_that_would_drop_more_than_a_fifth_publishes_nothing(tmp_path: Path) -> None:
+    candidates = [_candidate(tmp_path, f"{number}.png", b"a") for number in range(10)]
+    _publish(tmp_path, *candidates)
+    _publish(tmp_path, *candidates[2:], anyway=False)
+    with pytest.raises(PublishFailed, match="2 of 8 published images would disappear, .*: '2.png', '3.png'"):
+        _publish(tmp_path, *candidates[4:], anyway=False)
+    assert len(_content((tmp_path / "site").resolve())) == 9
+    _publish(tmp_path, *candidates[4:])
+
+
+def test_versions_and_links_of_others_are_never_removed(tmp_path: Path) -> None:
+    versions = tmp_path / "site.versions"
+    for name in ("version-mine", "version-empty"):
+        (versions / name).mkdir(parents=True)
+    (versions / "version-mine" / "precious").write_text("mine")
+    (versions / "version-x.link").symlink_to("elsewhere")
+    (versions / "version-file").write_text("mine")
+    (versions / "version-app").mkdir()
+    (versions / "version-app" / MANIFEST).write_text('{"name": "A web app", "icons": []}')
+    before = set(versions.iterdir())
+    for content in (b"1", b"2", b"3"):
+        _publish(tmp_path, _candidate(tmp_path, "a.png", content))
+    assert before < set(versions.iterdir())
+    assert (versions / "version-mine" / "precious").read_text() == "mine"
+    assert len(list(versions.glob("version-*"))) == len(before) + 2
+
+
+def test_a_link_to_a_version_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "site.versions" / "version-7").mkdir(parents=True)
+    (tmp_path / "site.versions" / "version-7" / MANIFEST).write_text('{"name": "A web app"}')
+    (tmp_path / "site").symlink_to("site.versions/version-7")
+    with pytest.raises(PublishFailed, match="was not published by this project"):
+        _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
+    assert os.readlink(tmp_path / "site") == "site.versions/version-7"
+
+
+def test_a_manifest_of_the_first_version_is_ours(tmp_path: Path) -> None:
+    _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
+    manifest = tmp_path / "site" / MANIFEST
+    content = json.loads(manifest.read_text())
+    del content["published_by"], content["planned_at"]
+    manifest.write_text(json.dumps(content | {"schema_version": 1}))
+    _publish(tmp_path, _candidate(tmp_path, "a.png", b"b"))
+    assert Manifest.read(manifest).published_by == "kmeans-image-compression"
+
+
+def test_a_lock_that_is_a_link_is_refused_and_no_lock_is_ever_emptied(tmp_path: Path) -> None:
+    (tmp_path / "site.versions").mkdir()
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "site.versions" / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(PublishFailed, match="lock is a link, which this project did not make"):
+        _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
+    assert (tmp_path / "precious").read_text() == "mine"
+    (tmp_path / "site.versions" / ".lock").unlink()
+    (tmp_path / "site.versions" / ".lock").write_text("mine")
+    _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
+    assert (tmp_path / "site.versions" / ".lock").read_text() == "mine"
+
+
+def test_a_name_that_grows_too_long_costs_its_file_only(tmp_path: Path) -> None:
+    long = "n" * 250
+    two = [_candidate(tmp_path, "a.png", b"a"), _candidate(tmp_path, f"{long}.jp2", b"long", k=None)]
+    grown = dataclasses.replace(two[1], source=two[0].source, sha256=two[0].sha256, k=4, image=f"{long}.jp")
+    grown = dataclasses.replace(grown, source=tmp_path / "sources" / "a.png.png", image=f"{long}.jp")
+    third = dataclasses.replace(grown, image=f"{long}.jpg")
+    done = publish([*two, grown, third], tmp_path / "site", _edition())
+    assert len(done.problems) == 2
+    assert all("a name too long for the file system" in problem for problem in done.problems)
+    assert _content((tmp_path / "site").resolve()).keys() == {"a.png", f"{long}.jp2", MANIFEST}
+
+
+def test_a_name_that_is_another_ones_on_the_target_is_named_and_overwrites_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that folds names finds the first file by the second name: so does this one, by a patch."""
+    composed, decomposed = "\N{LATIN SMALL LETTER E WITH ACUTE}.png", "e\N{COMBINING ACUTE ACCENT}.png"
+    twins = [_candidate(tmp_path, composed, b"composed"), _candidate(tmp_path, decomposed, b"decomposed")]
+    done = publish(twins, tmp_path / "site", _edition())
+    assert done.problems == [] and verify(tmp_path / "site") == []
+
+    real = published._write
+    monkeypatch.setattr(
+        published, "_write", lambda target, pieces: real(Path(str(target).replace(decomposed, composed)), pieces)
+    )
+    monkeypatch.setattr(published, "_link", lambda *_: False)
+    done = publish(twins, tmp_path / "site", _edition())
+    assert len(done.problems) == 1 and "the name of another file" in done.problems[0]
+    assert (tmp_path / "site" / composed).read_bytes() == b"composed"
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_links_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def symlink(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "symlink", symlink)
+    with pytest.raises(PublishFailed, match="its file system has no symbolic links"):
+        published.refuse_others(tmp_path / "new" / "site")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mount_point_is_refused_before_anything_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path / "site")
+    with pytest.raises(PublishFailed, match="is a mount point"):
+        published.refuse_others(tmp_path / "site")
+
+
+def test_without_hard_links_unchanged_files_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    same, gone = _candidate(tmp_path, "same.png", b"same"), _candidate(tmp_path, "gone.png", b"gone")
+    _publish(tmp_path, same, gone)
+    gone.source.unlink()
+    done = publish([same, gone], tmp_path / "site", _edition())
+    assert len(done.problems) == 1
+    assert verify(tmp_path / "site") == [] and (tmp_path / "site" / "gone.png").read_bytes() == b"gone"
 
 
 def test_a_folder_of_others_is_refused_and_an_empty_one_is_taken(tmp_path: Path) -> None:
@@ -116,7 +306,7 @@ def test_a_link_to_somebody_elses_version_is_refused(tmp_path: Path) -> None:
     _publish(tmp_path, _candidate(tmp_path, "a.png", b"a"))
     (tmp_path / "other").symlink_to(os.readlink(tmp_path / "site"))
     with pytest.raises(PublishFailed, match="was not published by this project"):
-        publish([], tmp_path / "other", "run", "now")
+        publish([], tmp_path / "other", _edition())
     assert verify(tmp_path / "site") == []
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from colorquant.publish.folder import publish, verify
+from colorquant.publish import Edition, publish, verify
 from colorquant.report import summarize_run
 from colorquant.report.candidates import candidates_of
 
@@ -20,7 +20,8 @@ def test_each_planned_image_has_one_file_the_original_where_no_output_is_worth_i
     candidates = {item.image: item for item in candidates_of(plan, summary, library.folder())}
     assert candidates.keys() == {"folder/photograph.png", "flat.jpg", "broken.png"}
     assert candidates["broken.png"].reason == "Original kept: no image"
-    publish(candidates.values(), tmp_path / "site", "run", summary.written_at)
+    edition = Edition(run_id="run", planned_at=plan.planned_at, written_at=summary.written_at)
+    assert publish(candidates.values(), tmp_path / "site", edition).problems == []
     assert verify(tmp_path / "site") == []
     assert (tmp_path / "site" / "broken.png").read_bytes() == b"nonsense"
     for choice in summary.choices:

@@ -110,11 +110,48 @@ def test_a_folder_that_cannot_be_read_fails_the_run_when_all_else_is_done(
         submissions = write_plan(context)
     for submission in submissions:
         compress_in_process(submission["application_args"])
-    with pytest.raises(
-        AirflowFailException, match="could not be read, and all else is done: 'sub folder' \\(Input/out"
-    ):
+    with pytest.raises(AirflowFailException, match=r"could not be read: 'sub folder' \(Input/.* All else is done"):
         summarize(context)
     page = (run_folder(tmp_path / "out", "run") / "summary.html").read_text()
     assert "Folders that could not be read" in page and "sub folder" in page
     assert context["told"][REPORTED]["done"] == 1
     assert REPORT not in context["outlet_events"], "the DAGs that follow would take it for the whole library"
+
+
+def _compressed(run_id: str, **params: Any) -> Any:
+    context = _context(run_id, **params)
+    for submission in write_plan(context):
+        compress_in_process(submission["application_args"])
+    return context
+
+
+def test_an_original_that_was_swapped_after_the_plan_is_not_published_and_the_run_says_so(
+    photographs: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(site), "ks": [4]}
+    summarize(_compressed("first", **params))
+    published_before = (site / "one.png").read_bytes()
+    context = _compressed("second", **params)
+    (photographs / "one.png").write_bytes(b"half of an upload")
+    with pytest.raises(AirflowFailException, match="'one.png' has changed .* its published file is kept. All else is"):
+        summarize(context)
+    assert (site / "one.png").read_bytes() == published_before
+    assert (Manifest.read(site / MANIFEST).run_id, verify(site)) == ("second", [])
+    assert context["told"][PUBLISHED]["files"] == 2 and "has changed" in context["told"][PUBLISHED]["problems"][0]
+
+
+def test_an_old_run_that_is_cleared_publishes_nothing_over_a_newer_one_unless_it_may(
+    photographs: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(site), "ks": [4]}
+    old, new = _compressed("old", **params), _compressed("new", **params)
+    summarize(old)
+    summarize(new)
+    with pytest.raises(AirflowFailException, match="Nothing is published: run 'new'.* this run, 'old', is older"):
+        summarize(old)
+    assert Manifest.read(site / MANIFEST).run_id == "new"
+    old["params"]["publish_anyway"] = True
+    summarize(old)
+    assert Manifest.read(site / MANIFEST).run_id == "old"

@@ -1,0 +1,51 @@
+"""Copying the file of a candidate, so that what is published has the planned hash. Standard library only."""
+
+import hashlib
+from collections.abc import Iterator
+
+from colorquant.errors import NotAllowed, StoreUnavailable, Unpublishable
+from colorquant.publish.manifest import Candidate, PublishedFile
+from colorquant.storage import open_stream
+
+_PIECE_BYTES = 2**20
+
+
+def pieces_of(candidate: Candidate) -> Iterator[bytes]:
+    """The content of a candidate's file, from one descriptor that no link led to.
+
+    Raises
+    ------
+    Unpublishable
+        At the end, where the content is not what was planned; before it, where the file is missing or cannot be read.
+    StoreUnavailable
+        Where a store does not answer.
+    """
+    if candidate.sha256 is None:
+        raise Unpublishable("could not be read when the run was planned")
+    sha256 = hashlib.sha256()
+    try:
+        with open_stream(candidate.source, below=candidate.folder) as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                sha256.update(piece)
+                yield piece
+    except StoreUnavailable:
+        raise
+    except FileNotFoundError:
+        raise Unpublishable(f"is missing ({candidate.source}); a new run will publish what is there now") from None
+    except (OSError, NotAllowed) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise Unpublishable(f"cannot be read ({candidate.source}: {reason})") from None
+    if sha256.hexdigest() != candidate.sha256:
+        raise Unpublishable(f"has changed since the run was planned ({candidate.source}); a new run will publish it")
+
+
+def published_file(candidate: Candidate, path: str, size: int) -> PublishedFile:
+    """What the manifest says of a candidate's copy."""
+    return PublishedFile(
+        path=path,
+        image=candidate.image,
+        k=candidate.k,
+        bytes=size,
+        sha256=str(candidate.sha256),
+        reason=candidate.reason,
+    )
