@@ -15,7 +15,6 @@ from colorquant.lazy import imported_on_first_use
 if TYPE_CHECKING:
     import subprocess
 
-    from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
     from airflow.api_fastapi.common.db.common import SessionDep
     from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
@@ -34,7 +33,6 @@ __all__ = [
     "XComModel",
     "before_log",
     "connection_id",
-    "get_auth_manager",
     "hook_of",
     "make_hook",
     "requires_access_dag",
@@ -49,7 +47,6 @@ AIRFLOW_NAMES = {
     "DagAccessEntity": "api_fastapi.auth.managers.models.resource_details",
     "GetUserDep": "api_fastapi.core_api.security",
     "SessionDep": "api_fastapi.common.db.common",
-    "get_auth_manager": "api_fastapi.app",
     "requires_access_dag": "api_fastapi.core_api.security",
     # Tables of the metadata database.
     "DagRun": "models.dagrun",

@@ -9,10 +9,15 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from colorquant.storage import OPTIONS
+from colorquant_airflow.allowed import may_use, use_allowed_roots
 
 
 class NoSuchConnection(LookupError):
     """Airflow has no connection of that name; the message says what to do."""
+
+
+class ConnectionRefused(PermissionError):
+    """A run may not use a connection; the message says why, and what to do."""
 
 
 def storage_options(name: str) -> dict[str, Any]:
@@ -23,8 +28,15 @@ def storage_options(name: str) -> dict[str, Any]:
 
     Raises
     ------
+    ConnectionRefused
+        Where the operator does not allow it, or it is not one of an object store: its password is somebody else's.
     NoSuchConnection
     """
+    if not may_use(name):
+        raise ConnectionRefused(
+            f"A run may not use the Airflow connection {name!r}, which storage_connection names. Whoever operates this "
+            "installation can allow it, with COMPRESSION_ALLOWED_CONNECTIONS."
+        )
     try:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:
@@ -32,6 +44,11 @@ def storage_options(name: str) -> dict[str, Any]:
             f"There is no Airflow connection {name!r}, which storage_connection names. Make one of type aws, for "
             f"example with the environment variable AIRFLOW_CONN_{name.upper()}."
         ) from None
+    if connection.conn_type != "aws":
+        raise ConnectionRefused(
+            f"The Airflow connection {name!r}, which storage_connection names, has the type {connection.conn_type!r}: "
+            "name one of type aws."
+        )
     extra = connection.extra_dejson
     options = {
         "key": connection.login,
@@ -50,17 +67,21 @@ def storage_environment(params: Mapping[str, Any]) -> dict[str, str]:
     Raises
     ------
     AirflowFailException
-        If Airflow has no such connection.
+        If Airflow has no such connection, or the run may not use it.
     """
     name = params.get("storage_connection")
     if not name:
         return {}
     try:
         return {OPTIONS: json.dumps(storage_options(name))}
-    except NoSuchConnection as error:
+    except (NoSuchConnection, ConnectionRefused) as error:
         raise AirflowFailException(str(error)) from None
 
 
 def use_storage(params: Mapping[str, Any]) -> None:
-    """Give this process, which runs one task, the run's credentials. Raises AirflowFailException."""
+    """Give this process, which runs one task, the run's credentials, and limit it to the allowed folders.
+
+    Raises AirflowFailException.
+    """
+    use_allowed_roots()
     os.environ.update(storage_environment(params))

@@ -14,6 +14,10 @@ from tests.object_store import endpoint, s3
 
 __all__ = ["browser", "endpoint", "page", "s3"]  # Fixtures for every test.
 
+# Tests use folders of their own. In processes that they start, each says what is allowed.
+os.environ["COMPRESSION_ALLOWED_ROOTS"] = "/,s3://"
+os.environ["COMPRESSION_ALLOWED_CONNECTIONS"] = "*"
+
 # A test must not fail because the machine is busy.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -38,7 +38,7 @@ def start_task(
         return subprocess.Popen(
             [sys.executable, "-c", _TASK, str(PROJECT), str(output.with_suffix(".failure")), json.dumps(conf or {})]
             + [*paths, *arguments],
-            env=environment | {"AIRFLOW_CONN_SPARK_DEFAULT": connection},
+            env=environment | {"AIRFLOW_CONN_SPARK_DEFAULT": connection, "COMPRESSION_ALLOWED_ROOTS": "/"},
             stdout=log,
             stderr=log,
             text=True,

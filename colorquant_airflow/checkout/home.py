@@ -11,6 +11,9 @@ from typing import Self
 
 import psutil
 
+from colorquant.storage import ALLOWED_ROOTS
+from colorquant_airflow.allowed import ALL
+
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_ID = "kmeans_image_compression"
 #: Airflow's settings that are kept from the caller's environment. The others may be those of another Airflow.
@@ -115,6 +118,9 @@ class AirflowHome:
         if not schedule:
             ours["COMPRESSION_SCHEDULE"] = "none"
         theirs = {key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith("AIRFLOW__")}
+        # Whoever starts this Airflow is its only user, and names folders on the command line.
+        allowed = {ALLOWED_ROOTS: "/,s3://", "COMPRESSION_ALLOWED_CONNECTIONS": ALL}
+        theirs |= {name: value for name, value in allowed.items() if not theirs.get(name)}
         theirs.setdefault(
             "AIRFLOW_CONN_SPARK_DEFAULT",
             json.dumps({"conn_type": "spark", "host": f"local[{min(2, os.cpu_count() or 1)}]"}),

@@ -1,7 +1,6 @@
 """Parameters of the trigger forms: titles, sections, help texts and limits."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param
@@ -9,8 +8,8 @@ from airflow.sdk import Param
 from colorquant.jobs import AUTO, FEWEST
 from colorquant.limits import MAX_COLORS
 from colorquant.settings import Option, options
+from colorquant_airflow.allowed import image_folder, output_folder, published_folder
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
 #: Sections of the form. Parameters without a section come first; only these are visible when the form opens.
 QUALITY, RUNNING = "Quality", "How the run goes"
 
@@ -26,7 +25,7 @@ def library_params() -> dict[str, Param]:
     """
     return {
         "images": Param(
-            _folder("COMPRESSION_IMAGES", "include/images"),
+            image_folder(),
             type="string",
             minLength=1,
             title="Image folder",
@@ -45,14 +44,14 @@ def library_params() -> dict[str, Param]:
             "fewest colors.",
         ),
         "output": Param(
-            _folder("COMPRESSION_OUTPUT", "output"),
+            output_folder(),
             type="string",
             minLength=1,
             title="Output folder",
             description="A path or an s3:// URI. Compressed images go to its folder 'compressed', reports to 'runs'.",
         ),
         "publish": Param(
-            os.environ.get("COMPRESSION_PUBLISH") or None,
+            published_folder(),
             type=["string", "null"],
             title="Published folder",
             description="A path or an s3:// URI. It gets the one file worth keeping of each image, under its own "
@@ -107,15 +106,6 @@ def library_params() -> dict[str, Param]:
             "they come from the environment.",
         ),
     }
-
-
-def _folder(variable: str, of_checkout: str) -> str:
-    folder = os.environ.get(variable)
-    if folder is None:
-        if not (_CHECKOUT / "dags").is_dir():
-            raise ValueError(f"{variable} is not set: set it to a folder in the environment of Airflow")
-        folder = str(_CHECKOUT / of_checkout)
-    return folder
 
 
 def _param(option: Option) -> Param:

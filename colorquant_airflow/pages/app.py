@@ -4,18 +4,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from colorquant.errors import StoreUnavailable
 from colorquant.jobs import TILED_SUFFIX
 from colorquant.storage import using
+from colorquant_airflow.allowed import use_allowed_roots
 from colorquant_airflow.links import run_path
 from colorquant_airflow.pages import files
-from colorquant_airflow.pages.runs import NoAccess, NoSuchPage, Run, find_run, recent_runs
+from colorquant_airflow.pages.runs import DAG_IDS, NoAccess, NoSuchPage, Run, find_run, recent_runs
 from colorquant_airflow.pages.templates import page
-from colorquant_airflow.private import DagAccessEntity, GetUserDep, SessionDep, get_auth_manager, requires_access_dag
+from colorquant_airflow.private import DagAccessEntity, GetUserDep, SessionDep, requires_access_dag
 
 _RUNS_A_PAGE, _IMAGES_A_PAGE = 50, 200
 _POLICY = (
@@ -49,6 +50,10 @@ async def _no_access(request: Request, error: NoAccess) -> HTMLResponse:
 
 
 def _found_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
+    try:
+        use_allowed_roots()
+    except ValueError as error:
+        raise NoAccess(f"Airflow's API server does not know the folders of the runs: {error}.") from error
     return find_run(session, dag_id, run_id)
 
 
@@ -72,10 +77,19 @@ PageNumber = Annotated[int, Query(ge=1, le=10_000)]
 _RUN = "/runs/{dag_id}/{run_id}"
 
 
+def _may_read_runs(dag_id: str, request: Request, user: Any) -> bool:
+    """Whether a user may read the runs of a DAG, by the check that guards their pages."""
+    try:
+        requires_access_dag("GET", DagAccessEntity.RUN, dag_id)(request, user)
+    except HTTPException:
+        return False
+    return True
+
+
 @app.get("/", response_class=HTMLResponse)
-def list_runs(user: GetUserDep, session: SessionDep, page_number: PageNumber = 1) -> str:
-    """Show the runs of the DAGs that the user may read, the newest first."""
-    readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+def list_runs(request: Request, user: GetUserDep, session: SessionDep, page_number: PageNumber = 1) -> str:
+    """Show the runs that the user may read, the newest first."""
+    readable = {dag_id for dag_id in DAG_IDS if _may_read_runs(dag_id, request, user)}
     found = recent_runs(session, readable, (page_number - 1) * _RUNS_A_PAGE, _RUNS_A_PAGE + 1)
     return page("runs", runs=found[:_RUNS_A_PAGE], number=page_number, has_more=len(found) > _RUNS_A_PAGE)
 
@@ -102,7 +116,7 @@ def show_report(run: RunDep) -> str:
 def send_file(run: RunDep, path: str) -> Response:
     """Send a file of the report, or an output that the report links to."""
     found = files.of_report(run, path)
-    return files.send(found, found.name if found.suffix == TILED_SUFFIX else None)
+    return files.send(found, found.path.name if found.path.suffix == TILED_SUFFIX else None)
 
 
 @app.get(f"{_RUN}/images/{{number}}", response_class=HTMLResponse, dependencies=[_MAY_READ])
@@ -117,7 +131,7 @@ def show_image(run: RunDep, number: int, job: int | None = None) -> str:
 @app.get(f"{_RUN}/images/{{number}}/original", dependencies=[_MAY_READ])
 def send_original(run: RunDep, number: int, download: bool = False) -> Response:
     """Send the original, if it has not changed since the run was planned."""
-    return files.send_original(run.jobs_of(number)[0], download)
+    return files.send_original(run, run.jobs_of(number)[0], download)
 
 
 @app.get(f"{_RUN}/images/{{number}}/outputs/{{position}}", dependencies=[_MAY_READ])
@@ -126,8 +140,8 @@ def send_output(run: RunDep, number: int, position: int, download: bool = False)
     jobs = run.jobs_of(number)
     if not 1 <= position <= len(jobs):
         raise NoSuchPage(f"This image has {len(jobs)} jobs, and none has the number {position}.")
-    output = files.output_of(jobs[position - 1])
-    return files.send(output, f"{Path(jobs[position - 1].name).stem}_{output.name}" if download else None)
+    output = files.output_of(run, jobs[position - 1])
+    return files.send(output, f"{Path(jobs[position - 1].name).stem}_{output.path.name}" if download else None)
 
 
 @app.get(f"{_RUN}/jobs/{{map_index}}", dependencies=[_MAY_READ])

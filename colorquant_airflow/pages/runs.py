@@ -10,13 +10,16 @@ from typing import Any
 from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session, aliased
 
-from colorquant.errors import InvalidLocation, InvalidRecord, StoreUnavailable
+from colorquant.errors import InvalidLocation, InvalidRecord, NotAllowed, StoreUnavailable
 from colorquant.jobs import Job, Plan
 from colorquant.report import Row, row_of
-from colorquant.storage import is_file, is_remote, location, version_of
+from colorquant.storage import allow, is_file, is_remote, location, version_of
 from colorquant_airflow.private import DagRun, XComModel
-from colorquant_airflow.storage_connection import NoSuchConnection, storage_options
+from colorquant_airflow.storage_connection import ConnectionRefused, NoSuchConnection, storage_options
 from colorquant_airflow.xcoms import PLANNED, REPORTED
+
+#: The DAGs of this project. What other DAGs say of their runs is not shown.
+DAG_IDS = {"kmeans_image_compression", "kmeans_corpus_compression"}
 
 
 class NoSuchPage(LookupError):
@@ -59,17 +62,28 @@ class Run:
     @property
     def has_report(self) -> bool:
         """Whether the report's page exists."""
-        return "folder" in self.planned and is_file(self.folder / "summary.html")
+        try:
+            return "folder" in self.planned and is_file(self.folder / "summary.html")
+        except StoreUnavailable:
+            raise
+        except OSError:
+            return False
 
     @property
     def folder(self) -> Path:
-        """The run's own folder. Raises NoSuchPage if nothing was planned."""
+        """The run's own folder. Raises NoSuchPage if nothing was planned, or the folder may not be used."""
         if "folder" not in self.planned:
             raise NoSuchPage(f"Nothing was planned. {self.refused}")
         try:
+            allow(self.planned["folder"])
             return location(self.planned["folder"])
         except InvalidLocation as error:
             raise NoSuchPage(str(error)) from error
+
+    @property
+    def output_folder(self) -> Path:
+        """The folder of the outputs of all runs, in which all files of the run lie."""
+        return self.folder.parent.parent
 
     @cached_property
     def store_options(self) -> dict[str, Any] | None:
@@ -77,6 +91,8 @@ class Run:
         name = self.planned.get("storage_connection")
         try:
             return storage_options(str(name)) if name else None
+        except ConnectionRefused as error:
+            raise NoAccess(str(error)) from error
         except NoSuchConnection as error:
             raise NoAccess(f"{error} Airflow's API server, which shows this page, must have it too.") from error
 
@@ -101,10 +117,13 @@ class Run:
             plan = _read_plan(str(self.folder), version_of(path))
             if plan.run_id != self.run_id:
                 raise InvalidRecord(f"{path} is of run {plan.run_id!r}")
+            allow(plan.images_folder)
             return plan
         except StoreUnavailable:
             raise
-        except (OSError, InvalidRecord) as error:
+        except NotAllowed as error:
+            raise NoSuchPage(str(error)) from error
+        except (OSError, InvalidRecord, InvalidLocation) as error:
             raise NoSuchPage(self._without_plan(error)) from error
 
     def _without_plan(self, error: Exception) -> str:
@@ -115,7 +134,7 @@ class Run:
             )
         return (
             f"The plan of this run is not written yet, or Airflow's API server cannot read it "
-            f"({type(error).__name__}): the API server must see {str(self.folder)!r} as the workers do."
+            f"({type(error).__name__}: {error}): the API server must see {str(self.folder)!r} as the workers do."
         )
 
     @cached_property
@@ -160,17 +179,19 @@ def _read_plan(folder: str, version: str) -> Plan:
     The cache gives no access that a caller does not have: only the store tells a caller the version.
     """
     plan = Plan.read(location(folder) / "plan.json")
-    # A user who may write to the bucket need not have the right to read this machine's files, or other folders that
-    # the run's credentials open.
-    if is_remote(folder) and not _keeps_within(plan, folder):
+    # A user who may write to the run's folder need not have the right to read this machine's files, or other folders
+    # that the run's credentials open.
+    output = os.path.normpath(os.path.join(folder, "..", ".."))
+    written = [path for job in plan.jobs for path in (job.output, job.result, job.failure)]
+    if not all(_is_in(output, path) for path in written):
         raise InvalidRecord("it names files outside the run's output folder")
+    if not all(_is_in(os.path.normpath(plan.images_folder), job.image) for job in plan.jobs):
+        raise InvalidRecord("it names images outside the run's image folder")
     return plan
 
 
-def _keeps_within(plan: Plan, folder: str) -> bool:
-    output = f"{os.path.normpath(os.path.join(folder, '..', '..'))}/"
-    written = (path for job in plan.jobs for path in (job.output, job.result, job.failure))
-    return all(os.path.normpath(path).startswith(output) for path in written)
+def _is_in(folder: str, path: str) -> bool:
+    return os.path.normpath(path).startswith(f"{folder.rstrip('/')}/")
 
 
 def recent_runs(session: Session, dag_ids: set[str], offset: int, limit: int) -> list[Run]:
@@ -194,6 +215,7 @@ def _query() -> Select[Any]:
         .add_columns(planned.value, reported.value)
         .join(planned, and_(planned.dag_run_id == DagRun.id, planned.key == PLANNED))
         .outerjoin(reported, and_(reported.dag_run_id == DagRun.id, reported.key == REPORTED))
+        .where(DagRun.dag_id.in_(DAG_IDS))
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from colorquant.errors import InvalidFolder, InvalidLocation
-from colorquant.storage import Listing, is_refusal, is_remote, is_within, list_images, location, status_of
+from colorquant.storage import Listing, allow, is_refusal, is_remote, is_within, list_images, location, status_of
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class RunFolders:
         Raises
         ------
         InvalidFolder
-            For a URI that cannot be opened, an image folder that is not a folder or that the run would write to, and
-            an output folder that is not a folder. The message names the parameter's value.
+            For a URI that cannot be opened, a folder that this process may not use, an image folder that is not a
+            folder or that the run would write to, an output folder that is not a folder, and a published folder that
+            contains outputs or lies among them. The message names the parameter's value.
         """
         published = _location("publish", publish) if publish else None
         folders = cls(_location("images", images), _location("output", output), published)
@@ -68,6 +69,7 @@ class RunFolders:
 
 def _location(parameter: str, given: str) -> Path:
     try:
+        allow(given)
         return location(given)
     except InvalidLocation as error:
         raise InvalidFolder(f"{parameter}: {error}") from None

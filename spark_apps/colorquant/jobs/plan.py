@@ -273,7 +273,7 @@ def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
     image = location(f"{jobs_of.folder.rstrip('/')}/{name}")
     try:
         # Only regular files are opened: reading a FIFO would never end. Its job reports that it is one.
-        seen = _Seen(sha256_of(image), image.stat().st_size) if is_file(image) else _Seen(None, 0)
+        seen = _Seen(sha256_of(image, jobs_of.folder), image.stat().st_size) if is_file(image) else _Seen(None, 0)
     except OSError:
         seen = _Seen(None, 0)
     done = () if force else tuple(index for index, job in enumerate(jobs_of(name, seen)) if job.is_done())

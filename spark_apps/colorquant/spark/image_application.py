@@ -22,7 +22,7 @@ from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job,
 from colorquant.light_imports import lighten
 from colorquant.limits import MAX_COLORS
 from colorquant.spark.application import end_with_parent, fail, reason_of, refusal_of
-from colorquant.storage import is_remote, location
+from colorquant.storage import allow, is_remote, location
 from colorquant.text import psnr_text
 
 if TYPE_CHECKING:
@@ -195,13 +195,14 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
 
 
 def _require_distinct_files(parser: Parser, arguments: argparse.Namespace) -> None:
-    """Refuse two names of one file, links included: no output may replace the input or another output."""
+    """Refuse two names of one file, links included (no output may replace another file), and paths not allowed."""
     named: dict[str, str] = {}
     for name in ("image", "output", "result", "failure"):
         path = getattr(arguments, name)
         if path is None:
             continue
         try:
+            allow(path)
             resolved = str(location(path)) if is_remote(path) else os.path.realpath(location(path))
         except InvalidLocation as error:
             parser.error(f"argument --{name}: {error}")

@@ -118,9 +118,9 @@ def _remove_orphans(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def sha256_of(path: StrPath) -> str:
-    """Hex SHA-256 of a file's bytes."""
+def sha256_of(path: StrPath, below: StrPath | None = None) -> str:
+    """Hex SHA-256 of a file's bytes; on a disk, the file must lie ``below`` a folder (see ``open_stream``)."""
     if is_remote(path):
         return hashlib.sha256(read(path)).hexdigest()
-    with open_stream(path) as stream:
+    with open_stream(path, below) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

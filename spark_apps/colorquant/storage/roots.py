@@ -6,6 +6,7 @@ command line, the rights of the process are the only limit.
 
 import errno
 import os
+import posixpath
 import stat
 from functools import lru_cache
 from typing import BinaryIO
@@ -35,12 +36,16 @@ def root_of(path: str) -> str | None:
     NotAllowed
         Where it lies in none of them.
     InvalidLocation
-        Where the environment variable names something else than folders and ``s3://`` URIs.
+        Where the environment variable names something else than folders and ``s3://`` URIs, and for a text that cannot
+        be a path.
     """
     roots = _parsed(os.environ.get(ALLOWED_ROOTS, ""))
     if not roots:
         return None
-    real = path if path.startswith(_S3) else os.path.realpath(path)
+    if "\0" in path:
+        raise InvalidLocation(f"{path!r} is not a path: no name contains a NUL.")
+    # A client library may or may not take ".." for the folder above.
+    real = _S3 + posixpath.normpath(path[len(_S3) :]) if path.startswith(_S3) else os.path.realpath(path)
     for root in roots:
         if _lies_in(real, root if root.startswith(_S3) else os.path.realpath(root)):
             return root

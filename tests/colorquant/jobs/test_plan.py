@@ -177,7 +177,7 @@ def test_an_image_folder_that_cannot_be_read_is_refused_or_tried_again(
         _plan(tmp_path / ("n" * 300), tmp_path / "out")
     with pytest.raises(InvalidPlan, match="The output folder .* cannot be read: Too many levels of symbolic links"):
         _plan(tmp_path / "in", tmp_path / "circle")
-    with pytest.raises(InvalidPlan, match="is not a folder"):
+    with pytest.raises(InvalidPlan, match="is not a path: no name"):
         _plan(tmp_path / "a\0b", tmp_path / "out")
     with monkeypatch.context() as patched:
         close(patched, tmp_path / "in")

@@ -104,11 +104,14 @@ def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(s3: dict[str
         )
 
 
-def test_what_travels_to_workers_and_into_messages_holds_no_credentials(s3: dict[str, str]) -> None:
+def test_what_travels_to_workers_and_into_messages_holds_no_credentials(
+    s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = storage.location("s3://library/in")
     assert SECRET.encode() not in pickle.dumps(place)
     assert SECRET not in repr(place)
-    assert storage.access() == s3
+    monkeypatch.setenv("COMPRESSION_ALLOWED_ROOTS", "/photos,s3://library")
+    assert storage.access() == s3 | {"COMPRESSION_ALLOWED_ROOTS": "/photos,s3://library"}
 
 
 def test_wrong_credentials_and_a_missing_bucket_are_a_sentence(
@@ -185,6 +188,8 @@ def test_the_dag_of_single_jobs_takes_the_credentials_from_an_airflow_connection
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW_CONN_SPARK_DEFAULT": '{"conn_type": "spark", "host": "local[2]"}',
         "AIRFLOW_CONN_OBJECT_STORE": json.dumps(connection),
+        "COMPRESSION_ALLOWED_ROOTS": "s3://library/in,s3://results/out",
+        "COMPRESSION_ALLOWED_CONNECTIONS": "object_store",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     for preparation in (["db", "migrate"], ["pools", "set", "spark", "2", "test"]):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from colorquant_airflow import allowed
 from colorquant_airflow.dag import params
 from colorquant_airflow.dag.planning import write_plan
 from colorquant_airflow.xcoms import PLANNED
@@ -35,7 +36,7 @@ def test_a_run_with_more_jobs_than_airflow_maps_is_refused_and_three_ways_out_ar
 def test_outside_of_a_checkout_the_environment_must_name_the_folders(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(params, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(allowed, "_CHECKOUT", tmp_path)
     for name in ("COMPRESSION_IMAGES", "COMPRESSION_OUTPUT"):
         monkeypatch.setenv(name, "s3://bucket/folder")
     assert params.library_params()["output"].value == "s3://bucket/folder"

@@ -1,6 +1,7 @@
 """The plugin's pages of runs in a bucket: its web application, against a real S3 server (moto's)."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,9 @@ from urllib.parse import quote
 import boto3
 import httpx
 import pytest
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import _get_session
+from airflow.api_fastapi.core_api.security import get_user
 from airflow.models.base import Base
 from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XComModel
@@ -28,12 +31,14 @@ from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import summarize_run
 from colorquant.storage import paths as storage
 from colorquant_airflow.pages import app as web
+from colorquant_airflow.pages import runs
 from colorquant_airflow.xcoms import PLANNED
 from tests.conftest import photograph
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
 
 OUTPUT = "s3://results/out"
+_DAG_IDS = frozenset(runs.DAG_IDS)
 
 
 class Pages:
@@ -43,10 +48,12 @@ class Pages:
         self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         Base.metadata.create_all(self._engine, tables=[DagRun.__table__, XComModel.__table__])
         self._count = 0
+        self.dag_ids: set[str] = set()
         self.client = TestClient(web.app, raise_server_exceptions=False)
 
     def add(self, run_id: str, folder: str, connection: str | None = None, dag_id: str = "dag") -> None:
         self._count += 1
+        self.dag_ids.add(dag_id)
         told = {"folder": folder, "storage_connection": connection}
         run = {"id": self._count, "dag_id": dag_id, "run_id": run_id, "state": "success", "run_type": "manual"}
         xcom = {"dag_run_id": self._count, "task_id": "plan_jobs", "key": PLANNED, "dag_id": dag_id, "run_id": run_id}
@@ -64,9 +71,10 @@ class Pages:
 
 
 @pytest.fixture
-def pages() -> Iterator[Pages]:
-    """The application, for a user who may read everything."""
+def pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
+    """The application, for a user who may read everything, with all DAGs as if they were of this project."""
     told = Pages()
+    monkeypatch.setattr(runs, "DAG_IDS", told.dag_ids)
     overrides: dict[Callable[..., Any], Callable[..., Any]] = {
         _get_session: told.session,
         web._MAY_READ.dependency: lambda: None,
@@ -292,6 +300,67 @@ def test_the_right_to_read_comes_before_the_store(pages: Pages, plan: Plan, monk
     for more in ("", "/report", f"/files/{name}", "/images/1", "/images/1/original", "/images/1/outputs/1", "/jobs/0"):
         assert pages.get("run 1", more).status_code == 403
     assert asked == []
+
+
+def test_a_run_of_a_dag_that_is_not_of_this_project_is_not_shown(pages: Pages, plan: Plan) -> None:
+    """Whoever writes another DAG could push an XCom that names any folder."""
+    pages.add("run 1", _folder(plan), dag_id="of another author")
+    assert pages.get("run 1", dag_id="of another author").status_code == 200
+    pages.dag_ids.clear()
+    for more in ("", "/report", "/images/1", "/images/1/original"):
+        answer = pages.get("run 1", more, dag_id="of another author")
+        assert answer.status_code == 404 and "has no such run" in answer.text
+
+
+def test_runs_are_listed_by_the_right_to_see_runs(pages: Pages, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right to see a DAG does not include it."""
+    for dag_id in ("seen", "hidden"):
+        pages.add(f"run of {dag_id}", _folder(plan), dag_id=dag_id)
+    asked: list[Any] = []
+
+    def requires(method: str, entity: Any, dag_id: str) -> Callable[..., None]:
+        def check(request: Any, user: Any) -> None:
+            asked.append((method, entity, dag_id, user))
+            if dag_id != "seen":
+                raise HTTPException(403)
+
+        return check
+
+    monkeypatch.setattr(web, "requires_access_dag", requires)
+    monkeypatch.setattr(web, "DAG_IDS", pages.dag_ids)
+    web.app.dependency_overrides[get_user] = lambda: "the user"
+    listed = pages.client.get("/").text
+    assert "run of seen" in listed and "run of hidden" not in listed
+    assert {(entity, user) for _, entity, _, user in asked} == {(DagAccessEntity.RUN, "the user")}
+
+
+def test_the_dags_of_this_project_are_those_of_its_files() -> None:
+    dags = (Path(__file__).parents[3] / "dags").glob("*.py")
+    assert set(re.findall(r'dag_id="(\w+)"', "".join(path.read_text() for path in dags))) == _DAG_IDS
+
+
+def test_a_connection_that_a_run_may_not_use_is_a_sentence(
+    pages: Pages, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPRESSION_ALLOWED_CONNECTIONS", "store, of_the_database")
+    monkeypatch.setenv("AIRFLOW_CONN_OF_THE_DATABASE", f"postgresql://airflow:{SECRET}@postgres/airflow")
+    for connection, reason in {"secret": "may not use", "of_the_database": "has the type 'postgres': name one"}.items():
+        pages.add(connection, _folder(plan), connection)
+        answer = pages.get(connection)
+        assert answer.status_code == 502 and reason in unescape(answer.text) and SECRET not in answer.text
+
+
+def test_a_bucket_that_is_not_allowed_is_not_shown(pages: Pages, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages.add("run 1", _folder(plan))
+    for allowed, status in {
+        "s3://results/out,s3://library/in": 200,
+        "s3://results/out": 404,
+        "s3://results/o": 404,
+    }.items():
+        monkeypatch.setenv("COMPRESSION_ALLOWED_ROOTS", allowed)
+        answer = pages.get("run 1", "/images/1")
+        assert answer.status_code == status
+        assert status == 200 or "is in none of the folders that may be used here" in unescape(answer.text)
 
 
 def test_a_connection_that_is_not_there_is_a_sentence(pages: Pages, plan: Plan, photographs: Path) -> None:
