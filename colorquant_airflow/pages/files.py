@@ -118,7 +118,8 @@ def output_of(run: Run, job: Job) -> Served:
     path = job.written(result)
     if path not in job.output_paths():
         raise NoSuchPage(_NO_FILE)
-    return Served(path, run.output_folder, result.output_sha256)
+    # An operator may keep the outputs on another disk, by a link.
+    return Served(path, run.output_folder / "compressed", result.output_sha256)
 
 
 def send(file: Served, name: str | None = None) -> Response:

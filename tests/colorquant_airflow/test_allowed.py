@@ -11,11 +11,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant.jobs.plan import Plan, run_folder
+from colorquant.storage import access
 from colorquant_airflow.checkout.home import PROJECT, AirflowHome
 from colorquant_airflow.dag.params import library_params
 from colorquant_airflow.dag.planning import write_plan
 from colorquant_airflow.dag.reporting import summarize
 from colorquant_airflow.operators import CompressCorpusOperator
+from colorquant_airflow.operators.environment import submit_environment
 from colorquant_airflow.xcoms import PLANNED
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
@@ -75,6 +77,14 @@ def test_other_folders_are_refused_before_anything_is_read(
     assert "COMPRESSION_ALLOWED_ROOTS" in str(caught.value)
     assert told == {PLANNED: {"refused": str(caught.value)}}
     assert not (tmp_path / "out, put").exists()
+
+
+def test_what_a_task_starts_is_limited_as_it_is(photographs: Path, tmp_path: Path) -> None:
+    """Only so does the job refuse arguments that were edited."""
+    write_plan(_context({}))
+    roots = f"{photographs.as_uri()},{(tmp_path / 'out, put').as_uri()},{(tmp_path / 'site').as_uri()}"
+    assert submit_environment()["COMPRESSION_ALLOWED_ROOTS"] == roots
+    assert access()["COMPRESSION_ALLOWED_ROOTS"] == roots, "workers of a cluster get it so"
 
 
 def test_the_operator_allows_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

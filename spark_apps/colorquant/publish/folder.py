@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from colorquant.errors import InvalidRecord, PublishFailed, Unpublishable
@@ -118,7 +118,8 @@ def publish(candidates: Iterable[Candidate], folder: Path, edition: Edition) -> 
             raise
         for old in sorted(versions.glob(_PREFIX + "*")):
             if old.name not in (version.name, before and before.name):
-                _remove(old)
+                with suppress(OSError):  # It is published; the next run tries again.
+                    _remove(old)
     return publication
 
 

@@ -29,7 +29,7 @@ def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candid
             yield Candidate(
                 image=image,
                 source=resolve(folder, choice.output),
-                folder=resolve(folder, "../.."),
+                folder=folder.parent.parent / "compressed",
                 sha256=hashes[image, choice.k],
                 k=choice.k,
                 reason=choice.reason,

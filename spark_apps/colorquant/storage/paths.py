@@ -158,8 +158,8 @@ def open_stream(path: StrPath, below: StrPath | None = None) -> io.BufferedIOBas
     file = location(path)
     root = root_of(str(file))
     if not is_remote(file):
-        folder = root if below is None else str(location(below))
-        return open(file, "rb") if folder is None else cast(io.BufferedIOBase, open_below(folder, str(file)))
+        folders = [str(location(folder)) for folder in (root, below) if folder is not None]
+        return cast(io.BufferedIOBase, open_below(str(file), *folders)) if folders else open(file, "rb")
     if below is not None and not str(file).startswith(f"{str(below).rstrip('/')}/"):
         raise OSError(errno.EXDEV, f"it leads out of {str(below)!r}", str(file))
     with asking(file):

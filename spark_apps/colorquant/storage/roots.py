@@ -55,8 +55,8 @@ def root_of(path: str) -> str | None:
     )
 
 
-def open_below(folder: str, path: str) -> BinaryIO:
-    """Open a regular file of a disk for reading, where it lies below a folder.
+def open_below(path: str, *folders: str) -> BinaryIO:
+    """Open a regular file of a disk for reading, where it lies below all of some folders.
 
     Links are followed by name once, to find the real path. Each part of that is then opened from the descriptor of the
     one above, and none may be a link: whoever swaps a file or a folder meanwhile gets an error, not another file.
@@ -64,16 +64,17 @@ def open_below(folder: str, path: str) -> BinaryIO:
     Raises
     ------
     OSError
-        EXDEV for a path that leads out of the folder, ELOOP where a part was swapped for a link, EINVAL for what is not
-        a regular file, and those of opening a file.
+        EXDEV for a path that leads out of a folder, ELOOP or ENOTDIR where a part was swapped for a link, EINVAL for
+        what is not a regular file, and those of opening a file.
     """
-    root, real = os.path.realpath(folder), os.path.realpath(path)
-    if real == root or not _lies_in(real, root):
-        raise OSError(errno.EXDEV, f"it leads out of {folder!r}", path)
-    *folders, name = os.path.relpath(real, root).split(os.sep)
-    descriptor = os.open(root, _THROUGH)
+    real = os.path.realpath(path)
+    for folder in folders:
+        if real == (root := os.path.realpath(folder)) or not _lies_in(real, root):
+            raise OSError(errno.EXDEV, f"it leads out of {folder!r}", path)
+    *parts, name = real.strip(os.sep).split(os.sep)
+    descriptor = os.open(os.sep, _THROUGH)
     try:
-        for part in folders:
+        for part in parts:
             above, descriptor = descriptor, os.open(part, _THROUGH | os.O_NOFOLLOW, dir_fd=descriptor)
             os.close(above)
         opened = os.open(name, _READ, dir_fd=descriptor)

@@ -22,7 +22,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def _opened(folder: Path, path: str | Path) -> str:
-    with open_below(str(folder), str(path)) as stream:
+    with open_below(str(path), str(folder)) as stream:
         return stream.read().decode()
 
 
@@ -74,6 +74,13 @@ def test_what_is_swapped_for_a_link_while_it_is_opened_is_not_followed(
     with pytest.raises(OSError) as caught:
         _opened(library, library / "sub" / "a.png")
     assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
+
+
+def test_a_file_must_lie_in_all_of_several_folders(library: Path, tmp_path: Path) -> None:
+    path = str(library / "sub" / "a.png")
+    assert open_below(path, str(tmp_path), str(library)).read() == b"library/sub/a.png"
+    with pytest.raises(OSError, match="it leads out of '.*library2'"):
+        open_below(path, str(library), str(tmp_path / "library2"))
 
 
 def test_only_allowed_folders_are_read_and_written(
