@@ -64,8 +64,8 @@ def open_below(path: str, *folders: str) -> BinaryIO:
     Raises
     ------
     OSError
-        EXDEV for a path that leads out of a folder, ELOOP or ENOTDIR where a part was swapped for a link, EINVAL for
-        what is not a regular file, and those of opening a file.
+        EXDEV for a path that leads out of a folder, ELOOP or ENOTDIR where a part was swapped for a link, EISDIR or
+        EINVAL for what is not a regular file, and those of opening a file.
     """
     real = os.path.realpath(path)
     for folder in folders:
@@ -82,8 +82,11 @@ def open_below(path: str, *folders: str) -> BinaryIO:
         raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(descriptor)
-    if not stat.S_ISREG(os.fstat(opened).st_mode):
+    mode = os.fstat(opened).st_mode
+    if not stat.S_ISREG(mode):
         os.close(opened)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         raise OSError(errno.EINVAL, "it is not a regular file", path)
     return os.fdopen(opened, "rb")
 

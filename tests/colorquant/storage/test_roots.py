@@ -47,7 +47,7 @@ def test_nothing_else_is_opened(library: Path) -> None:
         "": errno.EXDEV,
         "/etc/passwd": errno.EXDEV,
         "pipe.png": errno.EINVAL,
-        "sub": errno.EINVAL,
+        "sub": errno.EISDIR,
         "circle": errno.ELOOP,
         "nothing": errno.ENOENT,
         "sub/a.png/b": errno.ENOTDIR,
