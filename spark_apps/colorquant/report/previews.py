@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from colorquant.decode import ColorSpace, color_space_of
 from colorquant.errors import UnknownColorSpace
-from colorquant.storage import FORMATS, is_file, read
+from colorquant.storage import FORMATS, StrPath, is_file, read
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +42,12 @@ class Picture:
         return max(self.width, self.height) <= 128
 
 
-def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
+def load_preview(path: Path, side: int = PREVIEW_SIDE, below: StrPath | None = None) -> Image.Image | None:
     """Decode an image to RGB, at most ``side`` pixels on its longer side, upright (EXIF) and in sRGB.
 
     Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparent pixels are blended
-    with white. Returns None, and logs the reason, where the file cannot be decoded: the report does without it.
+    with white. Returns None, and logs the reason, where the file cannot be decoded, or a link leads out of the folder
+    ``below`` which it must lie: the report does without it.
     """
     try:
         if not is_file(path):
@@ -55,7 +56,7 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE) -> Image.Image | None:
         if path.stat().st_size > MAX_BYTES:
             logger.warning("No preview of %r: the file is larger than 1 GB", str(path))
             return None
-        content = read(path)
+        content = read(path, below)
     except OSError as error:
         logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
         return None

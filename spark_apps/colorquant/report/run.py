@@ -5,6 +5,8 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
+from PIL.Image import Image
+
 from colorquant.jobs import Plan
 from colorquant.report.choice import Choice
 from colorquant.report.comparison import compare, previous_summary
@@ -63,7 +65,13 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     choices = {choice.image: choice for choice in summary.choices}
     sections = [
         _illustrate(
-            numbers[image], rows, choices.get(image), location(originals[image]), folder, sheets.get(image), budget
+            numbers[image],
+            rows,
+            choices.get(image),
+            load_preview(location(originals[image]), below=plan.images_folder),
+            folder,
+            sheets.get(image),
+            budget,
         )
         for image, rows in by_image.items()
     ]
@@ -80,13 +88,13 @@ def _illustrate(
     number: int,
     rows: list[Row],
     choice: Choice | None,
-    original: Path,
+    preview: Image | None,
     folder: Path,
     sheet: str | None,
     budget: int,
 ) -> ImageSection:
-    """Decode an image and its outputs once, write the contact sheet, and return the image's part of the page."""
-    image, preview = rows[0].image, load_preview(original)
+    """Decode the outputs of an image once, write the contact sheet, and return the image's part of the page."""
+    image = rows[0].image
     versions = []
     pictures: dict[int, Picture] = {}
     palettes: dict[int, str] = {}

@@ -126,11 +126,11 @@ def allow(path: StrPath) -> None:
     require_allowed(str(location(path)))
 
 
-def read(path: StrPath) -> bytes:
-    """All bytes of a file; an object is read by one request. Raises OSError, and NotAllowed as ``allow``."""
+def read(path: StrPath, below: StrPath | None = None) -> bytes:
+    """All bytes of a file; an object is read by one request. ``below`` and errors as ``open_stream``, on a disk."""
     file = location(path)
     if not is_remote(file):
-        with open_stream(file) as stream:
+        with open_stream(file, below) as stream:
             return stream.read()
     allow(file)
     with asking(file):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from colorquant.report import summarize_run
 from colorquant.report.previews import embed, embed_preview, load_preview, palette_strip
 from tests.odd_images import ODD
 
@@ -153,3 +154,21 @@ def test_there_is_no_strip_where_there_is_no_palette(tmp_path, picture) -> None:
     picture().save(tmp_path / "rgb.png")
     assert palette_strip(tmp_path / "rgb.png") is None
     assert palette_strip(tmp_path / "missing.png") is None
+
+
+def test_an_original_that_became_a_link_out_of_the_library_is_not_shown(library, picture) -> None:
+    """A report would show whoever uploads images another picture of this machine."""
+    library.add("a.png")
+    plan = library.run((2,))
+
+    def pictures() -> int:
+        summarize_run(plan, library.folder())
+        return (library.folder() / "summary.html").read_text().count("data:image/")
+
+    before = pictures()
+    picture(seed=9).save(library.output / "secret.png")
+    (library.images / "a.png").unlink()
+    (library.images / "a.png").symlink_to(library.output / "secret.png")
+    assert pictures() < before
+    assert load_preview(library.images / "a.png") is not None
+    assert load_preview(library.images / "a.png", below=library.images) is None
