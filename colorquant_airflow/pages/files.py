@@ -69,8 +69,10 @@ class Served:
         """
         try:
             stream = open_stream(self.path, below=self.folder)
+            if self.sha256 is None:
+                return stream
             with asking(self.path) if is_remote(self.path) else nullcontext():
-                if self.sha256 in (None, hashlib.file_digest(stream, "sha256").hexdigest()):
+                if hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256:
                     stream.seek(0)
                     return stream
         except StoreUnavailable:
