@@ -4,6 +4,7 @@ A failure here after an upgrade names what has moved: correct ``colorquant_airfl
 """
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -35,6 +36,11 @@ def test_airflow_has_the_name(name: str) -> None:
 
 def test_run_types_have_a_backfill() -> None:
     assert private.DagRunType.BACKFILL_JOB in set(private.DagRunType)
+
+
+def test_the_check_of_access_can_be_called_for_a_dag_that_is_in_no_address() -> None:
+    check = private.requires_access_dag("GET", private.DagAccessEntity.RUN, "a_dag")
+    assert list(inspect.signature(check).parameters) == ["request", "user"]
 
 
 @pytest.mark.parametrize(
