@@ -15,7 +15,7 @@ from colorquant.compress.pipeline import Compressed, compress_opened, open_image
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.errors import InvalidRecord, UnsupportedImage
 from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, Job, JobFailure
-from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.quantizer import PixelSource
 from colorquant.storage import location, remove
@@ -79,7 +79,7 @@ def compress_batch(
     spark: dict[str, Any],
     force: bool,
     attempt: int,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Counts:
     """Compress each image of a batch at all its palette sizes. No image raises: its jobs leave a ``JobFailure``.
 
@@ -93,8 +93,8 @@ def compress_batch(
     attempt : int
         0, or the number of tries before this one whose process died. Then each image gets its failure before it is
         begun, and loses it when it is done: an image that kills its process is not tried twice.
-    max_pixels : int
-        Images with more pixels are refused before they are decoded.
+    limits : Limits
+        An image beyond one of them is refused before it is decoded.
     """
     # There is one task for each core: OpenCV's own threads would only compete with the other tasks.
     cv2.setNumThreads(1)
@@ -110,7 +110,7 @@ def compress_batch(
                 for job in jobs:
                     JobFailure.of(EXIT_FAILED, _DIED, job.image, job.k).leave(job.failure)
             counts += known
-            written += _compress_image(jobs, spark, writers, max_pixels) if jobs else []
+            written += _compress_image(jobs, spark, writers, limits) if jobs else []
             # After a process has died, the failure of a finished image is removed before the next one is begun.
             while len(written) > (0 if attempt > 0 else _MAX_UNWRITTEN):
                 counts += written.pop(0).result()
@@ -118,12 +118,12 @@ def compress_batch(
 
 
 def _compress_image(
-    jobs: Sequence[Job], spark: dict[str, Any], writers: Executor, max_pixels: int
+    jobs: Sequence[Job], spark: dict[str, Any], writers: Executor, limits: Limits
 ) -> list[Future[Counts]]:
     """Compress an image at each palette size. Each future counts one job once its result is written."""
     first, clock = jobs[0], Stopwatch()
     try:
-        opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256, max_pixels)
+        opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256, limits)
     except Exception as error:
         return [writers.submit(_failed, job, error) for job in jobs]
     written = []
