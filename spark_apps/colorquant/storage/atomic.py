@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from colorquant.storage.paths import StrPath, is_remote, location, put, read
+from colorquant.storage.paths import StrPath, is_remote, location, open_stream, put
 
 _TEMPORARY_PREFIX = ".tmp-"
 _serial = itertools.count()
@@ -92,8 +92,6 @@ def _is_alive(pid: int) -> bool:
 
 
 def sha256_of(path: StrPath) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    if is_remote(path):
-        return hashlib.sha256(read(path)).hexdigest()
-    with open(location(path), "rb") as stream:
+    """Hex SHA-256 of a file's bytes, of which a few megabytes are in memory at a time. Raises OSError."""
+    with open_stream(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
