@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from colorquant import settings
 from colorquant.cli import Parser, add_limits, limits_of, quality, whole
 from colorquant.errors import InvalidLocation, UnsupportedImage
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure, too_slow_for
 from colorquant.light_imports import lighten
 from colorquant.limits import MAX_COLORS, Limits
-from colorquant.spark.application import end_with_parent, fail, reason_of, refusal_of
+from colorquant.spark.application import end_after, end_with_parent, fail, reason_of, refusal_of
 from colorquant.storage import is_remote, location
 from colorquant.text import psnr_text
 
@@ -44,13 +44,17 @@ def main() -> int:
         return 0
     # Only now, since these imports take a second: wrong arguments and a finished job need none of them.
     lighten()
+    limits = limits_of(arguments)
+    too_slow = JobFailure.of(EXIT_BAD_INPUT, too_slow_for(job.image, limits), job.image, job.k, killed=True)
+    end_after(limits.seconds, too_slow, arguments.failure)
     try:
-        record = _compress(job, arguments.partitions, limits_of(arguments))
+        record = _compress(job, arguments.partitions, limits)
     except Exception as error:
         refusal = refusal_of(error)
         if refusal is None:
             traceback.print_exc()
-            failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k)
+            killed = isinstance(error, MemoryError)
+            failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k, killed)
         else:
             failure = JobFailure.of(EXIT_BAD_INPUT, refusal, job.image, job.k)
         return fail(job.title, failure, arguments.failure)
