@@ -46,13 +46,15 @@ _SIGNALS_OF_KILLS = frozenset(
 class SparkJobOperator(SparkSubmitOperator):
     """Submit a Spark application of this project.
 
-    It differs from the provider's operator in five points:
+    It differs from the provider's operator in seven points:
 
     - Jinja renders no field: a file may be called ``{{ ds }}.png``;
     - exit codes 65 (the input cannot be compressed) and 2 (wrong arguments) fail at once; other failures are retried;
     - a missing connection is an error, where the provider would submit to a YARN cluster;
     - stopping the task, in whatever way, ends every process of the job, where the provider ends the JVM only;
-    - the JVM starts from an archive of its classes (``class_archive``).
+    - the JVM starts from an archive of its classes (``class_archive``);
+    - the job's environment has no secrets of Airflow (``environment``);
+    - an image that ended the process of its job twice is refused (``jobs.note_kill``).
 
     Subclasses implement ``execute`` with ``run_application``.
     """
@@ -121,12 +123,12 @@ class SparkJobOperator(SparkSubmitOperator):
 
     def _make_stoppable(self, hook: "SparkSubmitHook") -> None:
         """Let a stop work also before the job has started, or while its process is being started."""
-        submit = hook.submit
+        submit, environment = hook.submit, submit_environment() | private.take_environment(hook)
 
         def submit_unless_stopped(application: str = "") -> str | None:
             if self._is_stopped:
                 raise AirflowException("the task was stopped before its job began")
-            return submit(application, preexec_fn=parent_death_signal(), env=submit_environment())
+            return submit(application, preexec_fn=parent_death_signal(), env=environment)
 
         def end_if_stopped() -> None:
             if self._is_stopped:  # When on_kill was called, the process may not have been known.

@@ -59,6 +59,8 @@ class Limits:
         have any ratio: a white page is a few hundred bytes.
     seconds : int
         From the start of an image's job to its end; in a library, for all palette sizes of the image.
+    preview_memory : int
+        Bytes of the process that decodes previews, for reports and for the pages in Airflow's UI.
     """
 
     pixels: int = _limit("COMPRESSION_MAX_PIXELS", 2**28, 10**12)
@@ -66,6 +68,7 @@ class Limits:
     frames: int = _limit("COMPRESSION_MAX_FRAMES", 100, 10**6)
     ratio: int = _limit("COMPRESSION_MAX_RATIO", 2000, 10**9)
     seconds: int = _limit("COMPRESSION_MAX_SECONDS", 7200, 10**7)
+    preview_memory: int = _limit("COMPRESSION_MAX_PREVIEW_MEMORY", 2**30, 2**50)
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
