@@ -14,6 +14,8 @@ _NEW_SUBFILE_TYPE = 254
 _SHORT = 3
 # A reduced version of another page, or a mask.
 _NOT_A_PAGE = 1 | 4
+# Of a file.
+_MAX_OFFSET = 2**63 - 1
 # tifffile reads no more; Pillow reads any number, which takes its time.
 _MAX_TAGS = 4096
 
@@ -53,6 +55,8 @@ def count_pages(stream: BinaryIO, limit: int) -> int | None:
     while at and at not in seen:
         if len(seen) == limit:
             return None
+        if at > _MAX_OFFSET:
+            raise ValueError(f"a directory at {at}")
         seen.add(at)
         stream.seek(at)
         tags = _number(stream.read(8 if big else 2), np.dtype(order + ("u8" if big else "u2")))

@@ -171,9 +171,9 @@ def tiled_image_above(path: str, limit: int, limits: Limits = DEFAULT_LIMITS) ->
                     f"and cannot be read part by part either: {reason}."
                 )
             return _described(path, page, version)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
-        if isinstance(error, UnsupportedImage):
-            raise
+    except (UnsupportedImage, MemoryError):
+        raise
+    except Exception:  # tifffile raises various errors on damaged tags.
         return None
 
 

@@ -16,6 +16,7 @@ from colorquant.decode.tiff_directories import count_pages
 from colorquant.decode.tiled_tiff import tiled_image_above
 from colorquant.errors import UnsupportedImage
 from colorquant.limits import FREE_PIXELS, Limits
+from tests.conftest import photograph
 
 LONG, SHORT = 4, 3
 _PAGE = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
@@ -135,9 +136,30 @@ def test_a_circle_of_directories_ends_and_a_chain_to_nowhere_is_damage() -> None
     content = bytearray(chained(2, {254: 1}))
     content[-4:] = struct.pack("<I", 8)
     assert count_pages(io.BytesIO(content), 100) == 1
+    with pytest.raises(ValueError, match="a directory at"):
+        count_pages(io.BytesIO(chained(2, {254: 1}, big=True)[:-8] + b"\xff" * 8), 100)
     content[-4:] = struct.pack("<I", 1 << 30)
     with pytest.raises(ValueError, match="missing"):
         count_pages(io.BytesIO(content), 100)
+
+
+@pytest.mark.parametrize("damage", ["no directory", "several widths", "tiles of no width"])
+def test_damaged_tags_are_left_to_the_reader_of_whole_images(damage: str, tmp_path: Path) -> None:
+    """Found by fuzzing: each raised an error of another kind, after which a job was tried again."""
+    path = tmp_path / "t.tif"
+    if damage == "no directory":
+        path.write_bytes(b"II*\0" + bytes(4) + b"\0" * 100)
+    else:
+        tag, values = {"several widths": (256, 4), "tiles of no width": (322, 1)}[damage]
+        pixels = photograph(64, 64)[..., 0]
+        path.write_bytes(tifffile_bytes(np.ascontiguousarray(pixels), tile=(16, 16), photometric="minisblack"))
+        content = bytearray(path.read_bytes())
+        at = content.index(struct.pack("<H", tag), 8)
+        content[at + 4 : at + 12] = struct.pack("<II", values, 0 if values == 1 else 16)
+        path.write_bytes(content)
+    assert tiled_image_above(str(path), 0) is None
+    with pytest.raises(UnsupportedImage):
+        read_image(path)
 
 
 def test_missing_tiles_are_named(tmp_path: Path) -> None:
