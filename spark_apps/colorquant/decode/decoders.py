@@ -62,20 +62,21 @@ def decode(content: bytes, limits: Limits) -> Pixels:
 def decode_opened(image: Image.Image, content: bytes, limits: Limits) -> Pixels:
     """Decode an image file that is open already, from ``opened``; otherwise as ``decode``."""
     _check_header(image, content, limits)
-    with bounded_memory(image.width * image.height), _damage_as_undecodable():
-        if image.format == "TIFF":
-            integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
-        color_space = color_space_of(image, content)
-        # A TIFF file is upright once it is loaded, whoever loads it.
-        orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
-        decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
-        color, alpha = decode_samples(image, content)
-        integrity.check(image.format or "", content, image.mode)
-    with bounded_memory(image.width * image.height), _damage_as_undecodable():
-        pixels = color_space.to_srgb(color)
-    if alpha is not None and alpha.min() < 255:
-        pixels = np.dstack([pixels, alpha])
-    return upright(pixels, orientation)
+    with bounded_memory(image.width * image.height):
+        with _damage_as_undecodable():
+            if image.format == "TIFF":
+                integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
+            color_space = color_space_of(image, content)
+            # A TIFF file is upright once it is loaded, whoever loads it.
+            orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
+            decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
+            color, alpha = decode_samples(image, content)
+            integrity.check(image.format or "", content, image.mode)
+        with _damage_as_undecodable():
+            pixels = color_space.to_srgb(color)
+        if alpha is not None and alpha.min() < 255:
+            pixels = np.dstack([pixels, alpha])
+        return upright(pixels, orientation)
 
 
 @contextlib.contextmanager
