@@ -87,9 +87,13 @@ def opened(content: bytes) -> Iterator[Image.Image]:
 
 
 def _open(content: bytes) -> Image.Image:
+    # A GIF may have a gigapixel cleared before its size can be seen. Of a WebP, whose decoder allocates its canvas
+    # before, that is 16,383 x 16,383 pixels at most, in memory that is not touched.
+    bounded = contextlib.nullcontext() if content[8:12] == b"WEBP" else bounded_memory(0)
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
-    except MemoryError:
+        with bounded:
+            return Image.open(io.BytesIO(content), formats=FORMATS)
+    except (MemoryError, Undecodable):
         raise
     except Exception as error:  # Pillow's plugins raise various errors on damaged headers.
         raise Undecodable(f"is not an image of a known format ({', '.join(FORMATS)}); convert it to PNG.") from error

@@ -17,6 +17,8 @@ _PER_CORE = 2**24
 def bounded_memory(pixels: int) -> Iterator[None]:
     """Within the block, refuse this process more memory than it has and than an image of so many pixels needs.
 
+    Without pixels, it is what reading the header of a file needs.
+
     A file may promise a small image and make its decoder allocate a large one, or crash at the attempt. Linux only:
     elsewhere, and where the process has a tighter limit, nothing changes. The limit is that of the whole process, so
     no other image may be decoded at the same time in another thread.
@@ -36,7 +38,8 @@ def bounded_memory(pixels: int) -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise Undecodable(f"needs more memory than an image of {pixels:,} pixels may; save it again.") from None
+        what = f"an image of {pixels:,} pixels" if pixels else "a header"
+        raise Undecodable(f"needs more memory than {what} may; save it again.") from None
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 

@@ -85,6 +85,13 @@ def test_a_decoder_that_asks_for_more_is_refused_and_the_limit_is_lifted_afterwa
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
+def test_a_header_that_asks_for_a_gigapixel_is_refused(tmp_path: Path) -> None:
+    """Found by fuzzing: Pillow clears the frame of a GIF before its size can be looked at."""
+    seed = PROJECT / "tests" / "fuzz" / "seeds" / "decode" / "gif-that-clears-a-gigapixel"
+    with pytest.raises(UnsupportedImage, match="needs more memory than a header may"):
+        read_image(seed)
+
+
 def test_a_tile_that_holds_a_far_larger_image_is_refused(tmp_path: Path) -> None:
     """A JPEG of a gigapixel as a tile of 256 x 256 pixels."""
     path = tmp_path / "t.tif"
