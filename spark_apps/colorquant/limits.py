@@ -67,7 +67,7 @@ class Limits:
     file_bytes: int = _limit("COMPRESSION_MAX_FILE_BYTES", 2**31 - 1, 2**31 - 1)
     frames: int = _limit("COMPRESSION_MAX_FRAMES", 100, 10**6)
     ratio: int = _limit("COMPRESSION_MAX_RATIO", 2000, 10**9)
-    seconds: int = _limit("COMPRESSION_MAX_SECONDS", 7200, 10**7)
+    seconds: int = _limit("COMPRESSION_MAX_SECONDS", 6600, 10**7)
     preview_memory: int = _limit("COMPRESSION_MAX_PREVIEW_MEMORY", 2**30, 2**50)
 
     @classmethod
