@@ -19,6 +19,7 @@ IOKM ?=
 LARGE ?=
 GRAPHICS ?=
 N ?= 100000
+SECONDS ?= 60
 ENV_FILE ?= .env
 FAULTS ?=
 
@@ -28,7 +29,7 @@ export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHI
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz bench check format docs lock wheel sbom clean
+.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz audit bench check format docs lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -56,8 +57,15 @@ down: ## stop the containers; all data is kept
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest $(TESTS)
 
-fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; each must be decoded or refused
+fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; then fuzz each reader by coverage for SECONDS=60
 	@PYTHONPATH=spark_apps "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
+	@for target in decode tiff json; do \
+		PYTHONPATH=spark_apps "$(BIN)/python" -W ignore -m tests.fuzz.by_coverage $$target --seconds "$(SECONDS)" \
+			--seed "$$(( $(or $(SEED),0) + 1 ))" --corpus output/fuzz/corpus/$$target || exit; \
+	done
+
+audit: setup-dev ## look the locked packages up in OSV, a database of known vulnerabilities
+	@scripts/audit.sh "$(BIN)"
 
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose

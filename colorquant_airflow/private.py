@@ -39,6 +39,7 @@ __all__ = [
     "spark_binary",
     "submit_command",
     "submit_process",
+    "take_environment",
 ]
 
 #: Names of Airflow, and the modules below ``airflow`` that define them.
@@ -82,6 +83,12 @@ def spark_binary(hook: "SparkSubmitHook") -> str:
 def submit_command(hook: "SparkSubmitHook", application: str) -> list[str]:
     """The command line by which the hook submits an application."""
     return hook._build_spark_submit_command(application)
+
+
+def take_environment(hook: "SparkSubmitHook") -> dict[str, str]:
+    """Take the operator's ``env_vars`` out of the hook, which would add this process's whole environment to them."""
+    taken, hook._env_vars = hook._env_vars or {}, None
+    return {name: str(value) for name, value in taken.items()}
 
 
 def submit_process(hook: "SparkSubmitHook | None") -> "subprocess.Popen[str] | None":

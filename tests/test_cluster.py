@@ -25,16 +25,21 @@ Submit = Callable[..., "subprocess.Popen[str]"]
 
 @dataclass
 class Cluster:
-    """A running cluster. ``workers`` are the JVMs by number; what they run has their folders' environment."""
+    """A running cluster. ``workers`` are the JVMs by number; what they run has their folders' environment.
+
+    ``properties`` is a file of Spark properties, if master and workers have one.
+    """
 
     folder: Path
     environment: dict[str, str]
     master: str = ""
+    properties: Path | None = None
+    size: int = 2
 
     def __post_init__(self) -> None:
         self._master = self._start("master", "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
         (self.master,) = self._wait_for("master", r"Starting Spark master at (spark://\S+)", 1)
-        self.workers = [self.start_worker(number) for number in range(2)]
+        self.workers = [self.start_worker(number) for number in range(self.size)]
 
     def start_worker(self, number: int) -> psutil.Process:
         """Start a worker of 2 cores, and wait until the master knows it."""
@@ -52,6 +57,8 @@ class Cluster:
     def _start(self, name: str, class_name: str, *arguments: str) -> psutil.Process:
         with open(self.folder / f"{name}.log", "a") as log:
             command = ["spark-class", f"org.apache.spark.deploy.{class_name}", *arguments]
+            if self.properties is not None:
+                command[2:2] = ["--properties-file", str(self.properties)]
             if "worker" in name:
                 command[-1:-1] = ["--work-dir", str(self.folder / name)]
             started = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log)

@@ -141,38 +141,83 @@ def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> 
         time.sleep(0.05)
 
 
-def test_an_image_that_kills_its_process_is_given_up_and_all_others_are_compressed(
-    photographs: Path, tmp_path: Path
-) -> None:
-    """As Spark tries a task again: each attempt in a process of its own, which `two.jpg` kills."""
-    code = f"""
-import os, signal, sys
+_BATCH = f"""
+import os, signal, sys, time
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}]
 from colorquant.compress import library as corpus
 from colorquant.jobs.plan import Plan, RunRequest, plan_run
+from colorquant.limits import Limits
+attempt, seconds, images, output, run, force, deed = sys.argv[1:]
 opened = corpus.open_image
 def deadly(image, *arguments):
     if image.endswith("two.jpg"):
-        os.kill(os.getpid(), signal.SIGKILL)
+        exec(deed)
     return opened(image, *arguments)
 corpus.open_image = deadly
-request = RunRequest(run_id="run", images={str(photographs)!r}, ks=[2, 4], output={str(tmp_path / "out")!r})
-jobs = plan_run(request).jobs
+request = RunRequest(run_id=run, images=images, ks=[2, 4], output=output, force=bool(force))
+path = f"{{output}}/{{run}}.json"
+if attempt == "0":
+    plan_run(request).write(path)
+jobs = Plan.read(path).pending()
 batch = [image for batch in corpus.make_batches(jobs, cores=1) for image in batch]
-print(*corpus.compress_batch(batch, {{}}, False, int(sys.argv[1])).as_tuple())
+print(*corpus.compress_batch(batch, {{}}, bool(force), int(attempt), Limits(seconds=int(seconds))).as_tuple())
 """
-    runs = [
-        subprocess.run([sys.executable, "-c", code, str(attempt)], capture_output=True, text=True)
-        for attempt in range(3)
-    ]
-    assert [run.returncode for run in runs] == [-signal.SIGKILL, -signal.SIGKILL, 0], runs[-1].stderr
+KILL, HANG = "os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(1000)"
+
+
+def _attempts(images: Path, output: Path, run: str, deed: str, seconds: int = 900, force: bool = False) -> list[str]:
+    """What the attempts of a run printed, until one ends by itself: each in a process of its own, as Spark does it."""
+    printed = []
+    while len(printed) < 8 and not any(printed):
+        arguments = [str(len(printed)), str(seconds), str(images), str(output), run, "force" if force else "", deed]
+        process = subprocess.run([sys.executable, "-c", _BATCH, *arguments], capture_output=True, text=True)
+        assert process.returncode in (0, 1, -signal.SIGKILL) and "Traceback" not in process.stderr, process.stderr
+        printed.append(process.stdout)
+    return printed
+
+
+def test_an_image_that_kills_its_process_is_given_up_and_all_others_are_compressed(
+    photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    died = _attempts(photographs, out, "run", KILL)
     size = sum(path.stat().st_size for path in photographs.rglob("*.*"))
-    assert runs[-1].stdout.split() == ["2", str(size), "2", "2", "2"]
-    for job in plan_run(
-        RunRequest(run_id="run", images=str(photographs), ks=[2, 4], output=str(tmp_path / "out"))
-    ).jobs:
+    assert (died[:2], died[2].split()) == (["", ""], ["2", str(size), "2", "2", "2"])
+    for job in plan_run(RunRequest(run_id="run", images=str(photographs), ks=[2, 4], output=str(out))).jobs:
         assert job.is_done() == (job.name == "one.png")
         assert Path(job.failure).exists() == (job.name != "one.png")
+
+
+def test_an_image_that_killed_its_process_in_two_runs_is_refused_until_it_changes(
+    photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for run in ("first", "second"):
+        assert len(_attempts(photographs, out, run, KILL)) == 3
+    (printed,) = _attempts(photographs, out, "third", KILL)
+    size = (photographs / "sub folder" / "two.jpg").stat().st_size
+    assert printed.split() == ["1", str(size), "0", "2", "0"], "refused, and not worth a retry"
+    request = RunRequest(run_id="third", images=str(photographs), ks=[2, 4], output=str(out))
+    for job in plan_run(request).pending():
+        failure = JobFailure.read(job.failure)
+        assert (failure.exit_code, failure.retryable) == (65, False)
+        assert "two.jpg' has ended the process of its job 2 times" in failure.reason
+    assert len(_attempts(photographs, out, "forced", KILL, force=True)) == 3
+    assert _attempts(photographs, out, "forced well", "pass", force=True)[0].split()[2:] == ["4", "0", "0"]
+    Image.fromarray(photograph(40, 30, seed=9)).save(photographs / "sub folder" / "two.jpg")
+    (printed,) = _attempts(photographs, out, "changed", "pass")
+    assert printed.split()[2:] == ["2", "0", "0"]
+
+
+def test_an_image_that_takes_too_long_is_given_up_in_one_attempt(photographs: Path, tmp_path: Path) -> None:
+    first, second = _attempts(photographs, tmp_path / "out", "run", HANG, seconds=20)
+    assert first == "" and second.split()[2:] == ["2", "2", "0"], "done, failed, worth a retry"
+    request = RunRequest(run_id="run", images=str(photographs), ks=[2, 4], output=str(tmp_path / "out"))
+    for job in plan_run(request).pending():
+        failure = JobFailure.read(job.failure)
+        assert failure.exit_code == 65 and failure.killed
+        assert failure.reason.endswith("takes longer than 20 seconds, the limit; scale it down or raise the limit.")
+    assert Path(job.kills).exists()
 
 
 def test_after_a_lost_worker_an_image_that_was_given_up_is_not_worth_a_retry(tmp_path: Path) -> None:

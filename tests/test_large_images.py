@@ -137,3 +137,14 @@ def test_an_empty_limit_is_none_that_was_set(tmp_path: Path) -> None:
 def test_a_wrong_limit_is_a_wrong_argument(tmp_path: Path) -> None:
     run = _run(_job(tmp_path / "none.png", tmp_path), COMPRESSION_MAX_PIXELS="many")
     assert (run.returncode, "'many' is not a whole number" in run.stderr) == (2, True), run.stderr
+
+
+def test_a_job_that_takes_too_long_ends_with_65_and_says_so(tmp_path: Path, bare_environment: dict[str, str]) -> None:
+    image = tmp_path / "a.png"
+    Image.fromarray(PIXELS).save(image)
+    job = _job(image, tmp_path / "out")
+    run = _submit(job, bare_environment | {"COMPRESSION_MAX_SECONDS": "1"})
+    assert run.returncode == 65, run.stderr
+    failure = JobFailure.read(job.failure)
+    assert failure.killed and "a.png' takes longer than 1 seconds, the limit" in failure.reason
+    assert not Path(job.output).exists()

@@ -17,6 +17,8 @@ class CompressImageOperator(SparkJobOperator):
     ----------
     failure : str
         Path where the job writes why it failed. The plan names it in ``application_args`` too.
+    kills : str, optional
+        Path of what is known of processes that the image ended (``Job.kills``); None to take no notice of it.
     application : str
         Path of the application.
     **kwargs
@@ -25,10 +27,13 @@ class CompressImageOperator(SparkJobOperator):
 
     operator_extra_links = (ResultLink(),)
 
-    def __init__(self, *, failure: str, application: str = IMAGE_APPLICATION, **kwargs: Any) -> None:
+    def __init__(
+        self, *, failure: str, kills: str | None = None, application: str = IMAGE_APPLICATION, **kwargs: Any
+    ) -> None:
         super().__init__(application=application, **kwargs)
         self.failure = failure
+        self.kills = kills
 
     def execute(self, context: "Context") -> None:
         """Run the job. Raises AirflowFailException where a retry is useless, AirflowException where it may help."""
-        self.run_application(context, self.failure)
+        self.run_application(context, self.failure, self.kills)

@@ -1,16 +1,30 @@
 """The base of this project's operators: spark-submit, with exit codes that have a meaning, and nothing left running."""
 
 import shutil
+import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+)
 
 from colorquant.errors import InvalidRecord
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, JobFailure
+from colorquant.jobs import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_WRONG_ARGUMENTS,
+    JobFailure,
+    note_kill,
+    refusal_for_kills,
+)
 from colorquant.storage import remove
 from colorquant_airflow import private, processes
 from colorquant_airflow.operators.class_archive import class_archive
@@ -23,18 +37,24 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection, Context
 
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+# What ends a process that asks for too much or crashes. A shell, and a JVM for its driver, report a signal as 128 + it.
+_SIGNALS_OF_KILLS = frozenset(
+    {signal.SIGKILL, signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV, signal.SIGXCPU, signal.SIGILL, signal.SIGFPE}
+)
 
 
 class SparkJobOperator(SparkSubmitOperator):
     """Submit a Spark application of this project.
 
-    It differs from the provider's operator in five points:
+    It differs from the provider's operator in seven points:
 
     - Jinja renders no field: a file may be called ``{{ ds }}.png``;
     - exit codes 65 (the input cannot be compressed) and 2 (wrong arguments) fail at once; other failures are retried;
     - a missing connection is an error, where the provider would submit to a YARN cluster;
     - stopping the task, in whatever way, ends every process of the job, where the provider ends the JVM only;
-    - the JVM starts from an archive of its classes (``class_archive``).
+    - the JVM starts from an archive of its classes (``class_archive``);
+    - the job's environment has no secrets of Airflow (``environment``);
+    - an image that ended the process of its job twice is refused (``jobs.note_kill``).
 
     Subclasses implement ``execute`` with ``run_application``.
     """
@@ -42,13 +62,16 @@ class SparkJobOperator(SparkSubmitOperator):
     template_fields = ()
     _is_stopped = False
 
-    def run_application(self, context: "Context", failure: str) -> None:
+    def run_application(self, context: "Context", failure: str, kills: str | None = None) -> None:
         """Submit the application, and wait for its end.
 
         Parameters
         ----------
         failure : str
             Path where the application writes why it failed (``JobFailure``). It becomes the task's error message.
+        kills : str, optional
+            Path of what is known of processes that the application's image ended (``Job.kills``). An image that ended
+            too many is refused before anything starts.
 
         Raises
         ------
@@ -59,6 +82,7 @@ class SparkJobOperator(SparkSubmitOperator):
         """
         use_storage(context.get("params") or {})
         remove(failure)  # An earlier try may have left one.
+        self._refuse_for_kills(kills, failure)
         connection = self._spark_connection()
         self._use_this_python(connection)
         options = (self.conf or {}).get(_JAVA_OPTIONS, "")
@@ -78,8 +102,13 @@ class SparkJobOperator(SparkSubmitOperator):
                     # Airflow lets `execute` go on after `on_kill`. The wait for the processes there has taken
                     # spark-submit's exit code, so the provider sees a 0.
                     raise AirflowException("the task was stopped in the middle of its job")
+            except AirflowTaskTimeout:
+                reason = f"the job took longer than its time limit of {self.execution_timeout}"
+                JobFailure.of(EXIT_FAILED, reason, killed=True).leave(failure)
+                self._note_kill(context, kills, reason)
+                raise
             except AirflowException as error:
-                self._fail(error, failure)
+                self._fail(context, error, failure, kills)
             finally:
                 # Also after an unforeseen exception: no job may go on after its task has ended.
                 self._end_processes()
@@ -94,12 +123,12 @@ class SparkJobOperator(SparkSubmitOperator):
 
     def _make_stoppable(self, hook: "SparkSubmitHook") -> None:
         """Let a stop work also before the job has started, or while its process is being started."""
-        submit = hook.submit
+        submit, environment = hook.submit, submit_environment() | private.take_environment(hook)
 
         def submit_unless_stopped(application: str = "") -> str | None:
             if self._is_stopped:
                 raise AirflowException("the task was stopped before its job began")
-            return submit(application, preexec_fn=parent_death_signal(), env=submit_environment())
+            return submit(application, preexec_fn=parent_death_signal(), env=environment)
 
         def end_if_stopped() -> None:
             if self._is_stopped:  # When on_kill was called, the process may not have been known.
@@ -132,16 +161,38 @@ class SparkJobOperator(SparkSubmitOperator):
             python["spark.pyspark.python"] = sys.executable
         self.conf = python | (self.conf or {})
 
-    def _fail(self, error: AirflowException, path: str) -> NoReturn:
+    def _refuse_for_kills(self, kills: str | None, failure: str) -> None:
+        """Raise AirflowFailException for an image that has ended too many processes."""
+        if kills and (refusal := refusal_for_kills(kills, str(self.name))):
+            JobFailure.of(EXIT_BAD_INPUT, refusal).leave(failure)
+            raise AirflowFailException(refusal)
+
+    def _note_kill(self, context: "Context", kills: str | None, reason: str) -> None:
+        task = context.get("ti")
+        if kills and task is not None:
+            with suppress(OSError):  # Without this memory, the image is only tried once more.
+                note_kill(kills, f"{task.run_id} {task.map_index} {task.try_number}", reason)
+
+    def _fail(self, context: "Context", error: AirflowException, path: str, kills: str | None) -> NoReturn:
         submit = private.submit_process(private.hook_of(self))
         exit_code = submit.returncode if submit else None
         try:
-            reason = JobFailure.read(path).reason
+            failure = JobFailure.read(path)
         except (OSError, InvalidRecord):
             reason = f"spark-submit ended with exit code {exit_code}; its last lines are above"
             if self._is_stopped:
                 reason = str(error)
-            JobFailure.of(exit_code or EXIT_FAILED, reason).leave(path)
+            killed = not self._is_stopped and _is_kill(exit_code)
+            failure = JobFailure.of(exit_code or EXIT_FAILED, reason, killed=killed)
+            failure.leave(path)
+        if failure.killed:
+            self._note_kill(context, kills, failure.reason)
+        reason = failure.reason
         if exit_code in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT):  # Another try of the same job would end the same.
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error
+
+
+def _is_kill(exit_code: int | None) -> bool:
+    """Whether an exit code means that the kernel or a crash ended a process, and not a person who stopped it."""
+    return exit_code is not None and (-exit_code in _SIGNALS_OF_KILLS or exit_code - 128 in _SIGNALS_OF_KILLS)

@@ -80,6 +80,15 @@ def test_a_hook_makes_its_command_by_build_spark_submit_command(operator: SparkS
     assert "spark.a=b" in command
 
 
+def test_a_hook_keeps_the_environment_of_its_operator_as_env_vars() -> None:
+    operator = SparkSubmitOperator(task_id="operator", application="a.py", env_vars={"NAME": "value"})
+    hook = private.make_hook(operator)
+    assert private.take_environment(hook) == {"NAME": "value"}
+    assert private.take_environment(hook) == {}
+    private.submit_command(hook, "a.py")
+    assert not hook._env, "the hook would add this process's whole environment"
+
+
 def test_a_hook_keeps_its_process_as_submit_sp_before_process_spark_submit_log_reads(
     operator: SparkSubmitOperator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

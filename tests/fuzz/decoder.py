@@ -25,10 +25,11 @@ import numpy as np
 
 from colorquant.decode.decoders import decode
 from colorquant.errors import Undecodable
+from colorquant.limits import Limits
 
-Decode = Callable[[bytes, int], np.ndarray]
+Decode = Callable[[bytes, Limits], np.ndarray]
 
-MAX_PIXELS = 1 << 20
+LIMITS = Limits(pixels=1 << 20)
 MEMORY_LIMIT = 3 << 30
 """Address space of the child; the limit of pixels needs some tens of megabytes of it."""
 SECONDS_LIMIT = 30
@@ -162,9 +163,9 @@ def _decode_all(results: Connection, corpus: list[bytes], seed: int, number: int
         content = mutated(corpus, seed, at)
         before = time.perf_counter()
         try:
-            pixels = decode(content, MAX_PIXELS)
+            pixels = decode(content, LIMITS)
             right = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.size
-            what = "decoded" if right and pixels.size <= 4 * MAX_PIXELS else f"failed: {pixels.dtype} {pixels.shape}"
+            what = "decoded" if right and pixels.size <= 4 * LIMITS.pixels else f"failed: {pixels.dtype} {pixels.shape}"
         except Undecodable as error:
             one_line = "\n" not in str(error) and str(error).endswith(".")
             what = "refused" if one_line else f"failed: not one sentence: {error!r}"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from colorquant.errors import Undecodable
+from colorquant.limits import Limits
 from tests.fuzz import decoder
 
 INPUTS = 4000
@@ -41,15 +42,15 @@ def _fail_at_third_call(fail: Callable[[], object]) -> np.ndarray:
     raise Undecodable("refused.")
 
 
-def _crashing(content: bytes, max_pixels: int) -> np.ndarray:
+def _crashing(content: bytes, limits: Limits) -> np.ndarray:
     return _fail_at_third_call(os.abort)
 
 
-def _hanging(content: bytes, max_pixels: int) -> np.ndarray:
+def _hanging(content: bytes, limits: Limits) -> np.ndarray:
     return _fail_at_third_call(lambda: time.sleep(3600))
 
 
-def _greedy(content: bytes, max_pixels: int) -> np.ndarray:
+def _greedy(content: bytes, limits: Limits) -> np.ndarray:
     return _fail_at_third_call(lambda: bytearray(decoder.MEMORY_LIMIT))
 
 

@@ -63,6 +63,11 @@ def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
 
 def coarse_cells(histogram: ColorHistogram, limit: int = CELL_LIMIT) -> AlphaCells:
     """The cells of a histogram at the finest level that has at most ``limit`` of them."""
+    if len(histogram) > max(limit, _BAND_PIXELS):
+        # Part by part: sums take 64 bytes a color. A part has no coarser cells than the whole, and sums are exact.
+        parts = (slice(start, start + _BAND_PIXELS) for start in range(0, len(histogram), _BAND_PIXELS))
+        cut = (ColorHistogram(histogram.colors[part], histogram.counts[part]) for part in parts)
+        return merge_cells([coarse_cells(part, limit) for part in cut], limit)
     sums = coordinates(histogram.colors) * histogram.counts[:, None]
     return AlphaCells(AlphaCells.EXACT, histogram.colors, sums, histogram.counts).within(limit)
 

@@ -29,10 +29,10 @@ from colorquant.cli.standard_streams import (
     standard_input,
     write_to_standard_output,
 )
-from colorquant.errors import InvalidInputs, UnsupportedImage
+from colorquant.errors import InvalidInputs, InvalidSetting, UnsupportedImage
 from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult
 from colorquant.light_imports import lighten
-from colorquant.limits import MAX_COLORS
+from colorquant.limits import MAX_COLORS, Limits
 from colorquant.text import byte_size, printable, psnr_text
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         found = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
         check_streams(found.tasks[0])
-    except InvalidInputs as error:
+        limits = Limits.of_environment()
+    except (InvalidInputs, InvalidSetting) as error:
         parser.error(str(error))
     lighten()
     # Pillow's warnings about odd EXIF data are for programmers; where it matters, the image is refused.
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if found.skipped and not arguments.quiet:
             _tell(_skipped_line(found.skipped))
-        exit_code = _compress_all(found.tasks, arguments)
+        exit_code = _compress_all(found.tasks, arguments, limits)
         for folder, reason in found.unreadable.items():
             _tell(f"{folder} cannot be read: {reason}; its images are not compressed")
         return EXIT_FAILED if found.unreadable else exit_code
@@ -117,7 +118,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
+def _compress_all(tasks: list[Task], arguments: argparse.Namespace, limits: Limits) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -136,7 +137,7 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
         for task in tasks:
             bar.update(progress, description=printable(task.image.name if task.image else task.title))
             try:
-                compressed = _compress(task, arguments)
+                compressed = _compress(task, arguments, limits)
                 record = compressed.record
                 smaller = record.compressed_bytes < record.original_bytes
                 written = smaller or arguments.keep_larger
@@ -168,13 +169,13 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace) -> int:
     return next((code for code in _PRECEDENCE if code in exit_codes), 0)
 
 
-def _compress(task: Task, arguments: argparse.Namespace) -> "Compressed":
+def _compress(task: Task, arguments: argparse.Namespace, limits: Limits) -> "Compressed":
     from colorquant.compress import Stopwatch, compress_opened, open_image
     from colorquant.quantizer import PixelSource
 
     clock = Stopwatch()
     stream = standard_input() if task.image is None else None
-    opened = open_image(task.title, PixelSource, clock, stream=stream)
+    opened = open_image(task.title, PixelSource, clock, limits=limits, stream=stream)
     chosen = settings.of_arguments(arguments)
     return compress_opened(
         opened,

@@ -1,18 +1,16 @@
 """The parser and the types of arguments that all command lines of the package have. Standard library only."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
-from colorquant.errors import InvalidTarget
+from colorquant.errors import InvalidSetting, InvalidTarget
 from colorquant.jobs import EXIT_WRONG_ARGUMENTS
-from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.limits import Limits
 from colorquant.target import Target
 from colorquant.text import printable
-
-_MAX_PIXELS = "COMPRESSION_MAX_PIXELS"
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,13 +49,23 @@ def quality(text: str) -> Target:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_max_pixels(parser: argparse.ArgumentParser) -> None:
-    """Add the option ``--max-pixels``. A deployment may set its default in an environment variable."""
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Take the limits of images from the environment, and add the option ``--max-pixels``, which changes one."""
+    try:
+        limits = Limits.of_environment()
+    except InvalidSetting as error:
+        parser.error(str(error))
+    parser.set_defaults(limits=limits)
     parser.add_argument(
         "--max-pixels",
         type=whole(1, 10**12),
-        # Docker Compose sets a variable that is missing in .env to an empty text.
-        default=os.environ.get(_MAX_PIXELS, "").strip() or str(DEFAULT_MAX_PIXELS),
-        help=f"refuse images with more pixels (default {DEFAULT_MAX_PIXELS}, or {_MAX_PIXELS}), except TIFFs, which "
-        "compress_image.py reads part by part",
+        default=str(limits.pixels),
+        help=f"refuse images with more pixels (default {limits.pixels}), except TIFFs, which compress_image.py reads "
+        "part by part",
     )
+
+
+def limits_of(arguments: argparse.Namespace) -> Limits:
+    """The limits of a command line with the options of ``add_limits``."""
+    limits: Limits = arguments.limits
+    return replace(limits, pixels=arguments.max_pixels)

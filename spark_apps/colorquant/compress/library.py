@@ -3,10 +3,14 @@
 Nothing here knows Spark, which runs the batches (``colorquant.spark``).
 """
 
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import PurePath
 from typing import Any
 
 import cv2
@@ -14,8 +18,16 @@ import cv2
 from colorquant.compress.pipeline import Compressed, compress_opened, open_image
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.errors import InvalidRecord, UnsupportedImage
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, Job, JobFailure
-from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.jobs import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    Job,
+    JobFailure,
+    note_kill,
+    refusal_for_kills,
+    too_slow_for,
+)
+from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.quantizer import PixelSource
 from colorquant.storage import is_file, remove
@@ -79,7 +91,7 @@ def compress_batch(
     spark: dict[str, Any],
     force: bool,
     attempt: int,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Counts:
     """Compress each image of a batch at all its palette sizes. No image raises: its jobs leave a ``JobFailure``.
 
@@ -93,8 +105,8 @@ def compress_batch(
     attempt : int
         0, or the number of tries before this one whose process died. Then each image gets its failure before it is
         begun, and loses it when it is done: an image that kills its process is not tried twice.
-    max_pixels : int
-        Images with more pixels are refused before they are decoded.
+    limits : Limits
+        An image beyond one of them is refused before it is decoded.
     """
     # There is one task for each core: OpenCV's own threads would only compete with the other tasks.
     cv2.setNumThreads(1)
@@ -108,22 +120,53 @@ def compress_batch(
                 jobs, ended = _not_ended(jobs, force)
                 known += ended
                 for job in jobs:
-                    JobFailure.of(EXIT_FAILED, _DIED, job.image, job.k).leave(job.failure)
+                    JobFailure.of(EXIT_FAILED, _DIED, job.image, job.k, killed=True).leave(job.failure)
             counts += known
-            written += _compress_image(jobs, spark, writers, max_pixels) if jobs else []
+            if not jobs:
+                continue
+            refusal = None if force else _refusal(jobs[0])
+            with _ended_after(limits, jobs, force):
+                if refusal is None:
+                    written += _compress_image(jobs, spark, writers, limits)
+                else:
+                    written += [writers.submit(_failed, job, UnsupportedImage(refusal)) for job in jobs]
             # After a process has died, the failure of a finished image is removed before the next one is begun.
             while len(written) > (0 if attempt > 0 else _MAX_UNWRITTEN):
                 counts += written.pop(0).result()
         return sum((one.result() for one in written), counts)
 
 
+@contextmanager
+def _ended_after(limits: Limits, jobs: ImageJobs, force: bool) -> Iterator[None]:
+    """Within the block, end this process when the time of an image is over, and leave the failure of its jobs.
+
+    The next attempt finds the failures, and so does not begin with this image again.
+    """
+
+    def end() -> None:
+        for job in jobs:
+            reason = too_slow_for(job.image, limits)
+            # With force a result may be an old one.
+            if force or not job.is_done():
+                JobFailure.of(EXIT_BAD_INPUT, reason, job.image, job.k, killed=True).leave(job.failure)
+        os._exit(EXIT_FAILED)
+
+    timer = threading.Timer(limits.seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _compress_image(
-    jobs: Sequence[Job], spark: dict[str, Any], writers: Executor, max_pixels: int
+    jobs: Sequence[Job], spark: dict[str, Any], writers: Executor, limits: Limits
 ) -> list[Future[Counts]]:
     """Compress an image at each palette size. Each future counts one job once its result is written."""
     first, clock = jobs[0], Stopwatch()
     try:
-        opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256, max_pixels)
+        opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256, limits)
     except Exception as error:
         return [writers.submit(_failed, job, error) for job in jobs]
     written = []
@@ -165,11 +208,27 @@ def _not_ended(jobs: ImageJobs, force: bool) -> tuple[ImageJobs, Counts]:
     for job in jobs:
         if is_file(job.failure):
             counts += Counts(failed=1, retryable=int(_may_go_away(job)))
+            _remember(job)
         elif not force and job.is_done():
             counts += Counts(done=1)
         else:
             left.append(job)
     return tuple(left), counts
+
+
+def _refusal(job: Job) -> str | None:
+    """Why the image of a job is refused for what it did to earlier ones; None where that cannot be known."""
+    with suppress(OSError):
+        return refusal_for_kills(job.kills, job.image)
+    return None
+
+
+def _remember(job: Job) -> None:
+    """Note it if the process of an earlier attempt ended by a job's image; all palette sizes are one event."""
+    with suppress(InvalidRecord, OSError):  # Without this memory, the image is only tried once more.
+        failure = JobFailure.read(job.failure)
+        if failure.killed:
+            note_kill(job.kills, str(PurePath(job.failure).parent), failure.reason)
 
 
 def _may_go_away(job: Job) -> bool:
@@ -183,6 +242,8 @@ def _failed(job: Job, error: Exception) -> Counts:
     if isinstance(error, UnsupportedImage):
         failure = JobFailure.of(EXIT_BAD_INPUT, str(error), job.image, job.k)
     else:
-        failure = JobFailure.of(EXIT_FAILED, f"{type(error).__name__}: {error}", job.image, job.k)
+        killed = isinstance(error, MemoryError)
+        failure = JobFailure.of(EXIT_FAILED, f"{type(error).__name__}: {error}", job.image, job.k, killed)
     failure.leave(job.failure)
+    _remember(job)
     return Counts(failed=1, retryable=int(failure.retryable))

@@ -12,7 +12,7 @@ from colorquant.compress.source import OpenedImage, Source
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.decode import changed, read_image
 from colorquant.jobs import CompressionResult, NeededBytes
-from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.settings import Settings
 from colorquant.storage import write_atomically
@@ -28,7 +28,7 @@ def compress_image(
     distribute: Callable[[Pixels], Source],
     expected_sha256: str | None = None,
     must_reach: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> CompressionResult:
     """Compress one image at one palette size, or at the smallest that reaches a target; write output and record.
 
@@ -48,8 +48,8 @@ def compress_image(
         Hash of the file that was planned.
     must_reach : bool
         Whether to refuse an image that reaches the target with no palette; else the largest palette is taken.
-    max_pixels : int
-        An image with more pixels is refused before it is decoded.
+    limits : Limits
+        An image beyond one of them is refused before it is decoded.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def compress_image(
         Reading or writing failed for a reason that may go away.
     """
     clock = Stopwatch()
-    opened = open_image(image, distribute, clock, expected_sha256, max_pixels)
+    opened = open_image(image, distribute, clock, expected_sha256, limits)
     compressed = compress_opened(opened, goal, output, settings, clock, must_reach)
     compressed.commit(result)
     return compressed.record
@@ -70,7 +70,7 @@ def open_image(
     distribute: Callable[[Pixels], Source],
     clock: Stopwatch,
     expected_sha256: str | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
     stream: BinaryIO | None = None,
 ) -> OpenedImage:
     """Decode an image and count its colors, once for all palette sizes.
@@ -79,7 +79,7 @@ def open_image(
     rest see ``compress_image``.
     """
     with clock("decode"):
-        decoded = read_image(image, max_pixels, stream)
+        decoded = read_image(image, limits, stream)
         if expected_sha256 not in (None, decoded.sha256):
             raise changed(image)
     with clock("histogram"):

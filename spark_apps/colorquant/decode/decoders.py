@@ -15,10 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from colorquant.arithmetic import ceil_div
 from colorquant.decode import integrity
 from colorquant.decode.color_management import color_space_of
+from colorquant.decode.memory import bounded_memory
 from colorquant.decode.orientation import tagged_orientation, upright
+from colorquant.decode.tiff_directories import count_pages
 from colorquant.errors import Undecodable, UnknownColorSpace
+from colorquant.limits import Limits
 from colorquant.pixels import Pixels
 from colorquant.storage import FORMATS
 
@@ -27,19 +31,18 @@ MAX_SIDE = 1_000_000
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})
 _MODES = _GREY_MODES | {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 _BAND_PIXELS = 1 << 20
-_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 254, 258, 262, 284, 338
-_NOT_A_PAGE = 1 | 4  # A reduced version of another page, or a mask.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 258, 262, 284, 338
 
 
-def decode(content: bytes, max_pixels: int) -> Pixels:
+def decode(content: bytes, limits: Limits) -> Pixels:
     """Decode a still image.
 
     Parameters
     ----------
     content : bytes
         Of an image file.
-    max_pixels : int
-        Images with more pixels are refused before they are decoded.
+    limits : Limits
+        An image beyond one of them is refused before it is decoded.
 
     Returns
     -------
@@ -49,30 +52,31 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
     Raises
     ------
     Undecodable
-        The content is not an image of a known format, is animated or has several pages, is too large, truncated or
-        damaged, or has pixels or a color space of an unsupported type.
+        The content is not an image of a known format, is animated or has several pages, is beyond a limit, truncated
+        or damaged, or has pixels or a color space of an unsupported type.
     """
     with opened(content) as image:
-        return decode_opened(image, content, max_pixels)
+        return decode_opened(image, content, limits)
 
 
-def decode_opened(image: Image.Image, content: bytes, max_pixels: int) -> Pixels:
+def decode_opened(image: Image.Image, content: bytes, limits: Limits) -> Pixels:
     """Decode an image file that is open already, from ``opened``; otherwise as ``decode``."""
-    _check_header(image, max_pixels)
-    with _damage_as_undecodable():
-        if image.format == "TIFF":
-            integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
-        color_space = color_space_of(image, content)
-        # A TIFF file is upright once it is loaded, whoever loads it.
-        orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
-        decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
-        color, alpha = decode_samples(image, content)
-        integrity.check(image.format or "", content, image.mode)
-    with _damage_as_undecodable():
-        pixels = color_space.to_srgb(color)
-    if alpha is not None and alpha.min() < 255:
-        pixels = np.dstack([pixels, alpha])
-    return upright(pixels, orientation)
+    _check_header(image, content, limits)
+    with bounded_memory(image.width * image.height):
+        with _damage_as_undecodable():
+            if image.format == "TIFF":
+                integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
+            color_space = color_space_of(image, content)
+            # A TIFF file is upright once it is loaded, whoever loads it.
+            orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
+            decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
+            color, alpha = decode_samples(image, content)
+            integrity.check(image.format or "", content, image.mode)
+        with _damage_as_undecodable():
+            pixels = color_space.to_srgb(color)
+        if alpha is not None and alpha.min() < 255:
+            pixels = np.dstack([pixels, alpha])
+        return upright(pixels, orientation)
 
 
 @contextlib.contextmanager
@@ -83,9 +87,13 @@ def opened(content: bytes) -> Iterator[Image.Image]:
 
 
 def _open(content: bytes) -> Image.Image:
+    # A GIF may have a gigapixel cleared before its size can be seen. Of a WebP, whose decoder allocates its canvas
+    # before, that is 16,383 x 16,383 pixels at most, in memory that is not touched.
+    bounded = contextlib.nullcontext() if content[8:12] == b"WEBP" else bounded_memory(0)
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
-    except MemoryError:
+        with bounded:
+            return Image.open(io.BytesIO(content), formats=FORMATS)
+    except (MemoryError, Undecodable):
         raise
     except Exception as error:  # Pillow's plugins raise various errors on damaged headers.
         raise Undecodable(f"is not an image of a known format ({', '.join(FORMATS)}); convert it to PNG.") from error
@@ -104,35 +112,54 @@ def _damage_as_undecodable() -> Iterator[None]:
         raise Undecodable(f"is truncated or damaged ({why}); copy it again or save it again.") from error
 
 
-def _check_header(image: Image.Image, max_pixels: int) -> None:
+def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
     width, height = image.size
-    if width * height > max_pixels:
+    if width * height > limits.pixels:
         raise Undecodable(
-            f"has {width} x {height} pixels, more than the limit of {max_pixels:,}; scale it down or raise the limit."
+            f"has {width} x {height} pixels, more than the limit of {limits.pixels:,}; scale it down or raise the "
+            "limit."
         )
     if max(width, height) > MAX_SIDE:
         raise Undecodable(f"has {width} x {height} pixels, a side longer than {MAX_SIDE:,}; split it.")
     if image.mode not in _MODES or (image.mode == "I" and image.format != "PPM"):
         raise Undecodable(f"has pixels of type {image.mode}, which is not supported; convert it to 8-bit RGB.")
+    _check_ratio(image, content, limits)
     with _damage_as_undecodable():
-        pages = _pages(image)
+        pages = _pages(image, content, limits)
     if pages > 1:
-        raise Undecodable(f"is animated or has several pages ({pages}); save one of them as its own image.")
+        raise Undecodable("is animated or has several pages; save one of them as its own image.")
 
 
-def _pages(image: Image.Image) -> int:
-    frames = getattr(image, "n_frames", 1)
-    # Phones write MPO: the photograph as a JPEG, followed by previews or depth maps.
-    if image.format == "MPO" or frames == 1:
-        return 1
+def _check_ratio(image: Image.Image, content: bytes, limits: Limits) -> None:
+    stored = len(content)
     if image.format == "TIFF":
-        kinds = []
-        for frame in range(1, frames):
-            image.seek(frame)
-            kinds.append(_tag(image, _NEW_SUBFILE_TYPE, 0))
-        image.seek(0)
-        frames = 1 + sum(not kind & _NOT_A_PAGE for kind in kinds)
-    return frames
+        with _damage_as_undecodable():
+            stored = integrity.stored_bytes(*integrity.strips_of(image.tag_v2), stored)  # type: ignore[attr-defined]
+    pixels = image.width * image.height
+    bits = 1 if image.mode == "1" else (16 if image.mode.startswith("I") else 8) * len(image.getbands())
+    if not limits.ratio_allows(pixels, ceil_div(pixels * bits, 8), stored):
+        raise Undecodable(
+            f"has {image.width} x {image.height} pixels in {stored:,} bytes, more than {limits.ratio:,} decoded bytes "
+            "for each stored one; save it again or raise the limit."
+        )
+
+
+def _pages(image: Image.Image, content: bytes, limits: Limits) -> int:
+    """How many pages or frames an image has; of an animated GIF, whose frames would have to be read, just 2."""
+    # Phones write MPO: the photograph as a JPEG, followed by previews or depth maps.
+    if image.format == "MPO":
+        return 1
+    if image.format == "GIF":
+        return 1 + getattr(image, "is_animated", False)
+    if image.format != "TIFF":
+        return getattr(image, "n_frames", 1)
+    pages = count_pages(io.BytesIO(content), limits.frames)
+    if pages is None:
+        raise Undecodable(
+            f"has more than {limits.frames:,} directories of pages, previews or masks, which is the limit; save one "
+            "page as its own image or raise the limit."
+        )
+    return pages
 
 
 def _tag(image: Image.Image, tag: int, default: Any) -> Any:
@@ -227,7 +254,7 @@ def _rounded(levels: npt.NDArray[np.uint16]) -> Pixels:
 
 @contextlib.contextmanager
 def _no_pixel_limit() -> Iterator[None]:
-    """Lift Pillow's process-wide limit, which would otherwise warn or raise below a larger ``max_pixels``."""
+    """Lift Pillow's process-wide limit, which would otherwise warn or raise below a larger one of ours."""
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import cv2
@@ -14,12 +15,10 @@ import numpy as np
 from colorquant.decode.decoders import decode_opened, opened
 from colorquant.decode.metadata import Metadata, metadata_in, metadata_of
 from colorquant.errors import Undecodable, UnsupportedImage
-from colorquant.limits import DEFAULT_MAX_PIXELS
+from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.storage import is_remote, location, read
 
-# Decoders count the bytes of their input in 32-bit ints.
-_MAX_FILE_BYTES = 2**31 - 1
 _PIECE = 2**20
 
 _CONVERSIONS = {
@@ -66,7 +65,7 @@ class DecodedImage:
 
 
 def read_image(
-    path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS, stream: BinaryIO | None = None
+    path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, stream: BinaryIO | None = None
 ) -> DecodedImage:
     """Read and decode a still image.
 
@@ -74,8 +73,8 @@ def read_image(
     ----------
     path : str or path-like
         Of a regular file, or the URI of an object. Its content tells the format; the name does not matter.
-    max_pixels : int
-        Images with more pixels are refused before they are decoded.
+    limits : Limits
+        An image beyond one of them is refused before it is decoded.
     stream : binary file, optional
         Read to its end in place of a file, a pipe for example. ``path`` is then only the name in messages.
 
@@ -83,14 +82,15 @@ def read_image(
     ------
     UnsupportedImage
         The file is missing, not readable, not a regular file (which is not opened), empty, not an image of a known
-        format, animated or of several pages, too large, truncated, or cannot be decoded for another reason.
+        format, animated or of several pages, beyond a limit, truncated, or cannot be decoded for another reason.
     OSError
         The file system failed for a reason that may go away.
     """
-    content = _read_bytes(path) if stream is None else _read_stream(stream, path)
+    read_all = partial(_read_bytes, path) if stream is None else partial(_read_stream, stream, path)
+    content = read_all(limits.file_bytes)
     try:
         with opened(content) as image:
-            pixels = decode_opened(image, content, max_pixels)
+            pixels = decode_opened(image, content, limits)
             # The texts of a PNG may follow its pixels. Decoded now, these need not be decoded again for the texts.
             metadata = metadata_in(image) if image.format == "PNG" else metadata_of(content)
     except Undecodable as error:
@@ -148,14 +148,14 @@ def _name(path: str | os.PathLike[str]) -> str:
     return repr(os.fspath(path))
 
 
-def _read_bytes(path: str | os.PathLike[str]) -> bytes:
+def _read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     try:
         status = location(path).stat()
         # An object in a store is always a regular file.
         if not is_remote(path) and not stat.S_ISREG(status.st_mode):
             raise UnsupportedImage(f"{_name(path)} is not a regular file; give the path of an image file.")
-        if status.st_size > _MAX_FILE_BYTES:
-            raise _too_long(path)
+        if status.st_size > limit:
+            raise _too_long(path, limit)
         content = read(path)
     except OSError as error:
         if error.errno not in _LASTING_ERRNOS:
@@ -173,17 +173,20 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     return content
 
 
-def _read_stream(stream: BinaryIO, name: str | os.PathLike[str]) -> bytes:
+def _read_stream(stream: BinaryIO, name: str | os.PathLike[str], limit: int) -> bytes:
     # Piece by piece, since a pipe does not tell its length, and may never end.
     content = io.BytesIO()
     while piece := stream.read(_PIECE):
         content.write(piece)
-        if content.tell() > _MAX_FILE_BYTES:
-            raise _too_long(name)
+        if content.tell() > limit:
+            raise _too_long(name, limit)
     if not content.tell():
         raise UnsupportedImage(f"{_name(name)} is empty; pipe the content of an image file into it.")
     return content.getvalue()
 
 
-def _too_long(path: str | os.PathLike[str]) -> UnsupportedImage:
-    return UnsupportedImage(f"{_name(path)} is larger than 2 GiB; scale the image down or split it.")
+def _too_long(path: str | os.PathLike[str], limit: int) -> UnsupportedImage:
+    return UnsupportedImage(
+        f"{_name(path)} is larger than {limit:,} bytes, the limit of a file that is decoded as a whole; scale the "
+        "image down or split it."
+    )

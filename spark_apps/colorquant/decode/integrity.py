@@ -1,7 +1,7 @@
 """Integrity: damage of an image file that its decoder does not report."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import simplejpeg
@@ -83,11 +83,31 @@ def check_strips(tags: Mapping[int, Any]) -> None:
     """
     width, height, planes = tags[256], tags[257], tags.get(277, 1) if tags.get(284, 1) == 2 else 1
     if 324 in tags:
-        expected, offsets = ceil_div(width, tags[322]) * ceil_div(height, tags[323]), tags[324]
+        expected = ceil_div(width, tags[322]) * ceil_div(height, tags[323])
     else:
-        expected, offsets = ceil_div(height, min(tags.get(278, height), height)), tags.get(273, ())
+        expected = ceil_div(height, min(tags.get(278, height), height))
+    offsets, _ = strips_of(tags)
     if len(offsets) < expected * planes:
         raise ValueError(f"{len(offsets)} of its {expected * planes} strips or tiles are there")
+
+
+def strips_of(tags: Mapping[int, Any]) -> tuple[Sequence[int], Sequence[int]]:
+    """Offsets and byte counts of the strips or tiles of a TIFF's page, from its tags; empty where it has none."""
+    offsets, counts = (324, 325) if 324 in tags else (273, 279)
+    return tags.get(offsets, ()), tags.get(counts, ())
+
+
+def stored_bytes(offsets: Sequence[int], counts: Sequence[int], file_bytes: int) -> int:
+    """How many bytes of a file hold the pixels of a TIFF's page; strips or tiles at one offset count once.
+
+    Parameters
+    ----------
+    offsets, counts : sequences of int
+        Of the strips or tiles, in bytes.
+    file_bytes : int
+        Size of the file, which the result never exceeds.
+    """
+    return min(sum(dict(zip(offsets, counts, strict=False)).values()), file_bytes)
 
 
 def _check_scans(content: bytes) -> None:

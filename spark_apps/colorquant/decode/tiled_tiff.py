@@ -17,7 +17,11 @@ import tifffile
 
 from colorquant.arithmetic import ceil_div
 from colorquant.decode.color_management import ColorSpace
+from colorquant.decode.integrity import stored_bytes
+from colorquant.decode.memory import bounded_memory
+from colorquant.decode.tiff_directories import count_pages
 from colorquant.errors import UnknownColorSpace, UnsupportedImage
+from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.storage import version_of
 
@@ -114,14 +118,16 @@ class TiledImage:
     def _segment(self, page: Any, index: int) -> Pixels:
         """A tile or strip, uint8 (h, w, 3), sRGB."""
         stream = page.parent.filehandle
-        stream.seek(page.dataoffsets[index])
         try:
+            stream.seek(page.dataoffsets[index])
             encoded = stream.read(page.databytecounts[index])
-            samples, _, shape = page.decode(encoded, index, jpegtables=page.jpegtables)
-            if samples is None:
-                raise ValueError("it is empty")
-            samples = np.asarray(samples)[0, : shape[1], : shape[2]]
-            return _srgb(page, samples)
+            rows, columns = _segment_shape(page)
+            with bounded_memory(rows * columns):
+                samples, _, shape = page.decode(encoded, index, jpegtables=page.jpegtables)
+                if samples is None:
+                    raise ValueError("it is empty")
+                samples = np.asarray(samples)[0, : shape[1], : shape[2]]
+                return _srgb(page, samples)
         except OSError:
             raise
         except Exception as error:  # Codecs raise various errors on damaged data.
@@ -130,7 +136,7 @@ class TiledImage:
             ) from error
 
 
-def tiled_image_above(path: str, limit: int) -> TiledImage | None:
+def tiled_image_above(path: str, limit: int, limits: Limits = DEFAULT_LIMITS) -> TiledImage | None:
     """Open a TIFF to be read by regions, if it has more pixels than a limit.
 
     Parameters
@@ -138,6 +144,8 @@ def tiled_image_above(path: str, limit: int) -> TiledImage | None:
     path : str
     limit : int
         In pixels.
+    limits : Limits
+        Of directories, and of decoded bytes for each stored one.
 
     Returns
     -------
@@ -151,19 +159,21 @@ def tiled_image_above(path: str, limit: int) -> TiledImage | None:
     """
     try:
         version = version_of(path)
+        with open(path, "rb") as stream:
+            pages = count_pages(stream, limits.frames)
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
             if page.imagewidth * page.imagelength <= limit:
                 return None
-            if reason := _objection(file, page):
+            if reason := _objection(page, pages, os.path.getsize(path), limits):
                 raise UnsupportedImage(
                     f"{path!r} has {page.imagewidth} x {page.imagelength} pixels, more than the limit of {limit:,}, "
                     f"and cannot be read part by part either: {reason}."
                 )
             return _described(path, page, version)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
-        if isinstance(error, UnsupportedImage):
-            raise
+    except (UnsupportedImage, MemoryError):
+        raise
+    except Exception:  # tifffile raises various errors on damaged tags.
         return None
 
 
@@ -208,7 +218,7 @@ def encode_tiles(indexes: Pixels, tile: tuple[int, int]) -> list[bytes]:
     ]
 
 
-def _objection(file: Any, page: Any) -> str | None:
+def _objection(page: Any, pages: int | None, file_bytes: int, limits: Limits) -> str | None:
     """Why a TIFF cannot be read by regions, and the remedy; None where it can be read."""
     samples = _SAMPLES.get(page.photometric)
     if samples is None or page.samplesperpixel != samples or page.bitspersample != 8 or page.sampleformat != 1:
@@ -217,15 +227,24 @@ def _objection(file: Any, page: Any) -> str | None:
         return "its channels are stored one after the other; save it with interleaved channels"
     if page.tags.valueof(274, default=1) != 1:
         return "it is to be shown rotated; save it upright"
-    if sum(not other.is_reduced and not other.is_mask for other in file.pages) > 1:
+    if pages is None:
+        return f"it has more than {limits.frames:,} directories; save one page as its own image or raise the limit"
+    if pages > 1:
         return "it has several pages; save one of them as its own image"
     rows, columns = _segment_shape(page)
     if rows * columns > _MAX_SEGMENT_PIXELS:
         return f"its parts have {columns} x {rows} pixels; save it with tiles of {TILE} x {TILE}"
-    if not page.dataoffsets or max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))) > os.path.getsize(
-        file.filehandle.path
-    ):
+    segments = ceil_div(page.imagelength, rows) * ceil_div(page.imagewidth, columns)
+    if len(page.dataoffsets) < segments or len(page.databytecounts) < segments:
+        return f"it has {len(page.dataoffsets)} of its {segments} parts; copy it again"
+    if max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))) > file_bytes:
         return "it is truncated; copy it again"
+    stored, all_pixels = stored_bytes(page.dataoffsets, page.databytecounts, file_bytes), segments * rows * columns
+    if not limits.ratio_allows(all_pixels, all_pixels * samples, stored):
+        return (
+            f"its pixels are in {stored:,} bytes, more than {limits.ratio:,} decoded bytes for each stored one; save "
+            "it again or raise the limit"
+        )
     return None
 
 

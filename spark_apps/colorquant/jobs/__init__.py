@@ -5,6 +5,7 @@ DAG files import this package: nothing here may load numpy, OpenCV or PySpark.
 
 from colorquant.jobs.folders import RunFolders, versions_of
 from colorquant.jobs.job import TILED_SUFFIX, Job
+from colorquant.jobs.kills import note_kill, refusal_for_kills, too_slow_for
 from colorquant.jobs.plan import AUTO, FEWEST, Plan, RunRequest, parse_ks, parse_target, plan_run, run_folder
 from colorquant.jobs.records import (
     EXIT_BAD_INPUT,
@@ -27,13 +28,16 @@ __all__ = [
     "JobFailure",
     "KSearchRecord",
     "NeededBytes",
+    "note_kill",
     "parse_ks",
     "parse_target",
     "Plan",
     "plan_run",
+    "refusal_for_kills",
     "run_folder",
     "RunFolders",
     "RunRequest",
     "TILED_SUFFIX",
+    "too_slow_for",
     "versions_of",
 ]

@@ -81,6 +81,12 @@ class Job:
         """The palette size, or the target that the smallest palette must reach."""
         return Target.parse(self.target or "") if self.k is None else self.k
 
+    @property
+    def kills(self) -> str:
+        """Path of what is known of processes that this image file ended (``kills``): for all runs, ks and settings."""
+        folder = self.output.rsplit("/", 2)[0]
+        return f"{folder}/kills-{(self.image_sha256 or 'unknown')[:16]}.json"
+
     def arguments(self) -> list[str]:
         """Arguments of ``compress_image.py``, as ``--name=value``, because a value may begin with a dash."""
         arguments = [

@@ -65,10 +65,15 @@ class Plan(JsonRecord):
         return [job for job in self.jobs if job.label not in self.reused]
 
     def submissions(self) -> list[dict[str, Any]]:
-        """The keyword arguments in which the pending jobs' spark-submits differ: name, arguments, failure file."""
+        """The keyword arguments in which the pending jobs' spark-submits differ: name, arguments, two files."""
         force = ["--force"] if self.force else []
         return [
-            {"name": job.title, "application_args": job.arguments() + force, "failure": job.failure}
+            {
+                "name": job.title,
+                "application_args": job.arguments() + force,
+                "failure": job.failure,
+                "kills": None if self.force else job.kills,
+            }
             for job in self.pending()
         ]
 

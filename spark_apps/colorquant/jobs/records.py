@@ -146,6 +146,8 @@ class JobFailure(JsonRecord):
         Of the process that failed, or the one that it would have had.
     retryable : bool
         False where another try with the same input would end the same.
+    killed : bool
+        Whether the image ended the process of its job: by its memory, by its time, or by a crash.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -154,12 +156,15 @@ class JobFailure(JsonRecord):
     reason: str
     exit_code: int
     retryable: bool
+    killed: bool = False
 
     @classmethod
-    def of(cls, exit_code: int, reason: str, image: str | None = None, k: int | None = None) -> Self:
+    def of(
+        cls, exit_code: int, reason: str, image: str | None = None, k: int | None = None, killed: bool = False
+    ) -> Self:
         """A failure by its exit code, which says whether a retry may help."""
         retryable = exit_code not in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT)
-        return cls(image=image, k=k, reason=reason, exit_code=exit_code, retryable=retryable)
+        return cls(image=image, k=k, reason=reason, exit_code=exit_code, retryable=retryable, killed=killed)
 
     def leave(self, path: StrPath) -> None:
         """Write the record for whoever reports on the job. Where that is impossible, the reason goes to stderr."""

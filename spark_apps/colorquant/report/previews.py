@@ -1,4 +1,4 @@
-"""Pictures that are small enough for a page: decoded, rotated upright, scaled down, encoded."""
+"""Pictures that are small enough for a page: decoded in another process, encoded here."""
 
 import base64
 import io
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from colorquant.decode import ColorSpace, color_space_of
-from colorquant.errors import UnknownColorSpace
-from colorquant.storage import FORMATS, StrPath, is_file, read
+from colorquant.report.preview_process import PreviewProcess
+from colorquant.storage import StrPath, is_file, read
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +41,15 @@ class Picture:
         return max(self.width, self.height) <= 128
 
 
-def load_preview(path: Path, side: int = PREVIEW_SIDE, below: StrPath | None = None) -> Image.Image | None:
+def load_preview(
+    path: Path, side: int = PREVIEW_SIDE, below: StrPath | None = None, process: PreviewProcess | None = None
+) -> Image.Image | None:
     """Decode an image to RGB, at most ``side`` pixels on its longer side, upright (EXIF) and in sRGB.
 
     Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparent pixels are blended
-    with white. Returns None, and logs the reason, where the file cannot be decoded, or a link leads out of the folder
-    ``below`` which it must lie: the report does without it.
+    with white. Decoding is done in ``process``, or else in a process for this image alone. Returns None, and logs the
+    reason, where the file cannot be decoded, or a link leads out of the folder ``below`` which it must lie: the report
+    does without it.
     """
     try:
         if not is_file(path):
@@ -60,63 +62,21 @@ def load_preview(path: Path, side: int = PREVIEW_SIDE, below: StrPath | None = N
     except OSError as error:
         logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
         return None
-    return decode_preview(content, str(path), side)
+    return decode_preview(content, str(path), side, process)
 
 
-def decode_preview(content: bytes, name: str, side: int = PREVIEW_SIDE) -> Image.Image | None:
+def decode_preview(
+    content: bytes, name: str, side: int = PREVIEW_SIDE, process: PreviewProcess | None = None
+) -> Image.Image | None:
     """As ``load_preview``, from a file's bytes; ``name`` is for the log."""
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            image.draft("RGB", (2 * side, 2 * side))
-            space = _color_space(image, content)
-            image.load()
-            upright = ImageOps.exif_transpose(_in_eight_bits(image))
-            color = (
-                upright.convert("RGBA" if upright.has_transparency_data else "RGB") if _is_flat(upright) else upright
-            )
-            color.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
-            return _on_white(_in_srgb(color, space))
-    except Exception as error:  # Pillow passes on any error of its decoders.
-        logger.warning("No preview of %r: %s: %s", name, type(error).__name__, error)
+    if process is None:
+        with PreviewProcess() as process:
+            return decode_preview(content, name, side, process)
+    preview = process.decode(content, side)
+    if isinstance(preview, str):
+        logger.warning("No preview of %r: %s", name, preview)
         return None
-
-
-def _in_eight_bits(image: Image.Image) -> Image.Image:
-    """The image with 16-bit gray reduced to 8 bits, which Pillow's own conversion would clip to white."""
-    if not image.mode.startswith("I;16"):
-        return image
-    reduced = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    reduced.info = image.info
-    return reduced
-
-
-def _is_flat(image: Image.Image) -> bool:
-    """Whether averaging needs another mode first: palette indexes and bits cannot be averaged."""
-    return image.mode in ("P", "PA", "1") or image.has_transparency_data
-
-
-def _color_space(image: Image.Image, content: bytes) -> ColorSpace:
-    try:
-        return color_space_of(image, content)
-    except UnknownColorSpace:
-        return ColorSpace()
-
-
-def _in_srgb(image: Image.Image, space: ColorSpace) -> Image.Image:
-    if image.mode not in ("RGB", "RGBA", "L", "CMYK"):
-        return image
-    samples = np.array(image).reshape(image.height, image.width, -1)
-    try:
-        color = space.to_srgb(np.ascontiguousarray(samples[..., :3]) if image.mode == "RGBA" else samples)
-    except UnknownColorSpace:
-        return image
-    return Image.fromarray(np.dstack([color, samples[..., 3]]) if image.mode == "RGBA" else color)
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode == "RGBA":
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return preview
 
 
 def embed(file: Path, preview: Image.Image, budget: int) -> Picture:

@@ -13,6 +13,7 @@ from colorquant.report.comparison import compare, previous_summary
 from colorquant.report.contact_sheet import contact_sheet, sheet_names
 from colorquant.report.library import ROWS_FOLDER, library_of
 from colorquant.report.page import ImageSection, page_html, picture_budget, rows_html
+from colorquant.report.preview_process import PreviewProcess
 from colorquant.report.previews import Picture, embed, embed_preview, load_preview, palette_strip, thumbnail
 from colorquant.report.rows import Row
 from colorquant.report.summary import Summary
@@ -63,18 +64,20 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     sheets = sheet_names(image for image, rows in by_image.items() if not all(row.failed for row in rows))
     budget = picture_budget(sum(1 + len(rows) for rows in by_image.values()))
     choices = {choice.image: choice for choice in summary.choices}
-    sections = [
-        _illustrate(
-            numbers[image],
-            rows,
-            choices.get(image),
-            load_preview(location(originals[image]), below=plan.images_folder),
-            folder,
-            sheets.get(image),
-            budget,
-        )
-        for image, rows in by_image.items()
-    ]
+    with PreviewProcess() as process:
+        sections = [
+            _illustrate(
+                numbers[image],
+                rows,
+                choices.get(image),
+                load_preview(location(originals[image]), below=plan.images_folder, process=process),
+                folder,
+                sheets.get(image),
+                budget,
+                process,
+            )
+            for image, rows in by_image.items()
+        ]
     write_atomically(folder / "summary.html", page_html(summary, sections, library).encode())
     return summary
 
@@ -92,6 +95,7 @@ def _illustrate(
     folder: Path,
     sheet: str | None,
     budget: int,
+    process: PreviewProcess,
 ) -> ImageSection:
     """Decode the outputs of an image once, write the contact sheet, and return the image's part of the page."""
     image = rows[0].image
@@ -100,7 +104,7 @@ def _illustrate(
     palettes: dict[int, str] = {}
     for row in rows:
         output = resolve(folder, row.output) if row.output else None
-        version = load_preview(output) if output else None
+        version = load_preview(output, process=process) if output else None
         versions.append((row, version))
         if output and version and row.k is not None:
             pictures[row.k] = embed(output, version, budget)

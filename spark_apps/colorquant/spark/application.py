@@ -29,6 +29,18 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
+def end_after(seconds: int, failure: JobFailure, path: str | None) -> None:
+    """End this process, with the exit code of a failure that it leaves, if it still runs after so many seconds."""
+
+    def end() -> None:
+        fail("", failure, path)
+        os._exit(failure.exit_code)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
 def refusal_of(error: Exception) -> str | None:
     """Why an image cannot be compressed, whether this process or a worker found it; None for any other error."""
     if isinstance(error, UnsupportedImage):

@@ -13,7 +13,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from colorquant import settings
-from colorquant.cli import Parser, Progress, add_max_pixels
+from colorquant.cli import Parser, Progress, add_limits, limits_of
 from colorquant.errors import InvalidLocation, InvalidPlan
 from colorquant.jobs import (
     EXIT_FAILED,
@@ -92,7 +92,7 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         if line := progress.see(counts.images, counts.image_bytes, counts.failed):
             print(line, flush=True)
 
-    counts = compress_batches(context, batches, arguments.force, arguments.max_pixels, watch)
+    counts = compress_batches(context, batches, arguments.force, limits_of(arguments), watch)
     print(progress.line(counts.images, counts.image_bytes, counts.failed), flush=True)
     return counts
 
@@ -116,7 +116,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--run", required=True, help="name of the run, and of the folder of its plan and failures")
     parser.add_argument("--failure", help="JSON file to write if the application fails, with the reason")
     settings.add_arguments(parser)
-    add_max_pixels(parser)
+    add_limits(parser)
     parser.add_argument("--force", action="store_true", help="compress images again that have valid results")
     return parser.parse_args(argv)
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from colorquant import settings
-from colorquant.cli import Parser, add_max_pixels, quality, whole
+from colorquant.cli import Parser, add_limits, limits_of, quality, whole
 from colorquant.errors import InvalidLocation, UnsupportedImage
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure, too_slow_for
 from colorquant.light_imports import lighten
-from colorquant.limits import MAX_COLORS
-from colorquant.spark.application import end_with_parent, fail, reason_of, refusal_of
+from colorquant.limits import MAX_COLORS, Limits
+from colorquant.spark.application import end_after, end_with_parent, fail, reason_of, refusal_of
 from colorquant.storage import allow, is_remote, location
 from colorquant.text import psnr_text
 
@@ -44,13 +44,17 @@ def main() -> int:
         return 0
     # Only now, since these imports take a second: wrong arguments and a finished job need none of them.
     lighten()
+    limits = limits_of(arguments)
+    too_slow = JobFailure.of(EXIT_BAD_INPUT, too_slow_for(job.image, limits), job.image, job.k, killed=True)
+    end_after(limits.seconds, too_slow, arguments.failure)
     try:
-        record = _compress(job, arguments.partitions, arguments.max_pixels)
+        record = _compress(job, arguments.partitions, limits)
     except Exception as error:
         refusal = refusal_of(error)
         if refusal is None:
             traceback.print_exc()
-            failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k)
+            killed = isinstance(error, MemoryError)
+            failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k, killed)
         else:
             failure = JobFailure.of(EXIT_BAD_INPUT, refusal, job.image, job.k)
         return fail(job.title, failure, arguments.failure)
@@ -58,13 +62,13 @@ def main() -> int:
     return 0
 
 
-def _compress(job: Job, partitions: int | None, max_pixels: int) -> CompressionResult:
+def _compress(job: Job, partitions: int | None, limits: Limits) -> CompressionResult:
     # Spark's start takes most of a small job's time, nearly all of it in the JVM. Meanwhile, this process imports
     # modules and decodes the image.
     context = _Promised(lambda: _start_context(job.title))
     from colorquant.compress import compress_image
 
-    tiled = _tiled_image(job.image, max_pixels)
+    tiled = _tiled_image(job.image, limits)
     if tiled is not None:
         return _compress_tiled(job, tiled, context.result, partitions)
 
@@ -83,18 +87,18 @@ def _compress(job: Job, partitions: int | None, max_pixels: int) -> CompressionR
         job.settings,
         distribute,
         expected_sha256=job.image_sha256,
-        max_pixels=max_pixels,
+        limits=limits,
     )
 
 
-def _tiled_image(path: str, limit: int) -> "TiledImage | None":
+def _tiled_image(path: str, limits: Limits) -> "TiledImage | None":
     from colorquant.decode import is_tiff
 
     if not is_tiff(path):
         return None
     from colorquant.decode import tiled_image_above
 
-    return tiled_image_above(path, limit)
+    return tiled_image_above(path, limits.pixels, limits)
 
 
 def _compress_tiled(
@@ -173,7 +177,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser.add_argument(
         "--partitions", type=whole(1, 100_000), help="number of Spark partitions; it does not change the result"
     )
-    add_max_pixels(parser)
+    add_limits(parser)
     parser.add_argument("--image-sha256", help="refuse the image if its SHA-256 is different")
     parser.add_argument("--force", action="store_true", help="compress even if there is a valid result")
     arguments = parser.parse_args(argv)

@@ -12,6 +12,7 @@ from pyspark import AccumulatorParam, SparkContext, TaskContext
 
 from colorquant.arithmetic import ceil_div
 from colorquant.compress import Counts, ImageJobs, compress_batch
+from colorquant.limits import Limits
 from colorquant.storage import access, adopt
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def compress_batches(
     context: SparkContext,
     batches: Sequence[Sequence[ImageJobs]],
     force: bool,
-    max_pixels: int,
+    limits: Limits,
     watch: Callable[[Counts], None],
 ) -> Counts:
     """Compress every batch in a task of its own, in this order; return the counts of all.
@@ -53,8 +54,8 @@ def compress_batches(
         From ``make_batches``.
     force : bool
         Whether to compress again where there is a valid result.
-    max_pixels : int
-        Images with more pixels are refused.
+    limits : Limits
+        An image beyond one of them is refused.
     watch : callable
         Called about once a second with the counts so far.
     """
@@ -74,7 +75,7 @@ def compress_batches(
         adopt(variables)
         task = TaskContext.get()
         for batch in partition:
-            counts.add(compress_batch(batch, spark, force, task.attemptNumber() if task else 0, max_pixels))
+            counts.add(compress_batch(batch, spark, force, task.attemptNumber() if task else 0, limits))
 
     with _repeated(lambda: watch(counts.value)):
         context.parallelize(batches, len(batches)).foreachPartition(compress)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from colorquant.storage.paths import StrPath, allow, is_remote, location, open_stream, put, read
+from colorquant.storage.paths import StrPath, allow, is_remote, location, open_stream, put
 
 _TEMPORARY_PREFIX = ".tmp-"
 
@@ -125,8 +125,9 @@ def _remove_orphans(folder: Path) -> None:
 
 
 def sha256_of(path: StrPath, below: StrPath | None = None) -> str:
-    """Hex SHA-256 of a file's bytes; on a disk, the file must lie ``below`` a folder (see ``open_stream``)."""
-    if is_remote(path):
-        return hashlib.sha256(read(path)).hexdigest()
+    """Hex SHA-256 of a file's bytes, of which a few megabytes are in memory at a time. Raises OSError.
+
+    On a disk, the file must lie ``below`` a folder (see ``open_stream``).
+    """
     with open_stream(path, below) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

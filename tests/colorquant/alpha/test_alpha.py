@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorquant import quantize
+from colorquant.alpha import histogram
 from colorquant.alpha.histogram import AlphaCells, coarse_cells, count_colors, merge_cells, merge_histograms
 from colorquant.alpha.kmeans import assign, partial_sums, rounded_means
 from colorquant.alpha.premultiplied import (
@@ -190,3 +191,13 @@ def test_the_order_of_a_palette_with_alpha_does_not_change_a_byte() -> None:
     order = np.random.default_rng(0).permutation(len(image.palette))
     shuffled = np.argsort(order).astype(np.uint8)[image.indexes]
     assert encode_indexed_png(image.palette[order], shuffled) == encode_indexed_png(image.palette, image.indexes)
+
+
+def test_cells_of_parts_of_a_histogram_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 4), np.uint8)
+    whole = coarse_cells(count_colors(pixels), 500)
+    monkeypatch.setattr(histogram, "_BAND_PIXELS", 1000)
+    parts = coarse_cells(count_colors(pixels), 500)
+    assert whole.level == parts.level
+    for name in ("keys", "sums", "counts"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name))

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from colorquant.decode import decoders as decoding
-from colorquant.decode import image_file
 from colorquant.decode.image_file import decode_output, read_image
 from colorquant.errors import UnsupportedImage
+from colorquant.limits import Limits
 
 PACKAGE = Path(__file__).parents[3] / "spark_apps"
 PHOTOS = sorted((Path(__file__).parents[3] / "include" / "images").glob("*.[pj][np]g"))
@@ -137,13 +137,15 @@ def test_a_stream_decodes_as_the_file_of_its_bytes(tmp_path: Path, name: str) ->
     assert (file.sha256, file.original_bytes, file.metadata) == (stream.sha256, stream.original_bytes, stream.metadata)
 
 
-def test_a_stream_without_an_image_or_without_an_end_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_without_an_image_or_without_an_end_is_refused_by_its_name() -> None:
     for content, reason in REFUSED.values():
         with pytest.raises(UnsupportedImage, match=f"^'a name' .*{reason}"):
             read_image("a name", stream=io.BytesIO(content))
-    monkeypatch.setattr(image_file, "_MAX_FILE_BYTES", 1 << 21)
-    with open("/dev/zero", "rb") as endless, pytest.raises(UnsupportedImage, match="^'a name' is larger than"):
-        read_image("a name", stream=endless)
+    with (
+        open("/dev/zero", "rb") as endless,
+        pytest.raises(UnsupportedImage, match="^'a name' is larger than 2,097,152"),
+    ):
+        read_image("a name", Limits(file_bytes=1 << 21), endless)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg progressive", "png", "webp", "gif", "bmp", "tiff", "ppm"])
@@ -167,7 +169,7 @@ def test_files_cut_at_any_length_are_refused_unless_nothing_of_the_picture_is_mi
 
 def test_the_pixel_limit_is_checked_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, OPAQUE["png"])
-    assert read_image(path, max_pixels=64 * 48).pixels.shape == (48, 64, 3)
+    assert read_image(path, Limits(pixels=64 * 48)).pixels.shape == (48, 64, 3)
 
     def must_not_decode(*_: object) -> None:
         raise AssertionError("decoded an image above the limit")
@@ -175,7 +177,15 @@ def test_the_pixel_limit_is_checked_before_decoding(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Image.Image, "load", must_not_decode)
     monkeypatch.setattr(decoding, "_decode_samples", must_not_decode)
     with pytest.raises(UnsupportedImage, match="64 x 48 pixels"):
-        read_image(path, max_pixels=64 * 48 - 1)
+        read_image(path, Limits(pixels=64 * 48 - 1))
+
+
+def test_a_file_beyond_the_limit_of_bytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, OPAQUE["png"])
+    size = path.stat().st_size
+    assert read_image(path, Limits(file_bytes=size)).original_bytes == size
+    with pytest.raises(UnsupportedImage, match=f"is larger than {size - 1:,} bytes, the limit of a file"):
+        read_image(path, Limits(file_bytes=size - 1))
 
 
 def test_pillows_own_pixel_limit_does_not_interfere_and_is_restored(

@@ -1,6 +1,8 @@
 """Object storage, against a real S3 server (moto's) in a process of its own."""
 
+import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -234,3 +236,27 @@ def _reading(process: subprocess.Popen[str]) -> Any:
     future = pool.submit(process.stdout.read)
     pool.shutdown(wait=False)
     return future.result
+
+
+@pytest.mark.parametrize("megabytes", [64])
+def test_an_object_is_hashed_in_pieces(s3: dict[str, str], megabytes: int) -> None:
+    """Measured in processes of their own, on a small object and on a large one."""
+    # Not getrusage, whose peak is also that of the process that started this one.
+    code = (
+        "import re, sys; from colorquant.storage import sha256_of; print(sha256_of(sys.argv[1])); "
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
+    )
+    peaks = []
+    for size in (1, megabytes << 20):
+        storage.put("s3://library/object", bytes(size))
+        run = subprocess.run(
+            [sys.executable, "-c", code, "s3://library/object"],
+            env=os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        sha256, peak = run.stdout.split()
+        assert sha256 == hashlib.sha256(bytes(size)).hexdigest()
+        peaks.append(int(peak) >> 10)
+    assert peaks[1] - peaks[0] < megabytes / 2, peaks

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from colorquant.jobs.records import JobFailure
 from colorquant_airflow import private
@@ -60,6 +60,83 @@ def test_only_what_a_retry_can_mend_is_retried(
     failure = JobFailure.read(tmp_path / "failure.json")
     assert failure.exit_code == exit_code
     assert str(exit_code) in failure.reason
+
+
+class _Task:
+    """What a context tells of the task instance."""
+
+    run_id, map_index = "run", 3
+
+    def __init__(self, try_number: int) -> None:
+        self.try_number = try_number
+
+
+def _try(tmp_path: Path, number: int, error: type[BaseException] = AirflowException, **kwargs: Any) -> str:
+    operator = _operator(tmp_path, kills=str(tmp_path / "kills.json"), **kwargs)
+    with pytest.raises(error) as caught:
+        operator.execute({"ti": _Task(number)})  # type: ignore[typeddict-item]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_an_image_that_killed_its_job_twice_is_refused_before_anything_starts(
+    tmp_path: Path, submit_script: Path, signal_number: int
+) -> None:
+    submit_script.write_text(f"#!/bin/sh\necho try >> {tmp_path}/tries\nkill -{int(signal_number)} $$\n")
+    for number in (1, 2):
+        assert "has ended" not in _try(tmp_path, number)
+        assert JobFailure.read(tmp_path / "failure.json").killed
+    assert "has ended the process of its job 2 times" in _try(tmp_path, 3, AirflowFailException)
+    failure = JobFailure.read(tmp_path / "failure.json")
+    assert (failure.exit_code, failure.retryable) == (65, False)
+    assert (tmp_path / "tries").read_text().splitlines() == ["try", "try"]
+    # With force the plan gives no path.
+    with pytest.raises(AirflowException):
+        _operator(tmp_path, kills=None).execute({})
+    assert len((tmp_path / "tries").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("exit_code", [1, 2, 65, 128 + signal.SIGTERM, 128 + signal.SIGINT])
+def test_other_failures_are_not_held_against_the_image(tmp_path: Path, submit_script: Path, exit_code: int) -> None:
+    submit_script.write_text(f"#!/bin/sh\nexit {exit_code}\n")
+    for number in range(3):
+        assert "has ended" not in _try(tmp_path, number)
+    assert not (tmp_path / "kills.json").exists()
+
+
+def test_what_the_job_says_of_its_time_and_memory_counts(tmp_path: Path, submit_script: Path) -> None:
+    JobFailure.of(65, "a.png takes longer than 7 seconds", killed=True).write(tmp_path / "written.json")
+    submit_script.write_text(f"#!/bin/sh\ncp {tmp_path}/written.json {tmp_path}/failure.json\nexit 65\n")
+    for number in (1, 2):
+        assert _try(tmp_path, number, AirflowFailException) == "a.png takes longer than 7 seconds"
+    assert "(last: a.png takes longer than 7 seconds)" in _try(tmp_path, 3, AirflowFailException)
+
+
+def test_a_time_limit_of_airflow_counts_too(tmp_path: Path, submit_script: Path) -> None:
+    submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 1000\n")
+
+    def time_out(*_: Any) -> None:
+        raise AirflowTaskTimeout("timed out")
+
+    before = signal.signal(signal.SIGALRM, time_out)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 4)
+        assert _try(tmp_path, 1, AirflowTaskTimeout) == "timed out"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    failure = JobFailure.read(tmp_path / "failure.json")
+    assert failure.killed and "time limit" in failure.reason
+    assert (tmp_path / "kills.json").exists()
+
+
+def test_a_task_that_a_person_stopped_is_not_held_against_the_image(tmp_path: Path, submit_script: Path) -> None:
+    submit_script.write_text("#!/bin/sh\nkill -9 $$\n")
+    operator = _operator(tmp_path, kills=str(tmp_path / "kills.json"))
+    operator._is_stopped = True
+    with pytest.raises(AirflowException):
+        operator.execute({"ti": _Task(1)})  # type: ignore[typeddict-item]
+    assert not (tmp_path / "kills.json").exists()
 
 
 def test_the_reason_that_the_job_wrote_is_the_tasks_error(tmp_path: Path, submit_script: Path) -> None:
