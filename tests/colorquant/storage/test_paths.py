@@ -238,7 +238,7 @@ def _reading(process: subprocess.Popen[str]) -> Any:
     return future.result
 
 
-@pytest.mark.parametrize("megabytes", [64])
+@pytest.mark.parametrize("megabytes", [128])
 def test_an_object_is_hashed_in_pieces(s3: dict[str, str], megabytes: int) -> None:
     """Measured in processes of their own, on a small object and on a large one."""
     # Not getrusage, whose peak is also that of the process that started this one.
