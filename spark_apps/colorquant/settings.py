@@ -140,6 +140,9 @@ class Option:
         return InvalidSetting(f"{self.name} = {value!r} is wrong: it takes {self.allowed}.")
 
 
+MAX_RATE = 100.0
+
+
 def _option(default: Any, title: str, help: str, decides_bytes: bool = True, **limits: Any) -> Any:
     # Settings are equal where their outputs have the same bytes.
     return dataclasses.field(default=default, compare=decides_bytes, metadata={"title": title, "help": help, **limits})
@@ -186,7 +189,7 @@ class Settings:
         "weight of the file's bits against the error: 0 for the smallest error, 0.1 for files some 10 % smaller that "
         "look the same",
         minimum=0,
-        maximum=100,
+        maximum=MAX_RATE,
         automatic=True,
     )
     dither: str = _option(
