@@ -4,7 +4,7 @@
 2. The first candidate, which is one value for each free setting, has its smallest palette that reaches the target looked
    for on a ladder of sizes whose steps are a factor of the square root of 2: as far ahead as the target is away by the
    gain of a usual step.
-3. Each other candidate is tried at that palette size, and looked for on the ladder too where its file would be smaller
+3. Each other candidate is tried at twice that palette size, and looked for on the ladder too where its file would be smaller
    at the target, as far as its bytes without the encoder and its quality tell.
 4. Of all trials the one whose file would be smallest at the target is taken there by its rate. Where the rate is given,
    a palette between two steps of the ladder is looked for instead.
@@ -49,17 +49,24 @@ _LAST: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 
 _STEPS_TO_DOUBLE = 2
 _FIRST_STEP = 9
+# Where another candidate than the first is tried, of those without dithering: they need more colors. And where more
+# colors are tried at so many times the rate, so often at most.
+_STEPS_UP = 2
+_RATE_FOR_COLORS = 4.0
+_CLIMBS = 2
 # What a step of the ladder adds to a measure, about.
 _GAIN_OF_A_STEP = {"ssimulacra2": 6.0, "ssim": 0.02, "psnr": 1.2}
 # Dithered, an image reaches a quality with fewer colors: about so many steps of the ladder on four Kodak images.
 _STEPS_BELOW = {"none": 0, "blue-noise": 2, "direct-search": 3}
 # By how much a file grows, about, for that gain.
-_GROWTH_OF_A_STEP = 0.2
+_GROWTH_OF_A_STEP = 0.12
+# A file is taken for smaller than another where it would have so many of its bytes.
+_CLEARLY = 0.97
 # Trials between two steps of the ladder.
 _REFINEMENTS = 2
 # Of the rate: what doubling it costs of a measure, about; trials; and how near two rates are the same.
 _LOSS_OF_DOUBLING = {"ssimulacra2": 7.0, "ssim": 0.02, "psnr": 1.2}
-_RATES = 4
+_RATES = 5
 _SAME_RATE = 1.08
 
 
@@ -144,16 +151,23 @@ class _Search:
 
     def look(self, candidates: list[Settings]) -> None:
         """Keep the smallest file of some candidates, if it is smaller than the one so far."""
-        begun = len(self._log)
-        found = self._fewest_colors(candidates[0], min(_FIRST_STEP, len(self._ladder) - 1))
+        begun, last = len(self._log), len(self._ladder) - 1
+        found = self._fewest_colors(candidates[0], min(_FIRST_STEP, last))
         for candidate in candidates[1:]:
-            trial = self._measured(found.choice.k, candidate)
-            if self._entry(trial).size_at_target < self._entry(found).size_at_target:
-                found = self._fewest_colors(candidate, self._ladder.index(found.choice.k), trial)
+            step = min(self._ladder.index(found.choice.k) + _STEPS_UP, last)
+            trial = self._measured(self._ladder[step], candidate)
+            if self._entry(trial).size_at_target < _CLEARLY * self._entry(found).size_at_target:
+                other = self._fewest_colors(candidate, step, trial)
+                if self._target.reached_by(other.value):
+                    found = other
         if self._free_rate(found.choice.settings):
-            near = [one for one in self._log[begun:] if abs(self._steps_over(one.value)) <= 1] or self._log[-1:]
-            self._keep(self._with_rate(min(near, key=lambda one: one.size_at_target)))
-        if self._target.reached_by(found.value) and not self.reached:
+            near = [one for one in self._log[begun:] if abs(self._steps_over(one.value)) <= 1] or [self._entry(found)]
+            while near:
+                smallest = min(near, key=lambda one: one.size_at_target)
+                if self._keep(self._with_rate(self._with_more_colors(smallest))):
+                    return
+                near = [one for one in near if one.settings != smallest.settings]
+        if self._target.reached_by(found.value):
             self._keep(self._refined_size(found))
 
     def _fewest_colors(self, settings: Settings, step: int, first: Trial | None = None) -> Trial:
@@ -180,34 +194,57 @@ class _Search:
 
     def _size_at_target(self, indexes: Pixels, value: float) -> float:
         """About how many bytes an index map would take, if it had the target's quality in place of a value."""
-        return len(zlib.compress(indexes.tobytes())) * math.exp(-_GROWTH_OF_A_STEP * self._steps_over(value))
+        # What a file would save that is far better than the target is not known: on graphics nearly nothing.
+        steps = min(self._steps_over(value), 1.0)
+        return len(zlib.compress(indexes.tobytes())) * math.exp(-_GROWTH_OF_A_STEP * steps)
 
     def _free_rate(self, settings: Settings) -> bool:
         return settings.rate > 0 and "rate" in self._free
+
+    def _with_more_colors(self, begun: _Entry) -> _Entry:
+        """A trial with more colors at a higher rate, as long as its file would be smaller at the target.
+
+        On photographs it mostly is not. Graphics have small errors, so that their best rates are high.
+        """
+        found = begun
+        for _ in range(_CLIMBS):
+            step = self._ladder.index(found.k) + _STEPS_UP
+            rate = _RATE_FOR_COLORS * found.settings.rate
+            if step >= len(self._ladder) or rate > MAX_RATE:
+                break
+            entry = self._entry(self._measured(self._ladder[step], replace(found.settings, rate=rate)))
+            if entry.size_at_target >= _CLEARLY * found.size_at_target:
+                break
+            found = entry
+        return found
 
     def _with_rate(self, begun: _Entry) -> Trial:
         """A trial with the largest rate that reaches the target, of one palette; the last one where none does."""
         rate, value = begun.settings.rate, begun.value
         reached, missed = 0.0, math.inf
+        loss = _LOSS_OF_DOUBLING[self._target.measure]
         found: Trial | None = None
         for _ in range(_RATES):
             if self._target.reached_by(value):
                 reached = rate
             else:
                 missed = rate
-            ahead = (value - self._target.value) / _LOSS_OF_DOUBLING[self._target.measure]
-            rate = min(rate * 2 ** min(max(ahead, -3), 3), MAX_RATE)
-            if reached and rate < reached * _SAME_RATE:
+            doublings = min(max((value - self._target.value) / loss, -2.0), 2.0)
+            wanted = min(rate * 2**doublings, MAX_RATE)
+            if missed < reached * _SAME_RATE or reached == rate and wanted < reached * _SAME_RATE:
                 break
-            if not reached < rate < missed:
-                rate = math.sqrt((reached or missed / 8) * missed)
-            rate = float(f"{rate:.2g}")
-            if not reached < rate < missed:
+            wanted = min(wanted, missed / _SAME_RATE)
+            if wanted <= reached:
+                wanted = math.sqrt(reached * missed)
+            wanted = float(f"{wanted:.2g}")
+            if not reached < wanted < missed:
                 break
-            trial = self._measured(begun.k, replace(begun.settings, rate=rate))
-            value = trial.value
-            if found is None or self._target.reached_by(value):
+            trial = self._measured(begun.k, replace(begun.settings, rate=wanted))
+            if found is None or self._target.reached_by(trial.value):
                 found = trial
+            # At low rates and on graphics a doubling costs less than on photographs: half as much, or a third.
+            loss = min(max((value - trial.value) / math.log2(wanted / rate), loss / 4), loss * 2)
+            rate, value = wanted, trial.value
         return found or self._measured(begun.k, begun.settings)
 
     def _refined_size(self, found: Trial) -> Trial:
@@ -265,12 +302,14 @@ class _Search:
     def _entry(self, trial: Trial) -> _Entry:
         return next(one for one in self._log if (one.k, one.settings) == (trial.choice.k, trial.choice.settings))
 
-    def _keep(self, trial: Trial) -> None:
-        """Encode a trial that reaches the target, and keep it if it is the smallest."""
-        if self._target.reached_by(trial.value):
-            trial = self._encoded(trial)
-            if self._best is None or trial.size < self._best.size:
-                self._best = trial
+    def _keep(self, trial: Trial) -> bool:
+        """Encode a trial that reaches the target, and keep it if it is the smallest; whether it does reach it."""
+        if not self._target.reached_by(trial.value):
+            return False
+        trial = self._encoded(trial)
+        if self._best is None or trial.size < self._best.size:
+            self._best = trial
+        return True
 
 
 def _ladder(max_k: int) -> list[int]:

@@ -24,7 +24,7 @@ from numba import njit
 
 from colorquant.alpha import pack
 from colorquant.perception.eye_model import KERNEL, LIMIT, NO_BLUR, Coordinates, coordinates_of
-from colorquant.perception.trellis import path_of_least_cost
+from colorquant.perception.trellis import OPAQUE, TRANSPARENT, path_of_least_cost
 from colorquant.remap import BAND_ROWS, RateModel
 
 PASSES = 3
@@ -81,17 +81,23 @@ class Entries:
 
         Only those that opaque pixels may take.
         """
-        candidates = np.flatnonzero(self.solid)
+        candidates = np.flatnonzero(self.allowed[OPAQUE])
         near = np.empty((_BOXES, _BOXES, _BOXES, min(_CANDIDATES, len(candidates))), np.uint8)
         _fill_near(self.coordinates[candidates], near)
         return candidates.astype(np.uint8)[near]
 
     @cached_property
-    def solid(self) -> npt.NDArray[np.bool_]:
-        """The entries that opaque pixels may take, bool (k,): opaque ones, if there are any."""
-        if self.palette.shape[1] == 4 and (self.palette[:, 3] == 255).any():
-            return self.palette[:, 3] == 255
-        return np.ones(len(self.palette), np.bool_)
+    def allowed(self) -> npt.NDArray[np.bool_]:
+        """The entries that opaque, transparent, and other pixels may take, bool (3, k).
+
+        Opaque pixels take opaque entries, and fully transparent ones fully transparent entries, if there are any.
+        """
+        allowed = np.ones((3, len(self.palette)), np.bool_)
+        if self.palette.shape[1] == 4:
+            for kind, alpha in ((OPAQUE, 255), (TRANSPARENT, 0)):
+                if (self.palette[:, 3] == alpha).any():
+                    allowed[kind] = self.palette[:, 3] == alpha
+        return allowed
 
     def exact(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
         """For pixels uint8 (h, W, 3 or 4) the entry of exactly their color, int16 (h, W); -1 if there is none."""
@@ -146,7 +152,7 @@ def search_band(
             entries.coordinates,
             entries.near,
             _BOX_BITS,
-            entries.solid,
+            entries.allowed,
             calm,
             search.prices,
             search.blurred,

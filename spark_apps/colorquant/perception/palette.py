@@ -42,7 +42,13 @@ class BandedColors(Protocol):
 
 
 def fit_palette(
-    source: BandedColors, pixels: int, k: int, seed: int, search: DirectSearch, rounds: int, pool: Executor | None = None
+    source: BandedColors,
+    pixels: int,
+    k: int,
+    seed: int,
+    search: DirectSearch,
+    rounds: int,
+    pool: Executor | None = None,
 ) -> npt.NDArray[np.uint8]:
     """A palette uint8 (k', 3), k' <= k, of distinct colors; deterministic to the byte.
 
@@ -71,7 +77,9 @@ def fit_palette(
     return _distinct(palette)
 
 
-def fit_alpha_palette(source: BandedColors, k: int, seed: int, search: DirectSearch, rounds: int) -> npt.NDArray[np.uint8]:
+def fit_alpha_palette(
+    source: BandedColors, k: int, seed: int, search: DirectSearch, rounds: int
+) -> npt.NDArray[np.uint8]:
     """``fit_palette`` of an image with alpha, uint8 (k', 4): what looks best on black and on white.
 
     Where pixels are fully transparent, so is the first entry, and opaque entries stay opaque.

@@ -25,10 +25,12 @@ _TOGETHER = 0.5
 # Weights are those of the palette to this power: 1 makes files 4 % larger, 2 makes them 1 % larger.
 _POWER = 1.5
 _LARGEST_WEIGHT = 64
-_WEIGHTS = np.maximum(1, np.rint(_LARGEST_WEIGHT * (np.arange(_LARGEST_WEIGHT + 1) / _LARGEST_WEIGHT) ** _POWER)).astype(
-    np.int64
-)
+_WEIGHTS = np.maximum(
+    1, np.rint(_LARGEST_WEIGHT * (np.arange(_LARGEST_WEIGHT + 1) / _LARGEST_WEIGHT) ** _POWER)
+).astype(np.int64)
 _UNREACHABLE = np.int64(1 << 61)
+OPAQUE, TRANSPARENT, TRANSLUCENT = range(3)
+"""Kinds of pixels, and the rows of the table of what entries they may take."""
 
 
 def kernel_of(blurred: bool) -> npt.NDArray[np.int32]:
@@ -45,7 +47,7 @@ def path_of_least_cost(
     entries: npt.NDArray[np.int64],
     near: npt.NDArray[np.uint8],
     box_bits: int,
-    solid: npt.NDArray[np.bool_],
+    allowed: npt.NDArray[np.bool_],
     calm: npt.NDArray[np.bool_],
     model: RateModel,
     blurred: bool,
@@ -61,8 +63,8 @@ def path_of_least_cost(
         Coordinates of the palette's entries.
     near : uint8 (b, b, b, m)
         Entries that are near the middle of each box of ``1 << box_bits`` steps a side.
-    solid : bool (k,)
-        The entries that opaque pixels may take.
+    allowed : bool (3, k)
+        The entries that opaque, transparent, and other pixels may take.
     calm : bool (h, W)
         Pixels where errors do not cancel each other.
     model : RateModel
@@ -71,14 +73,17 @@ def path_of_least_cost(
         Whether errors of neighbors cancel each other.
     """
     indexes = np.empty(pixels.shape[:2], np.uint8)
-    opaque = pixels[..., 3] == 255 if pixels.shape[2] == 4 else np.ones(indexes.shape, np.bool_)
+    kinds = np.full(indexes.shape, OPAQUE, np.uint8)
+    if pixels.shape[2] == 4:
+        kinds[pixels[..., 3] < 255] = TRANSLUCENT
+        kinds[pixels[..., 3] == 0] = TRANSPARENT
     _PATHS[coordinates.shape[2]](
         coordinates,
         _WEIGHTS[importance(pixels)],
-        opaque,
+        kinds,
         calm,
         entries,
-        solid,
+        allowed,
         near,
         box_bits,
         kernel_of(blurred),
@@ -102,7 +107,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
         return found
 
     @njit(cache=True, nogil=True)
-    def search(points, weights, opaque, calm, entries, solid, near, box_bits, kernel, model, indexes):  # type: ignore[no-untyped-def]
+    def search(points, weights, kinds, calm, entries, allowed, near, box_bits, kernel, model, indexes):  # type: ignore[no-untyped-def]
         literal, run, copies, offsets = model
         height, width = indexes.shape
         radius = kernel.shape[0] // 2
@@ -124,7 +129,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
             before[:] = 0
             errors[:] = 0
             for x in range(width):
-                weight, whole = weights[y, x], opaque[y, x]
+                weight, kind = weights[y, x], kinds[y, x]
                 best = 0
                 for state in range(1, states):
                     if before[state] < before[best]:
@@ -148,8 +153,10 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                     target[axis] = min(max((point[axis] - pulled) >> box_bits, 0), boxes - 1)
                 box = near[target[0], target[1], target[2]]
                 least = _UNREACHABLE
-                for candidate in range(candidates if whole else len(entries)):
-                    j = np.int64(box[candidate]) if whole else np.int64(candidate)
+                for candidate in range(candidates if kind == OPAQUE else len(entries)):
+                    j = np.int64(box[candidate]) if kind == OPAQUE else np.int64(candidate)
+                    if not allowed[kind, j]:
+                        continue
                     cost = energy(point, entries[j], pulls[best], own) * weight + literal[j]
                     if cost < least:
                         least = cost
@@ -161,7 +168,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                 if x > 0:
                     for previous in (1, best):
                         j = np.int64(chosen[x - 1, previous])
-                        if whole and not solid[j]:
+                        if not allowed[kind, j]:
                             continue
                         cost = before[previous] + energy(point, entries[j], pulls[previous], own) * weight
                         if previous != 1:
@@ -178,7 +185,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                         costs[state] = _UNREACHABLE
                         continue
                     j = np.int64(indexes[from_y, from_x])
-                    if whole and not solid[j]:
+                    if not allowed[kind, j]:
                         costs[state] = _UNREACHABLE
                         continue
                     going_on = x > 0 and before[state] <= before[best] + copies[copy]
