@@ -1,11 +1,11 @@
 """The smallest file of a quality: over the palette size and over every setting that is left free.
 
 1. Of an image of few colors the file without loss is one to compare with.
-2. The first candidate, which is one value for each free setting, has its smallest palette that reaches the target looked
-   for on a ladder of sizes whose steps are a factor of the square root of 2: as far ahead as the target is away by the
-   gain of a usual step.
-3. Each other candidate is tried at twice that palette size, and looked for on the ladder too where its file would be smaller
-   at the target, as far as its bytes without the encoder and its quality tell.
+2. A candidate is one value for each free setting. For the first one, the smallest palette that reaches the target is
+   looked for on a ladder of sizes whose steps are a factor of the square root of 2: as far ahead as the target is away
+   by the gain of a usual step.
+3. Each other candidate is tried at twice that palette size. Where its file would be smaller at the target, as far as
+   its index map and its quality tell, its palette is looked for in the same way.
 4. Of all trials the one whose file would be smallest at the target is taken there by its rate. Where the rate is given,
    a palette between two steps of the ladder is looked for instead.
 
@@ -34,7 +34,7 @@ _PERCEPTUAL = {"objective": "perceptual", "color_space": "rgb", "dither": "none"
 _DITHERED = _PERCEPTUAL | {"dither": "direct-search"}
 _RGB = {"objective": "squared-error", "color_space": "rgb", "dither": "none"}
 
-# By the target's measure, with the rates that a search begins with. At a rate of 1 files of photographs are the smallest.
+# By the target's measure, with the rates that a search begins with. Near 1 files of photographs are the smallest.
 _CANDIDATES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "ssimulacra2": (_DITHERED | {"rate": 1.0}, _PERCEPTUAL | {"rate": 1.0}),
     "ssim": (_OKLAB | {"rate": 0.3}, _PERCEPTUAL | {"rate": 0.3}),
@@ -281,7 +281,7 @@ class _Search:
 
     def _measured(self, k: int, settings: Settings) -> Trial:
         source = self._opened.source
-        # What else there is in the settings does not decide the palette; without a rate, it is refitted to the dithering.
+        # No other setting decides the palette, and with a rate the dithering does not either.
         key = (k, settings.objective, settings.color_space, settings.rate > 0 or settings.dither)
         if key not in self._solutions:
             self._solutions[key] = solve(source, k, settings)
