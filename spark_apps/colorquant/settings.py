@@ -16,7 +16,7 @@ from colorquant.errors import InvalidSetting
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that outputs of older
 #: versions are not taken for current ones.
-ALGORITHM_VERSION = 11
+ALGORITHM_VERSION = 12
 
 
 #: In place of a value: where a quality target is given, the job chooses it; else the default holds.
@@ -140,6 +140,9 @@ class Option:
         return InvalidSetting(f"{self.name} = {value!r} is wrong: it takes {self.allowed}.")
 
 
+MAX_RATE = 1000.0
+
+
 def _option(default: Any, title: str, help: str, decides_bytes: bool = True, **limits: Any) -> Any:
     # Settings are equal where their outputs have the same bytes.
     return dataclasses.field(default=default, compare=decides_bytes, metadata={"title": title, "help": help, **limits})
@@ -184,9 +187,9 @@ class Settings:
         0.0,
         "Rate",
         "weight of the file's bits against the error: 0 for the smallest error, 0.1 for files some 10 % smaller that "
-        "look the same",
+        "look the same; with the objective perceptual 1 for the smallest file of a quality",
         minimum=0,
-        maximum=100,
+        maximum=MAX_RATE,
         automatic=True,
     )
     dither: str = _option(

@@ -1,14 +1,19 @@
 """The smallest file of a quality: over the palette size and over every setting that is left free.
 
-A candidate is one value for each free setting. For each candidate in turn the search looks for the smallest palette
-that reaches the target, on a ladder of sizes whose steps are a factor of the square root of 2. It starts near where the
-candidate before ended, and goes as far as the target is away by the gain of a usual step. It leaves a candidate as soon
-as a trial that misses the target is larger than the smallest file so far, since more colors mostly take more bytes. The
-best candidate's palette is then looked for between two steps of the ladder. Each trial is a palette, an index map and a
-measurement; where bytes have to be compared, also an encoded file.
+1. Of an image of few colors the file without loss is one to compare with.
+2. A candidate is one value for each free setting. For the first one, the smallest palette that reaches the target is
+   looked for on a ladder of sizes whose steps are a factor of the square root of 2: as far ahead as the target is away
+   by the gain of a usual step.
+3. Each other candidate is tried at twice that palette size. Where its file would be smaller at the target, as far as
+   its index map and its quality tell, its palette is looked for in the same way.
+4. Of all trials the one whose file would be smallest at the target is taken there by its rate. Where the rate is given,
+   a palette between two steps of the ladder is looked for instead.
+
+A trial is a palette, an index map and a measurement; only the chosen file is encoded, and the one without loss.
 """
 
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,9 +23,10 @@ from colorquant.compress.output import encode
 from colorquant.compress.source import OpenedImage
 from colorquant.jobs import KSearchRecord
 from colorquant.limits import MAX_COLORS
+from colorquant.pixels import Pixels
 from colorquant.quality import quality
 from colorquant.quantizer import Solution, solve
-from colorquant.settings import Settings
+from colorquant.settings import MAX_RATE, Settings
 from colorquant.target import Target
 
 _OKLAB = {"objective": "squared-error", "color_space": "oklab", "dither": "none"}
@@ -28,28 +34,40 @@ _PERCEPTUAL = {"objective": "perceptual", "color_space": "rgb", "dither": "none"
 _DITHERED = _PERCEPTUAL | {"dither": "direct-search"}
 _RGB = {"objective": "squared-error", "color_space": "rgb", "dither": "none"}
 
-# By the target's measure, the cheapest to compute first. For SSIMULACRA2 each was the smallest on one of four Kodak
-# images; the others are the same idea, and were not compared with more.
+# By the target's measure, with the rates that a search begins with. Near 1 files of photographs are the smallest.
 _CANDIDATES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
-    "ssimulacra2": (_OKLAB | {"rate": 0.3}, _OKLAB | {"rate": 0.1}, _DITHERED | {"rate": 0.3}),
-    "ssim": (_OKLAB | {"rate": 0.3}, _OKLAB | {"rate": 0.1}, _PERCEPTUAL | {"rate": 0.1}),
-    "psnr": (_RGB | {"rate": 0.3}, _RGB | {"rate": 0.1}, _RGB | {"rate": 0.05}),
+    "ssimulacra2": (_DITHERED | {"rate": 1.0}, _PERCEPTUAL | {"rate": 1.0}),
+    "ssim": (_OKLAB | {"rate": 0.3}, _PERCEPTUAL | {"rate": 0.3}),
+    "psnr": (_RGB | {"rate": 0.3},),
 }
 # Tried where none of these reaches the target.
 _LAST: Mapping[str, tuple[Mapping[str, Any], ...]] = {
-    "ssimulacra2": (_DITHERED | {"rate": 0.0}, _OKLAB | {"rate": 0.0}),
+    "ssimulacra2": (_DITHERED | {"rate": 0.0},),
     "ssim": (_PERCEPTUAL | {"rate": 0.0}, _RGB | {"rate": 0.0}),
     "psnr": (_RGB | {"rate": 0.0},),
 }
 
 _STEPS_TO_DOUBLE = 2
 _FIRST_STEP = 9
+# Where another candidate than the first is tried, of those without dithering: they need more colors. And where more
+# colors are tried at so many times the rate, so often at most.
+_STEPS_UP = 2
+_RATE_FOR_COLORS = 4.0
+_CLIMBS = 2
 # What a step of the ladder adds to a measure, about.
 _GAIN_OF_A_STEP = {"ssimulacra2": 6.0, "ssim": 0.02, "psnr": 1.2}
 # Dithered, an image reaches a quality with fewer colors: about so many steps of the ladder on four Kodak images.
 _STEPS_BELOW = {"none": 0, "blue-noise": 2, "direct-search": 3}
+# By how much a file grows, about, for that gain.
+_GROWTH_OF_A_STEP = 0.12
+# A file is taken for smaller than another where it would have so many of its bytes.
+_CLEARLY = 0.97
 # Trials between two steps of the ladder.
 _REFINEMENTS = 2
+# Of the rate: what doubling it costs of a measure, about; trials; and how near two rates are the same.
+_LOSS_OF_DOUBLING = {"ssimulacra2": 7.0, "ssim": 0.02, "psnr": 1.2}
+_RATES = 5
+_SAME_RATE = 1.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +91,7 @@ class _Entry:
     k: int
     settings: Settings
     value: float
+    size_at_target: float
     size: int | None = None
 
 
@@ -94,14 +113,11 @@ def smallest_file(opened: OpenedImage, target: Target, settings: Settings) -> tu
     """
     search = _Search(opened, target, settings)
     if opened.unique_colors <= MAX_COLORS:
-        # Lossless. On graphics that is often the smallest file: without noise, more colors need not take more bytes.
-        search.try_size(opened.unique_colors, settings.fixed())
-    for candidate in _distinct(_CANDIDATES[target.measure], settings):
-        search.try_candidate(candidate)
-    for candidate in _distinct(_LAST[target.measure], settings):
-        if search.best is None:
-            search.try_candidate(candidate)
-    search.refine()
+        # On graphics that is often the smallest file: without noise, more colors need not take more bytes.
+        search.try_lossless(settings.fixed())
+    search.look(_distinct(_CANDIDATES[target.measure], settings))
+    if not search.reached:
+        search.look(_distinct(_LAST[target.measure], settings))
     return search.result()
 
 
@@ -119,68 +135,141 @@ class _Search:
     def __init__(self, opened: OpenedImage, target: Target, settings: Settings) -> None:
         self._opened, self._target, self._free = opened, target, settings.free
         self._ladder = _ladder(min(MAX_COLORS, opened.unique_colors))
-        self._step = min(_FIRST_STEP, len(self._ladder) - 1)
         self._solutions: dict[tuple[Any, ...], Solution] = {}
         self._log: list[_Entry] = []
-        self.best: Trial | None = None
+        self._best: Trial | None = None
         self._nearest: Trial | None = None
 
-    def try_size(self, k: int, settings: Settings) -> None:
-        """One trial, which is kept if it reaches the target and is the smallest."""
-        trial = self._measured(k, settings)
-        if self._target.reached_by(trial.value):
-            self._keep(self._encoded(trial))
+    @property
+    def reached(self) -> bool:
+        """Whether a trial reaches the target."""
+        return self._best is not None
 
-    def try_candidate(self, settings: Settings) -> None:
-        """Find the first step of the ladder that reaches the target, or give the candidate up."""
-        step, reached, missed = max(0, self._step - _STEPS_BELOW[settings.dither]), len(self._ladder), -1
-        smallest: Trial | None = None
+    def try_lossless(self, settings: Settings) -> None:
+        """A trial with all colors of the image."""
+        self._keep(self._measured(self._opened.unique_colors, settings))
+
+    def look(self, candidates: list[Settings]) -> None:
+        """Keep the smallest file of some candidates, if it is smaller than the one so far."""
+        begun, last = len(self._log), len(self._ladder) - 1
+        found = self._fewest_colors(candidates[0], min(_FIRST_STEP, last))
+        for candidate in candidates[1:]:
+            step = min(self._ladder.index(found.choice.k) + _STEPS_UP, last)
+            trial = self._measured(self._ladder[step], candidate)
+            if self._entry(trial).size_at_target < _CLEARLY * self._entry(found).size_at_target:
+                other = self._fewest_colors(candidate, step, trial)
+                if self._target.reached_by(other.value):
+                    found = other
+        if self._free_rate(found.choice.settings):
+            near = [one for one in self._log[begun:] if abs(self._steps_over(one.value)) <= 1] or [self._entry(found)]
+            while near:
+                smallest = min(near, key=lambda one: one.size_at_target)
+                if self._keep(self._with_rate(self._with_more_colors(smallest))):
+                    return
+                near = [one for one in near if one.settings != smallest.settings]
+        if self._target.reached_by(found.value):
+            self._keep(self._refined_size(found))
+
+    def _fewest_colors(self, settings: Settings, step: int, first: Trial | None = None) -> Trial:
+        """The trial at the first step of the ladder that reaches the target, looked for from a step on, or the last."""
+        reached, missed = len(self._ladder), -1
+        found: dict[int, Trial] = {}
         while missed < step < reached:
-            trial = self._measured(self._ladder[step], settings)
+            trial = found[step] = first or self._measured(self._ladder[step], settings)
+            first = None
             if self._target.reached_by(trial.value):
-                reached, smallest = step, trial
+                reached = step
             else:
                 missed = step
-                if smallest is None and self.best and self._encoded(trial).size >= self.best.size:
-                    break
             step = self._next(missed, reached, step, trial.value)
-        if smallest is not None:
-            self._keep(self._encoded(smallest))
-        if self.best is None or smallest is not None:
-            # Where nothing has reached the target yet, the next candidate begins at the end.
-            self._step = min(reached + _STEPS_BELOW[settings.dither], len(self._ladder) - 1)
+        return found[min(reached, len(self._ladder) - 1)]
 
     def _next(self, missed: int, reached: int, step: int, value: float) -> int:
         """The step where the target is expected, between those that are known to miss and to reach it."""
-        ahead = min(max((self._target.value - value) / _GAIN_OF_A_STEP[self._target.measure], -99), 99)
-        return min(max(step + (math.ceil(ahead) or -1), missed + 1), reached - 1)
+        return min(max(step + (math.ceil(-self._steps_over(value)) or -1), missed + 1), reached - 1)
 
-    def refine(self) -> None:
-        """Look between the best step of the ladder and the one before it."""
-        if self.best is None:
-            return
-        settings, above = self.best.choice.settings, self.best.choice.k
+    def _steps_over(self, value: float) -> float:
+        """By how many steps of the ladder, about, a value is above the target."""
+        return min(max((value - self._target.value) / _GAIN_OF_A_STEP[self._target.measure], -99.0), 99.0)
+
+    def _size_at_target(self, indexes: Pixels, value: float) -> float:
+        """About how many bytes an index map would take, if it had the target's quality in place of a value."""
+        # What a file would save that is far better than the target is not known: on graphics nearly nothing.
+        steps = min(self._steps_over(value), 1.0)
+        return len(zlib.compress(indexes.tobytes())) * math.exp(-_GROWTH_OF_A_STEP * steps)
+
+    def _free_rate(self, settings: Settings) -> bool:
+        return settings.rate > 0 and "rate" in self._free
+
+    def _with_more_colors(self, begun: _Entry) -> _Entry:
+        """A trial with more colors at a higher rate, as long as its file would be smaller at the target.
+
+        On photographs it mostly is not. Graphics have small errors, so that their best rates are high.
+        """
+        found = begun
+        for _ in range(_CLIMBS):
+            step = self._ladder.index(found.k) + _STEPS_UP
+            rate = _RATE_FOR_COLORS * found.settings.rate
+            if step >= len(self._ladder) or rate > MAX_RATE:
+                break
+            entry = self._entry(self._measured(self._ladder[step], replace(found.settings, rate=rate)))
+            if entry.size_at_target >= _CLEARLY * found.size_at_target:
+                break
+            found = entry
+        return found
+
+    def _with_rate(self, begun: _Entry) -> Trial:
+        """A trial with the largest rate that reaches the target, of one palette; the last one where none does."""
+        rate, value = begun.settings.rate, begun.value
+        reached, missed = 0.0, math.inf
+        loss = _LOSS_OF_DOUBLING[self._target.measure]
+        found: Trial | None = None
+        for _ in range(_RATES):
+            if self._target.reached_by(value):
+                reached = rate
+            else:
+                missed = rate
+            doublings = min(max((value - self._target.value) / loss, -2.0), 2.0)
+            wanted = min(rate * 2**doublings, MAX_RATE)
+            if missed < reached * _SAME_RATE or reached == rate and wanted < reached * _SAME_RATE:
+                break
+            wanted = min(wanted, missed / _SAME_RATE)
+            if wanted <= reached:
+                wanted = math.sqrt(reached * missed)
+            wanted = float(f"{wanted:.2g}")
+            if not reached < wanted < missed:
+                break
+            trial = self._measured(begun.k, replace(begun.settings, rate=wanted))
+            if found is None or self._target.reached_by(trial.value):
+                found = trial
+            # At low rates and on graphics a doubling costs less than on photographs: half as much, or a third.
+            loss = min(max((value - trial.value) / math.log2(wanted / rate), loss / 4), loss * 2)
+            rate, value = wanted, trial.value
+        return found or self._measured(begun.k, begun.settings)
+
+    def _refined_size(self, found: Trial) -> Trial:
+        settings = found.choice.settings
         missed = [one.k for one in self._log if one.settings == settings and not self._target.reached_by(one.value)]
-        below = max((k for k in missed if k < above), default=0)
+        below = max((k for k in missed if k < found.choice.k), default=0)
         for _ in range(_REFINEMENTS):
-            middle = round(math.sqrt(max(1, below) * above))
-            if not below < middle < above:
+            middle = round(math.sqrt(max(1, below) * found.choice.k))
+            if not below < middle < found.choice.k:
                 break
             trial = self._measured(middle, settings)
             if self._target.reached_by(trial.value):
-                above = middle
-                self._keep(self._encoded(trial))
+                found = trial
             else:
                 below = middle
+        return found
 
     def result(self) -> tuple[Trial, KSearchRecord]:
         """The trial to take, and the record of all."""
-        trial = self.best or self._nearest
+        trial = self._best or self._nearest
         assert trial is not None, "every candidate is tried at least once"
         settings = trial.choice.settings
         record = KSearchRecord(
             target=str(self._target),
-            reached=self.best is not None,
+            reached=self.reached,
             tried=tuple(sorted({one.k: _finite(one.value) for one in self._log if one.settings == settings}.items())),
             free=self._free,
             trials=tuple((self._words(one.settings), one.k, _finite(one.value), one.size) for one in self._log),
@@ -192,12 +281,13 @@ class _Search:
 
     def _measured(self, k: int, settings: Settings) -> Trial:
         source = self._opened.source
-        key = (k, settings.objective, settings.color_space, settings.objective == "perceptual" and settings.dither)
+        # No other setting decides the palette, and with a rate the dithering does not either.
+        key = (k, settings.objective, settings.color_space, settings.rate > 0 or settings.dither)
         if key not in self._solutions:
             self._solutions[key] = solve(source, k, settings)
         choice = remapped(self._opened, k, settings, self._solutions[key])
         trial = Trial(choice, quality(self._target.measure, self._opened.decoded.pixels, choice.shown))
-        self._log.append(_Entry(k, settings, trial.value))
+        self._log.append(_Entry(k, settings, trial.value, self._size_at_target(choice.indexes, trial.value)))
         if self._nearest is None or trial.value > self._nearest.value:
             self._nearest = trial
         return trial
@@ -206,13 +296,20 @@ class _Search:
         choice = trial.choice
         metadata = self._opened.decoded.metadata
         encoded = encode(choice.solution.palette, choice.indexes, choice.settings, metadata)
-        entry = next(one for one in self._log if (one.k, one.settings) == (choice.k, choice.settings))
-        entry.size = len(encoded)
+        self._entry(trial).size = len(encoded)
         return replace(trial, choice=replace(choice, encoded=encoded))
 
-    def _keep(self, trial: Trial) -> None:
-        if self.best is None or trial.size < self.best.size:
-            self.best = trial
+    def _entry(self, trial: Trial) -> _Entry:
+        return next(one for one in self._log if (one.k, one.settings) == (trial.choice.k, trial.choice.settings))
+
+    def _keep(self, trial: Trial) -> bool:
+        """Encode a trial that reaches the target, and keep it if it is the smallest; whether it does reach it."""
+        if not self._target.reached_by(trial.value):
+            return False
+        trial = self._encoded(trial)
+        if self._best is None or trial.size < self._best.size:
+            self._best = trial
+        return True
 
 
 def _ladder(max_k: int) -> list[int]:

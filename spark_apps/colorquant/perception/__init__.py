@@ -1,7 +1,8 @@
 """The perceptual objective: the palette and the index map with the least visible error.
 
 Colors are compared in XYB, errors after the blur of the eye, and colors count by how visible their neighborhood makes
-them. ``fit_palette`` finds the palette, ``remap_directly`` the index map.
+them. ``fit_palette`` finds the palette, ``remap_directly`` the index map: by direct search, or with prices of bits by a
+trellis.
 """
 
 from colorquant.perception.direct_search import DirectSearch, remap_directly

@@ -24,7 +24,8 @@ from numba import njit
 
 from colorquant.alpha import pack
 from colorquant.perception.eye_model import KERNEL, LIMIT, NO_BLUR, Coordinates, coordinates_of
-from colorquant.remap import BAND_ROWS
+from colorquant.perception.trellis import OPAQUE, TRANSPARENT, path_of_least_cost
+from colorquant.remap import BAND_ROWS, RateModel
 
 PASSES = 3
 # Candidates are looked up in boxes of the eye's space, of this many bits a side.
@@ -37,7 +38,7 @@ _GRADIENT_STEP = 120
 _FLAT_PRICE = 12_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DirectSearch:
     """How pixels are assigned to palette entries by the eye's model; see ``rate_aware.RateModel`` for another way.
 
@@ -45,13 +46,12 @@ class DirectSearch:
     ----------
     blurred : bool
         Whether errors of neighbors cancel each other (dithering), or each pixel takes its nearest entry.
-    price : int
-        Energy that a pixel may cost to have the entry of one more of its four neighbors (Potts, 1952): what lets
-        DEFLATE go on with a run, or with a copy of the row above.
+    prices : RateModel, optional
+        Of bits, in energies of an error that counts most: with them the index map is that of ``trellis``.
     """
 
     blurred: bool = True
-    price: int = 0
+    prices: RateModel | None = None
 
     @property
     def kernel(self) -> npt.NDArray[np.int32]:
@@ -79,14 +79,25 @@ class Entries:
     def near(self) -> npt.NDArray[np.uint8]:
         """The entries that are nearest to the middle of each box, uint8 (boxes, boxes, boxes, m).
 
-        With alpha, opaque entries only, if there are any.
+        Only those that opaque pixels may take.
         """
-        candidates = np.arange(len(self.palette))
-        if self.palette.shape[1] == 4 and (self.palette[:, 3] == 255).any():
-            candidates = np.flatnonzero(self.palette[:, 3] == 255)
+        candidates = np.flatnonzero(self.allowed[OPAQUE])
         near = np.empty((_BOXES, _BOXES, _BOXES, min(_CANDIDATES, len(candidates))), np.uint8)
         _fill_near(self.coordinates[candidates], near)
         return candidates.astype(np.uint8)[near]
+
+    @cached_property
+    def allowed(self) -> npt.NDArray[np.bool_]:
+        """The entries that opaque, transparent, and other pixels may take, bool (3, k).
+
+        Opaque pixels take opaque entries, and fully transparent ones fully transparent entries, if there are any.
+        """
+        allowed = np.ones((3, len(self.palette)), np.bool_)
+        if self.palette.shape[1] == 4:
+            for kind, alpha in ((OPAQUE, 255), (TRANSPARENT, 0)):
+                if (self.palette[:, 3] == alpha).any():
+                    allowed[kind] = self.palette[:, 3] == alpha
+        return allowed
 
     def exact(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
         """For pixels uint8 (h, W, 3 or 4) the entry of exactly their color, int16 (h, W); -1 if there is none."""
@@ -131,12 +142,22 @@ def search_band(
         Of the pixels.
     """
     indexes = np.zeros(pixels.shape[:2], np.uint8)
-    passes = PASSES if search.blurred or search.price else 1
     calm = np.zeros(indexes.shape, np.bool_)
     if search.blurred:
         _find_calm(coordinates, _GRADIENT_STEP**2, calm)
+    if search.prices is not None:
+        return path_of_least_cost(
+            pixels,
+            coordinates,
+            entries.coordinates,
+            entries.near,
+            _BOX_BITS,
+            entries.allowed,
+            calm,
+            search.prices,
+            search.blurred,
+        )
     opaque = pixels[..., 3] == 255 if pixels.shape[2] == 4 else np.ones(indexes.shape, np.bool_)
-    prices = np.array([search.price, search.price + (_FLAT_PRICE if search.blurred else 0)], np.int64)
     _SEARCHES[coordinates.shape[2]](
         coordinates,
         opaque,
@@ -145,8 +166,8 @@ def search_band(
         entries.coordinates,
         entries.near,
         search.kernel,
-        prices,
-        passes,
+        _FLAT_PRICE if search.blurred else 0,
+        PASSES if search.blurred else 1,
         indexes,
     )
     return indexes
@@ -216,7 +237,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
     sides = axes // 3
 
     @njit(cache=True, nogil=True)
-    def search(points, opaque, calm, exact, entries, near, kernel, prices, passes, indexes):  # type: ignore[no-untyped-def]
+    def search(points, opaque, calm, exact, entries, near, kernel, flat_price, passes, indexes):  # type: ignore[no-untyped-def]
         """Passes over a band; the arithmetic is exact: errors below 2^11, kernel sums below 2^13, fields below 2^24."""
         height, width = indexes.shape
         radius, own = kernel.shape[0] // 2, np.int64(kernel.max())
@@ -224,7 +245,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
         errors = np.zeros((height, width, axes), np.int32)
         pull = np.empty(axes, np.int64)
         target = np.empty(3, np.int64)
-        around, paid = np.empty(4, np.int64), np.empty(4, np.int64)
+        around = np.empty(4, np.int64)
         for step in range(passes):
             changed = 0
             for y in range(height):
@@ -248,17 +269,17 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                     candidates = len(box) if opaque[y, x] else len(entries)
                     current = indexes[y, x]
                     least, best = np.int64(1 << 62), np.int64(current)
-                    # With a price, the neighbors' entries are candidates too; those ahead have none in the first pass.
+                    # Entries of neighbors of the pixel's very color; those ahead have none in the first pass.
                     neighbors = 0
-                    for side in range((4 if step > 0 else 2) if prices[1] > 0 else 0):
+                    for side in range((4 if step > 0 else 2) if flat_price > 0 else 0):
                         row, column = y - (side == 1) + (side == 3), x - (side == 0) + (side == 2)
                         if 0 <= row < height and 0 <= column < width and opaque[row, column] >= opaque[y, x]:
-                            same = 1
+                            same = True
                             for axis in range(axes):
                                 if points[row, column, axis] != point[axis]:
-                                    same = 0
-                            if prices[same] > 0:
-                                around[neighbors], paid[neighbors] = indexes[row, column], prices[same]
+                                    same = False
+                            if same:
+                                around[neighbors] = indexes[row, column]
                                 neighbors += 1
                     for candidate in range(candidates + neighbors):
                         if candidate >= candidates:
@@ -273,7 +294,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                             energy += off * (own * off + 2 * pull[axis])
                         for i in range(neighbors):
                             if around[i] == j:
-                                energy -= paid[i]
+                                energy -= flat_price
                         if energy < least or (energy == least and j == current):
                             least, best = energy, j
                     if step > 0 and best == current:

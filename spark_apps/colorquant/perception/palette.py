@@ -42,7 +42,13 @@ class BandedColors(Protocol):
 
 
 def fit_palette(
-    source: BandedColors, pixels: int, k: int, seed: int, search: DirectSearch, pool: Executor | None = None
+    source: BandedColors,
+    pixels: int,
+    k: int,
+    seed: int,
+    search: DirectSearch,
+    rounds: int,
+    pool: Executor | None = None,
 ) -> npt.NDArray[np.uint8]:
     """A palette uint8 (k', 3), k' <= k, of distinct colors; deterministic to the byte.
 
@@ -51,7 +57,8 @@ def fit_palette(
     source : the image, of more than k colors
     pixels : of the image
     k, seed, pool : as of ``solver.solve``
-    search : how pixels will go to the palette's entries
+    search : how pixels go to the palette's entries while it is refitted
+    rounds : how often it is refitted, 0 or more
     """
     cells = source.fold_bands(important_cells, lambda one, other: merge_cells([one, other]))
     weights = _weights(cells)
@@ -59,7 +66,7 @@ def fit_palette(
     centroids = search_centroids(points, k, np.random.default_rng(seed), pool)
     entries = lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool).T.astype(np.float64)
     palette, pinned = _with_flat_colors(_distinct(colors_at(entries)), flat_colors_of(source), pixels)
-    for _ in range(REFIT_ROUNDS):
+    for _ in range(rounds):
         sums = source.fold_bands(partial(refit_sums, palette=palette, search=search), add)
         coordinates = coordinates_of(palette)
         free = np.repeat(~pinned[:, None], 3, axis=1)
@@ -70,7 +77,9 @@ def fit_palette(
     return _distinct(palette)
 
 
-def fit_alpha_palette(source: BandedColors, k: int, seed: int, search: DirectSearch) -> npt.NDArray[np.uint8]:
+def fit_alpha_palette(
+    source: BandedColors, k: int, seed: int, search: DirectSearch, rounds: int
+) -> npt.NDArray[np.uint8]:
     """``fit_palette`` of an image with alpha, uint8 (k', 4): what looks best on black and on white.
 
     Where pixels are fully transparent, so is the first entry, and opaque entries stay opaque.
@@ -84,7 +93,7 @@ def fit_alpha_palette(source: BandedColors, k: int, seed: int, search: DirectSea
     if (alpha.nearest_colors(means)[:, 3] >= _ALMOST_OPAQUE).any():
         palette[palette[:, 3] >= min(_ALMOST_OPAQUE, palette[:, 3].max()), 3] = 255
     palette = _distinct(palette)
-    for _ in range(REFIT_ROUNDS):
+    for _ in range(rounds):
         sums = source.fold_bands(partial(refit_sums, palette=palette, search=search), add)
         coordinates = coordinates_of(palette)
         free = np.repeat(palette[:, 3:] > 0, 6, axis=1)

@@ -9,9 +9,9 @@ import numpy as np
 from colorquant.alpha import coordinates, nearest_colors, pack, partial_sums, rounded_means, search_centroids, unpack
 from colorquant.colors import ColorHistogram
 from colorquant.kmeans import MergeableSums
-from colorquant.perception import REFIT_ROUNDS, fit_alpha_palette
+from colorquant.perception import fit_alpha_palette
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
-from colorquant.quantizer.solution import Solution, eye_of
+from colorquant.quantizer.solution import Solution, eye_of, rounds_of
 from colorquant.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ def solve_rgba(source: "ColorSource", k: int, settings: Settings, pool: Executor
     if cells.exact and len(cells) <= k:
         return Solution(unpack(cells.keys), cells.counts, 0, 0, True)
     if settings.objective == "perceptual":
-        palette = fit_alpha_palette(source, k, settings.seed, eye_of(settings))
+        rounds = rounds_of(settings)
+        palette = fit_alpha_palette(source, k, settings.seed, eye_of(settings), rounds)
         sums = source.partial_sums(coordinates(pack(palette)))
         inertia = sums.inertia(coordinates(pack(palette)))
-        return Solution(palette, sums.counts, round(inertia), REFIT_ROUNDS, False)
+        return Solution(palette, sums.counts, round(inertia), rounds, False)
     pinned = bool(k > 1 and cells.keys[0] == 0)
     counts = cells.counts[:, None]
     centroids = search_centroids((2 * cells.sums + counts) // (2 * counts), cells.counts, k, settings.seed, pinned)

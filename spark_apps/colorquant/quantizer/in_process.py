@@ -151,7 +151,7 @@ def quantize(
     color_space : {"rgb", "oklab"}
         Where the error is minimized: "rgb" for the least mean squared error, "oklab" for a smaller visible one.
     rate : float
-        How much error a saved bit of the file may cost, from 0 to 100: above 0, neighbors share an entry where that is
+        How much error a saved bit of the file may cost, from 0 to 1000: above 0, neighbors share an entry where that is
         nearly as near as the nearest (see ``rate_aware``). 0.1 is a good value.
     dither : {"none", "blue-noise", "direct-search"}
         Whether neighboring pixels mix entries, by ordered dithering (see ``dither``; the rate has no effect then) or as

@@ -22,10 +22,10 @@ from colorquant.kmeans import (
     search_centroids,
     update,
 )
-from colorquant.perception import REFIT_ROUNDS, BandedColors, fit_palette
+from colorquant.perception import BandedColors, fit_palette
 from colorquant.pixels import Pixels
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
-from colorquant.quantizer.solution import Solution, eye_of
+from colorquant.quantizer.solution import Solution, eye_of, rounds_of
 from colorquant.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ def solve_rgb(source: ColorSource, k: int, settings: Settings, pool: Executor | 
     if cells.exact and len(cells) <= k:
         return Solution(unpack_colors(cells.keys), cells.counts, 0, 0, True)
     if settings.objective == "perceptual":
-        palette = fit_palette(source, int(cells.counts.sum()), k, settings.seed, eye_of(settings), pool)
+        rounds, pixels = rounds_of(settings), int(cells.counts.sum())
+        palette = fit_palette(source, pixels, k, settings.seed, eye_of(settings), rounds, pool)
         sums = source.partial_sums(palette)
-        return Solution(palette, sums.counts, round(sums.inertia(palette)), REFIT_ROUNDS, False)
+        return Solution(palette, sums.counts, round(sums.inertia(palette)), rounds, False)
     if settings.color_space == "oklab":
         return _solve_in_oklab(source, cells, k, settings.seed, pool)
     points = points_of(cells)

@@ -8,7 +8,6 @@ import pytest
 from colorquant import quantize
 from colorquant.alpha import on_background, on_both_backgrounds
 from colorquant.colors.cells import merge_cells
-from colorquant.encode import encode_indexed_png
 from colorquant.perception.direct_search import DirectSearch, Entries, remap_directly, search_band
 from colorquant.perception.eye_model import (
     KERNEL,
@@ -179,17 +178,6 @@ def test_the_same_arguments_give_the_same_bytes_and_threads_do_not_matter(monkey
     assert np.array_equal(one.palette, other.palette) and np.array_equal(one.indexes, other.indexes)
 
 
-def test_a_rate_makes_neighbors_equal_and_files_smaller_for_little_quality() -> None:
-    pixels = photograph(192, 256)
-    for dither, rate, share in (("none", 0.02, 0.9), ("direct-search", 0.1, 0.95)):
-        plain, rated = (quantize(pixels, 64, rate=rate, dither=dither, objective="perceptual") for rate in (0, rate))
-        assert np.array_equal(plain.palette, rated.palette)
-        sizes = [len(encode_indexed_png(image.palette, image.indexes)) for image in (plain, rated)]
-        assert sizes[1] < share * sizes[0]
-        before, after = (measures.perceptual_similarity(pixels, i.palette[i.indexes]) for i in (plain, rated))
-        assert after > before - 6
-
-
 def icon(height: int = 256, width: int = 256) -> np.ndarray:
     """A gradient in a disk with a soft edge; fully transparent outside."""
     y, x = np.mgrid[:height, :width]
@@ -247,6 +235,5 @@ def test_flat_areas_that_end_at_edges_are_not_dithered() -> None:
 def test_pixels_whose_color_is_an_entry_keep_it() -> None:
     pixels = photograph(70, 60)
     palette = np.unique(np.concatenate([quantize(pixels, 12).palette, pixels[::9, ::9].reshape(-1, 3)]), axis=0)
-    for search in (DirectSearch(), DirectSearch(price=10**6)):
-        decoded = palette[remap_directly(pixels, palette, search)]
-        assert np.array_equal(decoded[::9, ::9], pixels[::9, ::9])
+    decoded = palette[remap_directly(pixels, palette, DirectSearch())]
+    assert np.array_equal(decoded[::9, ::9], pixels[::9, ::9])

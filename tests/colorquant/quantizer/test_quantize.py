@@ -173,9 +173,9 @@ def test_bad_input_is_refused_with_the_reason(pixels, k, message):
     ("setting", "message"),
     [
         ({"color_space": "lab"}, "color_space = 'lab' is wrong: it takes one of rgb, oklab"),
-        ({"rate": -0.1}, "rate = -0.1 is wrong: it takes a number from 0 to 100"),
+        ({"rate": -0.1}, "rate = -0.1 is wrong: it takes a number from 0 to 1000"),
         ({"rate": float("nan")}, "rate = nan is wrong"),
-        ({"rate": 101.0}, "rate = 101.0 is wrong"),
+        ({"rate": 1001.0}, "rate = 1001.0 is wrong"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_the_reason(setting, message):
