@@ -40,7 +40,7 @@ PAGES = {
     "Use": ["docs/reference", "docs/choice", "docs/report", "docs/airflow"],
     "Operate": ["docs/deploy", "docs/scaling"],
     "How it works": [
-        *("docs/architecture", "docs/images", "docs/quantizer", "docs/encoding", "docs/quality"),
+        *("docs/architecture", "docs/images", "docs/limits", "docs/quantizer", "docs/encoding", "docs/quality"),
         "docs/decisions/*",
     ],
     "Python": ["docs/api"],
