@@ -56,8 +56,6 @@ _RATE_FOR_COLORS = 4.0
 _CLIMBS = 2
 # What a step of the ladder adds to a measure, about.
 _GAIN_OF_A_STEP = {"ssimulacra2": 6.0, "ssim": 0.02, "psnr": 1.2}
-# Dithered, an image reaches a quality with fewer colors: about so many steps of the ladder on four Kodak images.
-_STEPS_BELOW = {"none": 0, "blue-noise": 2, "direct-search": 3}
 # By how much a file grows, about, for that gain.
 _GROWTH_OF_A_STEP = 0.12
 # A file is taken for smaller than another where it would have so many of its bytes.
@@ -130,7 +128,7 @@ def _distinct(candidates: tuple[Mapping[str, Any], ...], settings: Settings) -> 
 
 
 class _Search:
-    """What was tried. Only two index maps are kept, each as large as the image: the smallest file's and the best."""
+    """What was tried. Of the index maps, each as large as the image, no more than five are kept at a time."""
 
     def __init__(self, opened: OpenedImage, target: Target, settings: Settings) -> None:
         self._opened, self._target, self._free = opened, target, settings.free
@@ -173,16 +171,19 @@ class _Search:
     def _fewest_colors(self, settings: Settings, step: int, first: Trial | None = None) -> Trial:
         """The trial at the first step of the ladder that reaches the target, looked for from a step on, or the last."""
         reached, missed = len(self._ladder), -1
-        found: dict[int, Trial] = {}
+        above: Trial | None = None
+        below: Trial | None = None
         while missed < step < reached:
-            trial = found[step] = first or self._measured(self._ladder[step], settings)
+            trial = first or self._measured(self._ladder[step], settings)
             first = None
             if self._target.reached_by(trial.value):
-                reached = step
+                reached, above = step, trial
             else:
-                missed = step
+                missed, below = step, trial
             step = self._next(missed, reached, step, trial.value)
-        return found[min(reached, len(self._ladder) - 1)]
+        found = above or below
+        assert found is not None, "at least one step is tried"
+        return found
 
     def _next(self, missed: int, reached: int, step: int, value: float) -> int:
         """The step where the target is expected, between those that are known to miss and to reach it."""
