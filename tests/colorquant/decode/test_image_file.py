@@ -253,11 +253,11 @@ except UnsupportedImage as error: print(error)"""
 def test_only_lasting_errors_of_the_file_system_make_an_image_unsupported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: type[Exception]
 ) -> None:
-    def fail(_: Path) -> bytes:
+    def fail(_: str) -> bytes:
         raise OSError(code, os.strerror(code))
 
     path = write(tmp_path, OPAQUE["png"])
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("colorquant.decode.image_file.read", fail)
     with pytest.raises(expected):
         read_image(path)
 
