@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from colorquant.jobs.records import CompressionResult, JobFailure
+from colorquant.jobs import CompressionResult, JobFailure
 from tests.conftest import photograph
 from tests.operator_task import start_task
 

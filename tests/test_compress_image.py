@@ -24,8 +24,8 @@ from colorquant import quantize
 from colorquant.decode.image_file import read_image
 from colorquant.encode.indexed_png import encode_indexed_png
 from colorquant.encode.webp import encode_lossless_webp
+from colorquant.jobs import CompressionResult, JobFailure
 from colorquant.jobs.plan import RunRequest, plan_run
-from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.settings import Settings, options
 from colorquant.storage import paths as storage
 from tests.conftest import photograph

@@ -15,8 +15,8 @@ from PIL import Image
 
 from colorquant.cli.progress import Progress
 from colorquant.compress import library as corpus
+from colorquant.jobs import CompressionResult, JobFailure
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
-from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.report import summarize_run
 from tests.conftest import photograph
 from tests.test_compress_image import compress_in_process

@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image
 
 from colorquant import quantize
+from colorquant.jobs import CompressionResult, JobFailure
 from colorquant.jobs.job import Job
-from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.quality import measures
 from colorquant.settings import Settings
 from tests.conftest import PROJECT, photograph

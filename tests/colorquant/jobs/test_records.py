@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from colorquant.jobs.records import CompressionResult, JobFailure
+from colorquant.jobs import CompressionResult, JobFailure
 
 FAILURE = JobFailure(image="cat.png", k=4, reason="no image", exit_code=65, retryable=False)
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from colorquant.jobs import CompressionResult, JobFailure
 from colorquant.jobs.job import Job
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
-from colorquant.jobs.records import CompressionResult, JobFailure
 from colorquant.storage.atomic import sha256_of, write_atomically
 
 

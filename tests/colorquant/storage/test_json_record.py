@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from colorquant.errors import InvalidRecord
+from colorquant.jobs import CompressionResult, JobFailure, KSearchRecord
 from colorquant.jobs.job import Job
 from colorquant.jobs.plan import Plan
-from colorquant.jobs.records import CompressionResult, JobFailure, KSearchRecord
 from colorquant.publish.manifest import Manifest, PublishedFile
 from colorquant.report.changes import Changes, Move
 from colorquant.report.choice import Choice

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from colorquant.errors import InvalidPlan
+from colorquant.jobs import JobFailure
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
-from colorquant.jobs.records import JobFailure
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage import paths as storage
 from tests.object_store import SECRET

@@ -15,8 +15,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from s3fs import S3FileSystem
 
+from colorquant.jobs import JobFailure
 from colorquant.jobs.plan import RunRequest, plan_run, run_folder
-from colorquant.jobs.records import JobFailure
 from colorquant.report.summary import Summary
 from colorquant.storage import paths as storage
 from colorquant_airflow.checkout.home import free_port

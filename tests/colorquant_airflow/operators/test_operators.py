@@ -14,7 +14,7 @@ import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from colorquant.jobs.records import JobFailure
+from colorquant.jobs import JobFailure
 from colorquant_airflow import private
 from colorquant_airflow.operators import CompressImageOperator, spark_job
 
