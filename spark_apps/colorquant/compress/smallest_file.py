@@ -200,7 +200,8 @@ class _Search:
         return len(zlib.compress(indexes.tobytes())) * math.exp(-_GROWTH_OF_A_STEP * steps)
 
     def _free_rate(self, settings: Settings) -> bool:
-        return settings.rate > 0 and "rate" in self._free
+        """Whether the search may change the rate, and it has an effect."""
+        return settings.rate > 0 and "rate" in self._free and settings.dither != "blue-noise"
 
     def _with_more_colors(self, begun: _Entry) -> _Entry:
         """A trial with more colors at a higher rate, as long as its file would be smaller at the target.

@@ -16,22 +16,17 @@ size of the kernel.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from colorquant.alpha import pack
-from colorquant.perception.eye_model import KERNEL, LIMIT, NO_BLUR, Coordinates, coordinates_of
-from colorquant.perception.trellis import OPAQUE, TRANSPARENT, path_of_least_cost
+from colorquant.perception.entries import BOX_BITS, BOXES, Entries
+from colorquant.perception.eye_model import KERNEL, NO_BLUR, Coordinates, coordinates_of
+from colorquant.perception.trellis import path_of_least_cost
 from colorquant.remap import BAND_ROWS, RateModel
 
 PASSES = 3
-# Candidates are looked up in boxes of the eye's space, of this many bits a side.
-_BOX_BITS = 6
-_BOXES = (LIMIT >> _BOX_BITS) + 1
-_CANDIDATES = 10
 # The largest difference of a gradient's steps, 5 % of the range; and the energy that a pixel may cost to have the entry
 # of a neighbor of its very color. Measured: pixel art is a third as large, a heat map 4 to 20 % smaller.
 _GRADIENT_STEP = 120
@@ -57,60 +52,6 @@ class DirectSearch:
     def kernel(self) -> npt.NDArray[np.int32]:
         """What errors of two pixels count together, int32 (2 r + 1, 2 r + 1)."""
         return KERNEL if self.blurred else NO_BLUR
-
-
-@dataclass(frozen=True, eq=False)
-class Entries:
-    """The entries of a palette, as the search uses them.
-
-    Attributes
-    ----------
-    palette : uint8 (k, 3), or (k, 4) with alpha; 1 <= k <= 256
-    """
-
-    palette: npt.NDArray[np.uint8]
-
-    @cached_property
-    def coordinates(self) -> npt.NDArray[np.int64]:
-        """int64 (k, 3 or 6), as of ``coordinates_of``."""
-        return coordinates_of(self.palette).astype(np.int64)
-
-    @cached_property
-    def near(self) -> npt.NDArray[np.uint8]:
-        """The entries that are nearest to the middle of each box, uint8 (boxes, boxes, boxes, m).
-
-        Only those that opaque pixels may take.
-        """
-        candidates = np.flatnonzero(self.allowed[OPAQUE])
-        near = np.empty((_BOXES, _BOXES, _BOXES, min(_CANDIDATES, len(candidates))), np.uint8)
-        _fill_near(self.coordinates[candidates], near)
-        return candidates.astype(np.uint8)[near]
-
-    @cached_property
-    def allowed(self) -> npt.NDArray[np.bool_]:
-        """The entries that opaque, transparent, and other pixels may take, bool (3, k).
-
-        Opaque pixels take opaque entries, and fully transparent ones fully transparent entries, if there are any.
-        """
-        allowed = np.ones((3, len(self.palette)), np.bool_)
-        if self.palette.shape[1] == 4:
-            for kind, alpha in ((OPAQUE, 255), (TRANSPARENT, 0)):
-                if (self.palette[:, 3] == alpha).any():
-                    allowed[kind] = self.palette[:, 3] == alpha
-        return allowed
-
-    def exact(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
-        """For pixels uint8 (h, W, 3 or 4) the entry of exactly their color, int16 (h, W); -1 if there is none."""
-        entries, colors = _packed(self.palette), _packed(pixels)
-        order = np.argsort(entries, kind="stable")
-        found = order[np.minimum(np.searchsorted(entries, colors, sorter=order), len(order) - 1)]
-        return np.where(entries[found] == colors, found, -1).astype(np.int16).reshape(pixels.shape[:2])
-
-
-def _packed(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    if colors.shape[-1] == 4:
-        return pack(colors)
-    return colors.reshape(-1, 3).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
 def remap_directly(
@@ -146,17 +87,7 @@ def search_band(
     if search.blurred:
         _find_calm(coordinates, _GRADIENT_STEP**2, calm)
     if search.prices is not None:
-        return path_of_least_cost(
-            pixels,
-            coordinates,
-            entries.coordinates,
-            entries.near,
-            _BOX_BITS,
-            entries.allowed,
-            calm,
-            search.prices,
-            search.blurred,
-        )
+        return path_of_least_cost(pixels, coordinates, entries, calm, search.prices, search.blurred)
     opaque = pixels[..., 3] == 255 if pixels.shape[2] == 4 else np.ones(indexes.shape, np.bool_)
     _SEARCHES[coordinates.shape[2]](
         coordinates,
@@ -171,31 +102,6 @@ def search_band(
         indexes,
     )
     return indexes
-
-
-@njit(cache=True, nogil=True)
-def _fill_near(entries, near):  # type: ignore[no-untyped-def]
-    wanted = near.shape[3]
-    nearest = np.empty(wanted, np.int64)
-    half = 1 << _BOX_BITS >> 1
-    for a in range(_BOXES):
-        for b in range(_BOXES):
-            for c in range(_BOXES):
-                found = 0
-                for j in range(len(entries)):
-                    x = (a << _BOX_BITS) + half - entries[j, 0]
-                    y = (b << _BOX_BITS) + half - entries[j, 1]
-                    z = (c << _BOX_BITS) + half - entries[j, 2]
-                    distance = x * x + y * y + z * z
-                    if found < wanted:
-                        found += 1
-                    elif distance >= nearest[wanted - 1]:
-                        continue
-                    rank = found - 1
-                    while rank > 0 and nearest[rank - 1] > distance:
-                        nearest[rank], near[a, b, c, rank] = nearest[rank - 1], near[a, b, c, rank - 1]
-                        rank -= 1
-                    nearest[rank], near[a, b, c, rank] = distance, j
 
 
 @njit(cache=True, nogil=True)
@@ -264,7 +170,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                     for axis in range(3):
                         # With alpha in the middle of black and white.
                         pulled = pull[axis] // own if sides == 1 else (pull[axis] + pull[axis + 3]) // (2 * own)
-                        target[axis] = min(max((point[axis] - pulled) >> _BOX_BITS, 0), _BOXES - 1)
+                        target[axis] = min(max((point[axis] - pulled) >> BOX_BITS, 0), BOXES - 1)
                     box = near[target[0], target[1], target[2]]
                     candidates = len(box) if opaque[y, x] else len(entries)
                     current = indexes[y, x]

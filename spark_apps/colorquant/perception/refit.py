@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from colorquant.perception.direct_search import DirectSearch, Entries, search_band
+from colorquant.perception.direct_search import DirectSearch, search_band
+from colorquant.perception.entries import Entries
 from colorquant.perception.eye_model import LIMIT, coordinates_of
 from colorquant.remap import BAND_ROWS
 

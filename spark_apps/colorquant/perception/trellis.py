@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from colorquant.perception.entries import BOX_BITS, BOXES, OPAQUE, TRANSLUCENT, TRANSPARENT, Entries
 from colorquant.perception.eye_model import KERNEL
 from colorquant.perception.importance import importance
-from colorquant.remap import RateModel
+from colorquant.remap import RateModel, cheapest, copied_from, write_path
 
 # What errors of two pixels count together, as a part of what the eye's model says. With all of it more of the picture
 # is dithered: files of five Kodak images were 4 % larger at equal SSIMULACRA2.
@@ -29,12 +30,10 @@ _WEIGHTS = np.maximum(
     1, np.rint(_LARGEST_WEIGHT * (np.arange(_LARGEST_WEIGHT + 1) / _LARGEST_WEIGHT) ** _POWER)
 ).astype(np.int64)
 _UNREACHABLE = np.int64(1 << 61)
-OPAQUE, TRANSPARENT, TRANSLUCENT = range(3)
-"""Kinds of pixels, and the rows of the table of what entries they may take."""
 
 
 def kernel_of(blurred: bool) -> npt.NDArray[np.int32]:
-    """What errors of two pixels count together, int64 (2 r + 1, 2 r + 1)."""
+    """What errors of two pixels count together, int32 (2 r + 1, 2 r + 1)."""
     kernel = np.rint(KERNEL * (_TOGETHER if blurred else 0.0)).astype(np.int32)
     middle = len(kernel) // 2
     kernel[middle, middle] = KERNEL[middle, middle]
@@ -44,10 +43,7 @@ def kernel_of(blurred: bool) -> npt.NDArray[np.int32]:
 def path_of_least_cost(
     pixels: npt.NDArray[np.uint8],
     coordinates: npt.NDArray[np.int32],
-    entries: npt.NDArray[np.int64],
-    near: npt.NDArray[np.uint8],
-    box_bits: int,
-    allowed: npt.NDArray[np.bool_],
+    entries: Entries,
     calm: npt.NDArray[np.bool_],
     model: RateModel,
     blurred: bool,
@@ -59,12 +55,8 @@ def path_of_least_cost(
     pixels : uint8 (h, W, 3 or 4)
     coordinates : int32 (h, W, 3 or 6)
         Of the pixels.
-    entries : int64 (k, 3 or 6)
-        Coordinates of the palette's entries.
-    near : uint8 (b, b, b, m)
-        Entries that are near the middle of each box of ``1 << box_bits`` steps a side.
-    allowed : bool (3, k)
-        The entries that opaque, transparent, and other pixels may take.
+    entries : Entries
+        Of the palette.
     calm : bool (h, W)
         Pixels where errors do not cancel each other.
     model : RateModel
@@ -82,10 +74,9 @@ def path_of_least_cost(
         _WEIGHTS[importance(pixels)],
         kinds,
         calm,
-        entries,
-        allowed,
-        near,
-        box_bits,
+        entries.coordinates,
+        entries.allowed,
+        entries.near,
         kernel_of(blurred),
         (model.literal, model.run, model.copies, model.offsets),
         indexes,
@@ -98,21 +89,21 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
     sides = axes // 3
 
     @njit(cache=True, nogil=True)
-    def energy(off_from, entry, pull, own):  # type: ignore[no-untyped-def]
-        """Of an error, with twice its product with the errors around it; below 2^34."""
+    def energy(point, entry, pull, own):  # type: ignore[no-untyped-def]
+        """Of an error, with twice its product with the errors around it; below 2^38."""
         found = np.int64(0)
         for axis in range(axes):
-            off = entry[axis] - off_from[axis]
+            off = entry[axis] - point[axis]
             found += off * (own * off + 2 * pull[axis])
         return found
 
     @njit(cache=True, nogil=True)
-    def search(points, weights, kinds, calm, entries, allowed, near, box_bits, kernel, model, indexes):  # type: ignore[no-untyped-def]
+    def search(points, weights, kinds, calm, entries, allowed, near, kernel, model, indexes):  # type: ignore[no-untyped-def]
         literal, run, copies, offsets = model
         height, width = indexes.shape
         radius = kernel.shape[0] // 2
         own = np.int64(kernel[radius, radius])
-        boxes, candidates = near.shape[0], near.shape[3]
+        candidates = near.shape[3]
         dithered = kernel[radius, radius - 1] > 0
         states = 2 + len(offsets)
         came_from = np.zeros((width, states), np.uint8)
@@ -130,10 +121,9 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
             errors[:] = 0
             for x in range(width):
                 weight, kind = weights[y, x], kinds[y, x]
-                best = 0
-                for state in range(1, states):
-                    if before[state] < before[best]:
-                        best = state
+                best = cheapest(before)
+                # Costs are those above the cheapest, so that no width of an image makes them overflow.
+                before -= before[best]
                 for axis in range(axes):
                     point[axis] = points[y, x, axis]
                 for state in range(states):
@@ -150,7 +140,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                     pulled = pulls[best, axis] // own
                     if sides == 2:
                         pulled = (pulls[best, axis] + pulls[best, axis + 3]) // (2 * own)
-                    target[axis] = min(max((point[axis] - pulled) >> box_bits, 0), boxes - 1)
+                    target[axis] = min(max((point[axis] - pulled) >> BOX_BITS, 0), BOXES - 1)
                 box = near[target[0], target[1], target[2]]
                 least = _UNREACHABLE
                 for candidate in range(candidates if kind == OPAQUE else len(entries)):
@@ -180,12 +170,8 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
 
                 for copy in range(len(offsets)):
                     state = copy + 2
-                    from_y, from_x = y - offsets[copy, 0], x - offsets[copy, 1]
-                    if from_y < 0 or from_x < 0 or from_x >= width:
-                        costs[state] = _UNREACHABLE
-                        continue
-                    j = np.int64(indexes[from_y, from_x])
-                    if not allowed[kind, j]:
+                    j = copied_from(indexes, y, x, offsets[copy])
+                    if j < 0 or not allowed[kind, j]:
                         costs[state] = _UNREACHABLE
                         continue
                     going_on = x > 0 and before[state] <= before[best] + copies[copy]
@@ -205,13 +191,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                         moved[state, 0, axis] = np.int32(0) if calm[y, x] else error
                 errors, moved = moved, errors
                 before[:] = costs
-            state = 0
-            for other in range(1, states):
-                if before[other] < before[state]:
-                    state = other
-            for x in range(width - 1, -1, -1):
-                indexes[y, x] = chosen[x, state]
-                state = came_from[x, state]
+            write_path(cheapest(before), came_from, chosen, indexes[y])
             for x in range(width):
                 if dithered and not calm[y, x]:
                     for axis in range(axes):

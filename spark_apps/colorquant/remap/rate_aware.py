@@ -157,13 +157,36 @@ def _distance(pixel: Pixels, color: npt.NDArray[np.int64]) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _cheapest(costs: npt.NDArray[np.int64]) -> int:
+def cheapest(costs: npt.NDArray[np.int64]) -> int:
     """Index of the least cost, int64 (states,); of equal ones the first."""
     best = 0
     for state in range(1, len(costs)):
         if costs[state] < costs[best]:
             best = state
     return best
+
+
+@numba.njit(cache=True, nogil=True)
+def copied_from(indexes: Pixels, y: int, x: int, offset: npt.NDArray[np.int64]) -> int:
+    """The index that a copy from (rows above, columns to the left) gives a pixel; -1 outside of the band."""
+    from_y, from_x = y - offset[0], x - offset[1]
+    if from_y < 0 or from_x < 0 or from_x >= indexes.shape[1]:
+        return -1
+    return int(indexes[from_y, from_x])
+
+
+@numba.njit(cache=True, nogil=True)
+def write_path(state: int, came_from: Pixels, chosen: Pixels, row: Pixels) -> None:
+    """Write the indexes uint8 (w,) of the path that ends in a state, from the last pixel to the first.
+
+    Parameters
+    ----------
+    came_from, chosen : uint8 (w, states)
+        For each pixel and state the state before, and the index.
+    """
+    for x in range(len(row) - 1, -1, -1):
+        row[x] = chosen[x, state]
+        state = came_from[x, state]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -192,7 +215,7 @@ def _choose_rows(pixels, nearest, colors, alternatives, model, indexes):  # type
         before[:] = 0
         for x in range(width):
             pixel = pixels[y, x]
-            best = _cheapest(before)
+            best = cheapest(before)
 
             literal_cost = _UNREACHABLE
             for index in alternatives[nearest[y, x]]:
@@ -215,18 +238,14 @@ def _choose_rows(pixels, nearest, colors, alternatives, model, indexes):  # type
 
             for copy in range(len(offsets)):
                 state = copy + 2
-                from_y, from_x = y - offsets[copy, 0], x - offsets[copy, 1]
-                if from_y < 0 or from_x < 0 or from_x >= width:
+                index = copied_from(indexes, y, x, offsets[copy])
+                if index < 0:
                     costs[state] = _UNREACHABLE
                     continue
-                index = indexes[from_y, from_x]
                 going_on = x > 0 and before[state] <= before[best] + copies[copy]
                 came_from[x, state] = state if going_on else best
                 chosen[x, state] = index
                 start = before[state] if going_on else before[best] + copies[copy]
                 costs[state] = start + _distance(pixel, colors[index])
             before[:] = costs
-        state = _cheapest(before)
-        for x in range(width - 1, -1, -1):
-            indexes[y, x] = chosen[x, state]
-            state = came_from[x, state]
+        write_path(cheapest(before), came_from, chosen, indexes[y])

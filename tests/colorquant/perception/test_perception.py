@@ -8,7 +8,8 @@ import pytest
 from colorquant import quantize
 from colorquant.alpha import on_background, on_both_backgrounds
 from colorquant.colors.cells import merge_cells
-from colorquant.perception.direct_search import DirectSearch, Entries, remap_directly, search_band
+from colorquant.perception.direct_search import DirectSearch, remap_directly, search_band
+from colorquant.perception.entries import Entries
 from colorquant.perception.eye_model import (
     KERNEL,
     KERNEL_BITS,

@@ -8,7 +8,8 @@ from PIL import Image
 
 from colorquant import quality as measures
 from colorquant.encode import encode_indexed_png
-from colorquant.perception.direct_search import DirectSearch, Entries, remap_directly
+from colorquant.perception.direct_search import DirectSearch, remap_directly
+from colorquant.perception.entries import Entries
 from colorquant.perception.eye_model import coordinates_of
 from colorquant.perception.importance import importance
 from colorquant.quantizer import quantize
