@@ -164,7 +164,7 @@ def _print_plan(plan: Plan) -> None:
     print(f"{images} images x {sizes} = {len(plan.jobs)} jobs, {len(plan.reused)} done already and unchanged")
     if plan.ignored:
         names = ", ".join(printable(name) for name in plan.ignored[:5]) + (" ..." if len(plan.ignored) > 5 else "")
-        print(f"Skipped, without an image extension, outside the folder or links to folders: {names}")
+        print(f"Skipped (no image extension, or a link that is not followed): {names}")
     for folder, reason in plan.unreadable.items():
         print(f"NOT READ: the folder {printable(folder)}: {reason}; the run will fail when all else is done")
     if not pending:
