@@ -55,7 +55,7 @@ down: ## stop the containers; all data is kept
 	@docker compose --env-file "$$ENV_FILE" down
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
-	@"$(BIN)/python" -m pytest $(TESTS)
+	@"$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; then fuzz each reader by coverage for SECONDS=60
 	@PYTHONPATH=spark_apps "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"

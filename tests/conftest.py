@@ -25,6 +25,11 @@ hypothesis.settings.load_profile("untimed")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the modules that take minutes first, so that of two processes none is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The checkout."""

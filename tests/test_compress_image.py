@@ -30,6 +30,7 @@ from colorquant.settings import Settings, options
 from colorquant.storage import paths as storage
 from tests.conftest import photograph
 
+pytestmark = pytest.mark.e2e
 PROJECT = Path(__file__).resolve().parent.parent
 APPLICATION = PROJECT / "spark_apps" / "compress_image.py"
 

@@ -21,6 +21,7 @@ from colorquant.report import summarize_run
 from tests.conftest import photograph
 from tests.test_compress_image import compress_in_process
 
+pytestmark = pytest.mark.e2e
 PROJECT = Path(__file__).resolve().parent.parent
 APPLICATION = PROJECT / "spark_apps" / "compress_corpus.py"
 

@@ -18,6 +18,7 @@ from colorquant.quality import measures
 from colorquant.settings import Settings
 from tests.conftest import PROJECT, photograph
 
+pytestmark = pytest.mark.e2e
 APPLICATION = PROJECT / "spark_apps" / "compress_image.py"
 # Four regions, of which those at the right and at the bottom end within a tile.
 PIXELS = photograph(2300, 2100, seed=5)
