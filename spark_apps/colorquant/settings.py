@@ -16,7 +16,7 @@ from colorquant.errors import InvalidSetting
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that outputs of older
 #: versions are not taken for current ones.
-ALGORITHM_VERSION = 12
+ALGORITHM_VERSION = 13
 
 
 #: In place of a value: where a quality target is given, the job chooses it; else the default holds.

@@ -7,9 +7,13 @@ from colorquant.alpha.premultiplied import UNIT, WEIGHTS, coordinates, pack
 from colorquant.pixels import Pixels
 from colorquant.remap import Dither, RateModel, dithered, mixtures
 
+_OPAQUE = np.uint32(0xFF000000)
+
 
 def remap_alpha(pixels: Pixels, palette: Pixels, remapping: RateModel | Dither | None = None) -> Pixels:
     """Remap pixels to their nearest palette entries, or dither them.
+
+    Without dithering, opaque pixels go to opaque entries where there are any.
 
     Parameters
     ----------
@@ -29,4 +33,9 @@ def remap_alpha(pixels: Pixels, palette: Pixels, remapping: RateModel | Dither |
         mixed = mixtures(coordinates(colors) * scale, coordinates(pack(palette)) * scale)
         return dithered(pixels.shape, remapping, colors_of_pixels, *mixed)
     labels, _ = assign(coordinates(colors), coordinates(pack(palette)))
+    opaque = np.flatnonzero(palette[:, 3] == 255)
+    lost = np.flatnonzero((colors >= _OPAQUE) & (palette[labels, 3] < 255))
+    if len(opaque) and len(lost):
+        among, _ = assign(coordinates(colors[lost]), coordinates(pack(palette[opaque])))
+        labels[lost] = opaque[among]
     return labels.astype(np.uint8)[colors_of_pixels].reshape(pixels.shape[:2])

@@ -46,5 +46,9 @@ def grid_from_rgb(colors: np.ndarray) -> np.ndarray:
 
 
 def rgb_from_grid(positions: np.ndarray) -> np.ndarray:
-    """sRGB float64 (n, 3), clipped to 0 to 255, of Oklab positions on the grid (n, 3)."""
-    return rgb_from_oklab((np.asarray(positions, np.float64) * (_SPAN / (255 * GRID)) - _OFFSET) / AXES)
+    """sRGB float64 (n, 3), clipped to 0 to 255, of Oklab positions on the grid (n, 3); gray for those of grays."""
+    positions = np.asarray(positions, np.float64)
+    colors = rgb_from_oklab((positions * (_SPAN / (255 * GRID)) - _OFFSET) / AXES)
+    neutral = (positions[:, 1:] == grid_from_rgb(np.zeros((1, 3)))[0, 1:]).all(axis=1)
+    colors[neutral] = colors[neutral][:, 1:2]
+    return colors

@@ -6,6 +6,17 @@ trellis.
 """
 
 from colorquant.perception.direct_search import DirectSearch, remap_directly
+from colorquant.perception.kept_colors import KeptColors, flat_colors, keep_colors
 from colorquant.perception.palette import REFIT_ROUNDS, BandedColors, fit_alpha_palette, fit_palette
 
-__all__ = ["BandedColors", "DirectSearch", "fit_alpha_palette", "fit_palette", "REFIT_ROUNDS", "remap_directly"]
+__all__ = [
+    "BandedColors",
+    "DirectSearch",
+    "fit_alpha_palette",
+    "fit_palette",
+    "flat_colors",
+    "keep_colors",
+    "KeptColors",
+    "REFIT_ROUNDS",
+    "remap_directly",
+]

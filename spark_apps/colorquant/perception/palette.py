@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from colorquant import alpha
-from colorquant.colors import Cells, ColorHistogram, count_colors, merge_cells, merge_histograms, unpack_colors
+from colorquant.colors import Cells, ColorHistogram, merge_cells
 from colorquant.kmeans import lloyd, points_at, search_centroids
 from colorquant.perception.direct_search import DirectSearch
 from colorquant.perception.eye_model import colors_at, colors_with_alpha_at, coordinates_of, is_neutral
 from colorquant.perception.importance import important_cells
+from colorquant.perception.kept_colors import KeptColors, areas, with_small_areas
 from colorquant.perception.refit import refit_sums, refitted
-from colorquant.remap import BAND_ROWS
 
 T = TypeVar("T")
 
@@ -39,6 +39,9 @@ class BandedColors(Protocol):
 
     def fold_bands(self, function: Callable[[npt.NDArray[np.uint8]], T], merge: Callable[[T, T], T]) -> T:
         """The merged values of a function of bands uint8 (h, W, 3) that begin at multiples of 64 rows."""
+
+    def flat_colors(self) -> ColorHistogram:
+        """``kept_colors.flat_colors`` of the whole image."""
 
 
 def fit_palette(
@@ -65,20 +68,20 @@ def fit_palette(
     points = points_at(coordinates_of(np.floor(cells.means + 0.5).astype(np.uint8)).astype(np.int64), weights)
     centroids = search_centroids(points, k, np.random.default_rng(seed), pool)
     entries = lloyd(points, centroids, LLOYD_ROUNDS, 1e-4, pool=pool).T.astype(np.float64)
-    palette, pinned = _with_flat_colors(_distinct(colors_at(entries)), flat_colors_of(source), pixels)
+    kept = KeptColors.of(_distinct(colors_at(entries)))
+    kept = _with_kept_colors(kept, source.flat_colors(), cells, pixels)
     for _ in range(rounds):
-        sums = source.fold_bands(partial(refit_sums, palette=palette, search=search), add)
-        coordinates = coordinates_of(palette)
-        free = np.repeat(~pinned[:, None], 3, axis=1)
+        sums = source.fold_bands(partial(refit_sums, palette=kept.palette, search=search), add)
+        coordinates = coordinates_of(kept.palette)
+        free = np.repeat(~kept.fixed[:, None], 3, axis=1)
         free[is_neutral(coordinates)] &= np.array([False, True, False])
         moved = colors_at(refitted(coordinates.astype(np.float64), sums, free))
-        moved[pinned] = palette[pinned]
-        palette, pinned = moved[sums.used], pinned[sums.used]
-    return _distinct(palette)
+        kept = kept.moved(moved, sums.used)
+    return _distinct(kept.palette)
 
 
 def fit_alpha_palette(
-    source: BandedColors, k: int, seed: int, search: DirectSearch, rounds: int
+    source: BandedColors, pixels: int, k: int, seed: int, search: DirectSearch, rounds: int
 ) -> npt.NDArray[np.uint8]:
     """``fit_palette`` of an image with alpha, uint8 (k', 4): what looks best on black and on white.
 
@@ -92,16 +95,15 @@ def fit_alpha_palette(
     palette = alpha.nearest_colors(alpha.search_centroids(means, weights[:, 0], k, seed, pinned))
     if (alpha.nearest_colors(means)[:, 3] >= _ALMOST_OPAQUE).any():
         palette[palette[:, 3] >= min(_ALMOST_OPAQUE, palette[:, 3].max()), 3] = 255
-    palette = _distinct(palette)
+    kept = KeptColors.of(_distinct(palette))
+    kept = _with_kept_colors(kept, source.flat_colors(), cells, pixels)
     for _ in range(rounds):
-        sums = source.fold_bands(partial(refit_sums, palette=palette, search=search), add)
-        coordinates = coordinates_of(palette)
-        free = np.repeat(palette[:, 3:] > 0, 6, axis=1)
+        sums = source.fold_bands(partial(refit_sums, palette=kept.palette, search=search), add)
+        coordinates = coordinates_of(kept.palette)
+        free = np.repeat(~kept.fixed[:, None], 6, axis=1)
         moved = colors_with_alpha_at(refitted(coordinates.astype(np.float64), sums, free))
-        moved[palette[:, 3] == 255, 3] = 255
-        moved[palette[:, 3] == 0] = 0
-        palette = moved[sums.used]
-    return _distinct(palette)
+        kept = kept.moved(moved, sums.used)
+    return _distinct(kept.palette)
 
 
 def _weights(cells: Cells) -> npt.NDArray[np.int64]:
@@ -110,43 +112,16 @@ def _weights(cells: Cells) -> npt.NDArray[np.int64]:
     return np.sqrt(cells.counts * np.floor(np.sqrt(cells.counts))).astype(np.int64)
 
 
-def flat_colors_of(source: BandedColors) -> ColorHistogram:
-    """The colors of pixels that have eight neighbors of the same color, and how many."""
-    return source.fold_bands(flat_colors, lambda one, other: merge_histograms([one, other]))
-
-
-def flat_colors(pixels: npt.NDArray[np.uint8]) -> ColorHistogram:
-    """``flat_colors_of`` rows of an image from a multiple of 64 on, whose neighbors are looked for in bands of 64."""
-    bands = [pixels[top : top + BAND_ROWS] for top in range(0, len(pixels), BAND_ROWS)]
-    flat = np.concatenate([band[_is_flat(band)] for band in bands])
-    return count_colors(flat[None])
-
-
-def _is_flat(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    flat = np.zeros(pixels.shape[:2], np.bool_)
-    if min(flat.shape) >= 3:
-        rows = (pixels[1:] == pixels[:-1]).all(axis=2)
-        rows = rows[1:] & rows[:-1]
-        flat[1:-1, 1:-1] = rows[:, 2:] & rows[:, 1:-1] & rows[:, :-2]
-        columns = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
-        flat[:, 1:-1] &= columns[:, 1:] & columns[:, :-1]
-    return flat
-
-
-def _with_flat_colors(
-    palette: npt.NDArray[np.uint8], flat: ColorHistogram, pixels: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """The palette in which colors of large flat areas stand exactly, and which entries these are, bool (k,)."""
-    palette, pinned = palette.copy(), np.zeros(len(palette), np.bool_)
-    order = np.argsort(-flat.counts, kind="stable")[: len(palette) // 2]
-    large = order[flat.counts[order] * _LARGE_AREA >= pixels]
-    for color in unpack_colors(flat.colors[large]):
-        entries = coordinates_of(palette).astype(np.int64)
-        distances = ((entries - coordinates_of(color)) ** 2).sum(axis=1)
-        distances[pinned] = np.iinfo(np.int64).max
-        nearest = np.argmin(distances)
-        palette[nearest], pinned[nearest] = color, True
-    return palette, pinned
+def _with_kept_colors(kept: KeptColors, flat: ColorHistogram, cells: Cells, pixels: int) -> KeptColors:
+    """The palette in which colors of large flat areas, and of small ones of another color, stand exactly."""
+    palette, fixed = kept.palette.copy(), kept.fixed.copy()
+    for color, count in areas(flat, palette.shape[1], pixels)[: len(palette) // 2]:
+        if count * _LARGE_AREA >= pixels:
+            distances = ((coordinates_of(palette).astype(np.int64) - coordinates_of(color)) ** 2).sum(axis=1)
+            distances[fixed] = np.iinfo(np.int64).max
+            nearest = np.argmin(distances)
+            palette[nearest], fixed[nearest] = color, True
+    return with_small_areas(KeptColors(palette, fixed, kept.opaque), flat, cells, pixels)
 
 
 def _distinct(palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from colorquant.alpha import coordinates, nearest_colors, pack, partial_sums, rounded_means, search_centroids, unpack
 from colorquant.colors import ColorHistogram
 from colorquant.kmeans import MergeableSums
-from colorquant.perception import fit_alpha_palette
+from colorquant.perception import fit_alpha_palette, keep_colors
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
 from colorquant.quantizer.solution import Solution, eye_of, rounds_of
 from colorquant.settings import Settings
@@ -29,7 +29,8 @@ def solve_rgba(source: "ColorSource", k: int, settings: Settings, pool: Executor
         return Solution(unpack(cells.keys), cells.counts, 0, 0, True)
     if settings.objective == "perceptual":
         rounds = rounds_of(settings)
-        palette = fit_alpha_palette(source, k, settings.seed, eye_of(settings), rounds)
+        pixels = int(cells.counts.sum())
+        palette = fit_alpha_palette(source, pixels, k, settings.seed, eye_of(settings), rounds)
         sums = source.partial_sums(coordinates(pack(palette)))
         inertia = sums.inertia(coordinates(pack(palette)))
         return Solution(palette, sums.counts, round(inertia), rounds, False)
@@ -46,13 +47,20 @@ def solve_rgba(source: "ColorSource", k: int, settings: Settings, pool: Executor
     def moved_to_colors(sums: MergeableSums, centroids: np.ndarray) -> np.ndarray:
         return _at_colors(moved(sums, centroids))
 
-    if cells.exact:
-        # The cells are the histogram: the source has nothing to add.
-        sums_of = partial(partial_sums, ColorHistogram(cells.keys, cells.counts))
-        return descend(_at_colors(centroids), sums_of, moved_to_colors, nearest_colors, 1)
-    for _ in range(EXACT_ROUNDS):
-        centroids = moved(source.partial_sums(centroids), centroids)
-    return descend(_at_colors(centroids), source.partial_sums, moved_to_colors, nearest_colors, EXACT_ROUNDS + 1)
+    # Exact cells are the histogram: the source has nothing to add.
+    sums_of = partial(partial_sums, ColorHistogram(cells.keys, cells.counts)) if cells.exact else source.partial_sums
+    for _ in range(0 if cells.exact else EXACT_ROUNDS):
+        centroids = moved(sums_of(centroids), centroids)
+    rounds = 1 if cells.exact else EXACT_ROUNDS + 1
+    solution = descend(_at_colors(centroids), sums_of, moved_to_colors, nearest_colors, rounds)
+    kept = keep_colors(solution.palette, solution.counts, source.flat_colors(), cells)
+    if np.array_equal(kept.palette, solution.palette):
+        return solution
+
+    def moved_but_kept(sums: MergeableSums, centroids: np.ndarray) -> np.ndarray:
+        return coordinates(pack(kept.restored(nearest_colors(moved(sums, centroids)))))
+
+    return descend(coordinates(pack(kept.palette)), sums_of, moved_but_kept, nearest_colors, 1)
 
 
 def _at_colors(centroids: np.ndarray) -> np.ndarray:

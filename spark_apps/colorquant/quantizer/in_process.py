@@ -12,7 +12,7 @@ from colorquant.arithmetic import ceil_div
 from colorquant.colors import Cells, ColorHistogram
 from colorquant.kmeans import MergeableSums
 from colorquant.limits import MAX_COLORS
-from colorquant.perception import DirectSearch, remap_directly
+from colorquant.perception import DirectSearch, flat_colors, remap_directly
 from colorquant.pixels import Pixels
 from colorquant.quantizer.color_models import color_model
 from colorquant.quantizer.solution import Remapping
@@ -92,6 +92,14 @@ class PixelSource:
     def cells(self) -> Cells:
         """The finest cells within the limit, made once for all k."""
         return self._cells
+
+    @cached_property
+    def _flat_colors(self) -> ColorHistogram:
+        return self.model.merge_histograms(list(self._map(flat_colors, self._rows())))
+
+    def flat_colors(self) -> ColorHistogram:
+        """``perception.flat_colors`` of the whole image, made once for all k."""
+        return self._flat_colors
 
     def partial_sums(self, centroids: np.ndarray) -> MergeableSums:
         """One round of K-Means over the whole histogram, with centroids (k, d): assign and sum."""

@@ -22,7 +22,7 @@ from colorquant.kmeans import (
     search_centroids,
     update,
 )
-from colorquant.perception import BandedColors, fit_palette
+from colorquant.perception import BandedColors, fit_palette, keep_colors
 from colorquant.pixels import Pixels
 from colorquant.quantizer.descent import EXACT_ROUNDS, descend
 from colorquant.quantizer.solution import Solution, eye_of, rounds_of
@@ -94,10 +94,13 @@ def solve_rgb(source: ColorSource, k: int, settings: Settings, pool: Executor | 
             real = update(source.partial_sums(centroids.T / GRID), centroids.T / GRID)
             centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
     palette = anneal(points, centroids, SWEEPS, random, pool)
-    if cells.exact:
-        # The points are the histogram: the source has nothing to add.
-        return descend(palette, partial(_sums_of_colors, points), _moved, _identity, 1)
-    return descend(palette, source.partial_sums, _moved, _identity, EXACT_ROUNDS + 1)
+    # Exact cells are the histogram: the source has nothing to add.
+    sums_of = partial(_sums_of_colors, points) if cells.exact else source.partial_sums
+    solution = descend(palette, sums_of, _moved, _identity, 1 if cells.exact else EXACT_ROUNDS + 1)
+    kept = keep_colors(solution.palette, solution.counts, source.flat_colors(), cells)
+    if np.array_equal(kept.palette, solution.palette):
+        return solution
+    return descend(kept.palette, sums_of, lambda sums, before: kept.restored(_moved(sums, before)), _identity, 1)
 
 
 def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: Executor | None) -> Solution:
@@ -106,7 +109,11 @@ def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: 
     start = search_centroids(points, k, np.random.default_rng(seed), pool)
     centroids = lloyd(points, start, LLOYD_ROUNDS, 1e-4, pool=pool)
     palette = np.unique(_rounded(rgb_from_grid(centroids.T)), axis=0)
-    sums = _sums_of_colors(points_of(cells), palette) if cells.exact else source.partial_sums(palette)
+    sums_of = partial(_sums_of_colors, points_of(cells)) if cells.exact else source.partial_sums
+    sums = sums_of(palette)
+    found = Solution.of(palette, sums, sums.inertia(palette), 1, False)
+    palette = keep_colors(found.palette, found.counts, source.flat_colors(), cells).palette
+    sums = sums_of(palette)
     # The rounds were those in Oklab; whether more in RGB would lower the error there does not matter.
     return Solution.of(palette, sums, sums.inertia(palette), 1, False)
 

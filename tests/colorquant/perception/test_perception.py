@@ -19,7 +19,6 @@ from colorquant.perception.eye_model import (
     is_neutral,
 )
 from colorquant.perception.importance import importance, important_cells
-from colorquant.perception.palette import flat_colors
 from colorquant.perception.refit import refit_sums, refitted
 from colorquant.quality import measures
 from colorquant.quantizer import PixelSource
@@ -150,14 +149,6 @@ def test_a_small_region_of_a_color_of_its_own_keeps_it() -> None:
     pixels[60:68, 60:68] = (255, 220, 90)
     image = quantize(pixels, 16, objective="perceptual", dither="direct-search")
     assert np.abs(image.palette[image.indexes][62:66, 62:66].astype(int) - (255, 220, 90)).max() <= 6
-
-
-def test_flat_pixels_have_eight_neighbors_of_their_color() -> None:
-    pixels = np.zeros((8, 9, 3), np.uint8)
-    pixels[3, 4] = 7
-    flat = flat_colors(pixels)
-    assert flat.colors.tolist() == [0] and flat.counts.tolist() == [6 * 7 - 9]
-    assert len(flat_colors(pixels[:2])) == 0
 
 
 def test_it_looks_better_than_the_least_squared_error() -> None:

@@ -10,6 +10,7 @@ from colorquant.kmeans import assignment, swaps
 from colorquant.kmeans import nearest_four as neighbors
 from colorquant.kmeans.histogram_round import partial_sums
 from colorquant.kmeans.points import BLOCK, SUPER
+from colorquant.perception.kept_colors import flat_colors
 from colorquant.quantizer.color_models import RGB
 from colorquant.quantizer.descent import MAX_ROUNDS
 from colorquant.quantizer.in_process import PixelSource
@@ -32,8 +33,12 @@ class ShareSource:
         whole = merge_histograms([count_colors(band) for band in np.array_split(pixels, shares)])
         owner = (whole.colors * np.uint32(2654435761) >> np.uint32(7)) % shares
         self.shares = [ColorHistogram(whole.colors[owner == i], whole.counts[owner == i]) for i in range(shares)]
+        self.flat = flat_colors(pixels)
         self.limit = limit
         self.model = RGB
+
+    def flat_colors(self):
+        return self.flat
 
     def cells(self):
         return merge_cells([coarse_cells(share, self.limit) for share in self.shares][::-1], self.limit)
