@@ -48,7 +48,7 @@ _LAST: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 }
 
 _STEPS_TO_DOUBLE = 2
-_FIRST_STEP = 9
+_FIRST_STEP = 11
 # Where another candidate than the first is tried, of those without dithering: they need more colors. And where more
 # colors are tried at so many times the rate, so often at most.
 _STEPS_UP = 2
@@ -180,14 +180,15 @@ class _Search:
                 reached, above = step, trial
             else:
                 missed, below = step, trial
-            step = self._next(missed, reached, step, trial.value)
+            if above and below and math.isfinite(above.value):
+                part = (self._target.value - below.value) / (above.value - below.value)
+                wanted = missed + round(part * (reached - missed))
+            else:
+                wanted = step + (math.ceil(-self._steps_over(trial.value)) or -1)
+            step = min(max(wanted, missed + 1), reached - 1)
         found = above or below
         assert found is not None, "at least one step is tried"
         return found
-
-    def _next(self, missed: int, reached: int, step: int, value: float) -> int:
-        """The step where the target is expected, between those that are known to miss and to reach it."""
-        return min(max(step + (math.ceil(-self._steps_over(value)) or -1), missed + 1), reached - 1)
 
     def _steps_over(self, value: float) -> float:
         """By how many steps of the ladder, about, a value is above the target."""
@@ -315,9 +316,9 @@ class _Search:
 
 
 def _ladder(max_k: int) -> list[int]:
-    """Palette sizes from 2 on, each larger by a factor of the square root of 2, and the largest."""
+    """Palette sizes from 2 on, each larger by one or by a factor of the square root of 2, and the largest."""
     count = _STEPS_TO_DOUBLE * 8
-    sizes = {round(2 ** (step / _STEPS_TO_DOUBLE)) for step in range(_STEPS_TO_DOUBLE, count)}
+    sizes = {round(2 ** (step / _STEPS_TO_DOUBLE)) for step in range(_STEPS_TO_DOUBLE, count)} | {5, 7}
     return sorted({size for size in sizes if size < max_k} | {max_k})
 
 

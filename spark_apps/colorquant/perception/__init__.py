@@ -6,6 +6,7 @@ trellis.
 """
 
 from colorquant.perception.direct_search import DirectSearch, remap_directly
+from colorquant.perception.importance import important_cells
 from colorquant.perception.kept_colors import KeptColors, flat_colors, keep_colors
 from colorquant.perception.palette import REFIT_ROUNDS, BandedColors, fit_alpha_palette, fit_palette
 
@@ -15,6 +16,7 @@ __all__ = [
     "fit_alpha_palette",
     "fit_palette",
     "flat_colors",
+    "important_cells",
     "keep_colors",
     "KeptColors",
     "REFIT_ROUNDS",

@@ -100,10 +100,20 @@ def colors_with_alpha_at(coordinates: npt.NDArray) -> npt.NDArray[np.uint8]:
     return colors
 
 
+# Two thirds of the bias of a float64's exponent, less what makes the error of a linear mantissa smallest.
+_THIRD_OF_BIAS = 0x2A9F7893782DA1CE
+
+
 @njit(cache=True, nogil=True)
 def _third_root(value: np.int64) -> np.int64:
-    """The largest whole number whose third power is at most the value."""
-    root = np.int64(float(value) ** (1 / 3))
+    """The largest whole number whose third power is at most the value, which is from 1 to 2^60."""
+    wanted = np.float64(value)
+    # A third of the exponent (Kahan), then two rounds of Halley's method: in less than half of the time of a power.
+    near = np.int64(wanted.view(np.int64) // 3 + _THIRD_OF_BIAS).view(np.float64)
+    for _ in range(2):
+        cube = near * near * near
+        near *= (cube + 2 * wanted) / (2 * cube + wanted)
+    root = np.int64(near)
     while root * root * root > value:
         root -= 1
     while (root + 1) * (root + 1) * (root + 1) <= value:
@@ -116,7 +126,14 @@ _ROOT_OF_BIAS = int(_third_root(np.int64(_BIAS << _ROOT_SHIFT)))
 
 @njit(cache=True, nogil=True)
 def _fill_coordinates(colors, linear, cones, steps, origin, coordinates):  # type: ignore[no-untyped-def]
+    last = np.int64(-1)
     for i in range(len(colors)):
+        packed = np.int64(colors[i, 0]) << 16 | np.int64(colors[i, 1]) << 8 | np.int64(colors[i, 2])
+        if packed == last:
+            for axis in range(3):
+                coordinates[i, axis] = coordinates[i - 1, axis]
+            continue
+        last = packed
         red, green, blue = linear[colors[i, 0]], linear[colors[i, 1]], linear[colors[i, 2]]
         long = _third_root((cones[0, 0] * red + cones[0, 1] * green + cones[0, 2] * blue + _BIAS) << _ROOT_SHIFT)
         middle = _third_root((cones[1, 0] * red + cones[1, 1] * green + cones[1, 2] * blue + _BIAS) << _ROOT_SHIFT)

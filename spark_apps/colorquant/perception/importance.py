@@ -20,22 +20,24 @@ _LARGEST = 64
 _HALVING_ACTIVITY = 40
 
 
-def importance(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Weights int64 (h, W), from 1 to 64, of pixels uint8 (h, W, 3 or 4), rows of an image from a multiple of 64 on."""
-    weights = np.empty(pixels.shape[:2], np.int64)
-    for top in range(0, len(pixels), BAND_ROWS):
-        band = slice(top, top + BAND_ROWS)
-        luminances = coordinates_of(pixels[band])[..., 1::3]
-        sides = np.empty((luminances.shape[2], *luminances.shape[:2]), np.int64)
-        for side, weight in enumerate(sides):
-            _weigh(np.ascontiguousarray(luminances[..., side]), weight)
-        weights[band] = sides.min(axis=0)
-    return weights
+def importance(coordinates: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    """Weights uint8 (h, W), from 1 to 64, of the pixels of one band, by their coordinates int32 (h, W, 3 or 6)."""
+    sides = np.empty((coordinates.shape[2] // 3, *coordinates.shape[:2]), np.uint8)
+    for side, weights in enumerate(sides):
+        _weigh(np.ascontiguousarray(coordinates[..., 1 + 3 * side]), weights)
+    return sides[0] if len(sides) == 1 else sides.min(axis=0)
 
 
 def important_cells(pixels: npt.NDArray[np.uint8]) -> Cells:
-    """The room's ``coarse_cells``, for RGB or with alpha, of such rows, weighted by importance."""
-    weights = importance(pixels).reshape(-1)
+    """The room's ``coarse_cells``, for RGB or with alpha, weighted by importance.
+
+    Parameters
+    ----------
+    pixels : uint8 (h, W, 3 or 4)
+        Rows of an image from a multiple of 64 on.
+    """
+    bands = [pixels[top : top + BAND_ROWS] for top in range(0, len(pixels), BAND_ROWS)]
+    weights = np.concatenate([importance(coordinates_of(band)).ravel() for band in bands]).astype(np.int64)
     if pixels.shape[2] == 4:
         distinct, of_pixels = np.unique(alpha.pack(pixels), return_inverse=True)
         totals = np.zeros(len(distinct), np.int64)
@@ -48,20 +50,34 @@ def important_cells(pixels: npt.NDArray[np.uint8]) -> Cells:
 
 
 @njit(cache=True, nogil=True)
-def _weigh(luminance: npt.NDArray[np.int32], weights: npt.NDArray[np.int64]) -> None:
+def _weigh(luminance: npt.NDArray[np.int32], weights: npt.NDArray[np.uint8]) -> None:
     height, width = luminance.shape
-    for y in range(height):
-        top, bottom = max(0, y - _RADIUS), min(height, y + _RADIUS + 1)
+    # Of each column, over the rows around; their sums over columns around are those of a pixel.
+    totals, squares = np.zeros(width, np.int64), np.zeros(width, np.int64)
+    for y in range(-_RADIUS, height):
+        if y + _RADIUS < height:
+            for x in range(width):
+                value = np.int64(luminance[y + _RADIUS, x])
+                totals[x] += value
+                squares[x] += value * value
+        if y - _RADIUS > 0:
+            for x in range(width):
+                value = np.int64(luminance[y - _RADIUS - 1, x])
+                totals[x] -= value
+                squares[x] -= value * value
+        if y < 0:
+            continue
+        rows = min(height, y + _RADIUS + 1) - max(0, y - _RADIUS)
+        total, square = totals[:_RADIUS].sum(), squares[:_RADIUS].sum()
         for x in range(width):
-            left, right = max(0, x - _RADIUS), min(width, x + _RADIUS + 1)
-            total, squares = np.int64(0), np.int64(0)
-            for row in range(top, bottom):
-                for column in range(left, right):
-                    value = np.int64(luminance[row, column])
-                    total += value
-                    squares += value * value
-            pixels = (bottom - top) * (right - left)
+            if x + _RADIUS < width:
+                total += totals[x + _RADIUS]
+                square += squares[x + _RADIUS]
+            if x - _RADIUS > 0:
+                total -= totals[x - _RADIUS - 1]
+                square -= squares[x - _RADIUS - 1]
+            pixels = rows * (min(width, x + _RADIUS + 1) - max(0, x - _RADIUS))
             # The square root is IEEE 754's, correctly rounded, of a whole number below 2^53.
-            activity = np.int64(np.sqrt(float(pixels * squares - total * total)))
+            activity = np.int64(np.sqrt(float(pixels * square - total * total)))
             smooth = _HALVING_ACTIVITY * pixels
             weights[y, x] = max(1, _LARGEST * smooth // (smooth + activity))

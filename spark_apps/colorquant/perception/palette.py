@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from colorquant import alpha
-from colorquant.colors import Cells, ColorHistogram, merge_cells
+from colorquant.colors import Cells, ColorHistogram
 from colorquant.kmeans import lloyd, points_at, search_centroids
 from colorquant.perception.direct_search import DirectSearch
 from colorquant.perception.eye_model import colors_at, colors_with_alpha_at, coordinates_of, is_neutral
-from colorquant.perception.importance import important_cells
 from colorquant.perception.kept_colors import KeptColors, areas, with_small_areas
 from colorquant.perception.refit import refit_sums, refitted
 
@@ -43,6 +42,9 @@ class BandedColors(Protocol):
     def flat_colors(self) -> ColorHistogram:
         """``kept_colors.flat_colors`` of the whole image."""
 
+    def important_cells(self) -> Cells:
+        """``importance.important_cells`` of the whole image."""
+
 
 def fit_palette(
     source: BandedColors,
@@ -63,7 +65,7 @@ def fit_palette(
     search : how pixels go to the palette's entries while it is refitted
     rounds : how often it is refitted, 0 or more
     """
-    cells = source.fold_bands(important_cells, lambda one, other: merge_cells([one, other]))
+    cells = source.important_cells()
     weights = _weights(cells)
     points = points_at(coordinates_of(np.floor(cells.means + 0.5).astype(np.uint8)).astype(np.int64), weights)
     centroids = search_centroids(points, k, np.random.default_rng(seed), pool)
@@ -87,7 +89,7 @@ def fit_alpha_palette(
 
     Where pixels are fully transparent, so is the first entry, and opaque entries stay opaque.
     """
-    cells = source.fold_bands(important_cells, lambda one, other: alpha.merge_cells([one, other]))
+    cells = source.important_cells()
     weights = _weights(cells)[:, None]
     pinned = bool(k > 1 and cells.keys[0] == 0)
     counts = cells.counts[:, None]

@@ -12,7 +12,7 @@ from colorquant.arithmetic import ceil_div
 from colorquant.colors import Cells, ColorHistogram
 from colorquant.kmeans import MergeableSums
 from colorquant.limits import MAX_COLORS
-from colorquant.perception import DirectSearch, flat_colors, remap_directly
+from colorquant.perception import DirectSearch, flat_colors, important_cells, remap_directly
 from colorquant.pixels import Pixels
 from colorquant.quantizer.color_models import color_model
 from colorquant.quantizer.solution import Remapping
@@ -100,6 +100,14 @@ class PixelSource:
     def flat_colors(self) -> ColorHistogram:
         """``perception.flat_colors`` of the whole image, made once for all k."""
         return self._flat_colors
+
+    @cached_property
+    def _important_cells(self) -> Cells:
+        return self.fold_bands(important_cells, lambda one, other: self.model.merge_cells([one, other]))
+
+    def important_cells(self) -> Cells:
+        """``perception.important_cells`` of the whole image, made once for all k."""
+        return self._important_cells
 
     def partial_sums(self, centroids: np.ndarray) -> MergeableSums:
         """One round of K-Means over the whole histogram, with centroids (k, d): assign and sum."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pyspark import RDD, SparkConf, SparkContext
 
 from colorquant.colors import ColorHistogram
-from colorquant.perception import flat_colors
+from colorquant.perception import flat_colors, important_cells
 from colorquant.pixels import Pixels
 from colorquant.quantizer import RGB, ColorModel, Remapping, color_model
 from colorquant.spark.bands import KEPT, Band, CarriedImage, MappedImage, max_bands, number_of_bands
@@ -95,6 +95,15 @@ class SparkColors:
     def flat_colors(self) -> ColorHistogram:
         """``perception.flat_colors`` of the whole image, made once for all k."""
         return self._flat_colors
+
+    @cached_property
+    def _important_cells(self) -> Any:
+        model = self.model
+        return self.fold_bands(important_cells, lambda one, other: model.merge_cells([one, other]))
+
+    def important_cells(self) -> Any:
+        """``perception.important_cells`` of the whole image, made once for all k."""
+        return self._important_cells
 
     def partial_sums(self, centroids: npt.NDArray) -> Any:
         """One round of K-Means over the whole histogram: workers assign and sum, reduce adds.

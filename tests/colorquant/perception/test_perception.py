@@ -1,4 +1,5 @@
 import itertools
+import math
 from functools import reduce
 from operator import add
 
@@ -13,6 +14,7 @@ from colorquant.perception.entries import Entries
 from colorquant.perception.eye_model import (
     KERNEL,
     KERNEL_BITS,
+    _third_root,
     colors_at,
     colors_with_alpha_at,
     coordinates_of,
@@ -105,15 +107,33 @@ def test_bands_by_themselves_give_what_the_whole_image_gives(cuts: tuple[int, ..
         summed = reduce(add, [refit_sums(band, palette, search) for band in bands])
         assert np.array_equal(summed.pairs, refit_sums(pixels, palette, search).pairs)
         assert np.array_equal(summed.targets, refit_sums(pixels, palette, search).targets)
-    assert np.array_equal(np.concatenate([importance(band) for band in bands]), importance(pixels))
     merged = merge_cells([important_cells(band) for band in bands])
     assert np.array_equal(merged.sums, important_cells(pixels).sums)
+
+
+def test_importance_is_that_of_the_deviation_around_each_pixel() -> None:
+    coordinates = coordinates_of(photograph(23, 31))
+    luminance, weights = coordinates[..., 1].astype(np.int64), importance(coordinates)
+    for y, x in itertools.product(range(23), range(31)):
+        around = luminance[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].ravel()
+        activity = math.isqrt(around.size * int((around**2).sum()) - int(around.sum()) ** 2)
+        assert weights[y, x] == max(1, 64 * 40 * around.size // (40 * around.size + activity))
+    for small in (coordinates[:1, :1], coordinates[:2, :3], coordinates[:1], coordinates[:, :1]):
+        assert importance(small).shape == small.shape[:2] and importance(small).min() >= 1
+
+
+def test_third_roots_are_exact() -> None:
+    roots = np.random.default_rng(0).integers(1, 1 << 20, 3000)
+    for root in [1, 2, 3, (1 << 20) - 1, *map(int, roots)]:
+        for value in (root**3 - 1, root**3, root**3 + 1):
+            found = int(_third_root(np.int64(value))) if value else 0
+            assert found**3 <= value < (found + 1) ** 3
 
 
 def test_smooth_pixels_are_more_important_than_those_in_texture() -> None:
     pixels = np.full((64, 128, 3), 128, np.uint8)
     pixels[:, 64:] = np.random.default_rng(0).integers(0, 256, (64, 64, 3))
-    weights = importance(pixels)
+    weights = importance(coordinates_of(pixels))
     assert (weights[:, :60] == 64).all() and weights[:, 70:].max() < 16 and weights.min() >= 1
 
 

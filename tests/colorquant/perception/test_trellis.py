@@ -28,7 +28,9 @@ def prices(literal: list[int], run: int) -> RateModel:
 def energies(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Weighted energy of each entry at each pixel without blur, int64 (h, W, k): what the trellis adds up."""
     off = coordinates_of(palette).astype(np.int64) - coordinates_of(pixels)[:, :, None]
-    weights = np.maximum(1, np.rint(64 * (importance(pixels) / 64) ** 1.5)).astype(np.int64)
+    bands = [coordinates_of(pixels[top : top + 64]) for top in range(0, len(pixels), 64)]
+    important = np.concatenate([importance(band) for band in bands])
+    weights = np.maximum(1, np.rint(64 * (important / 64) ** 1.5)).astype(np.int64)
     return 256 * (off**2).sum(axis=3) * weights[..., None]
 
 
@@ -58,6 +60,17 @@ def test_a_row_costs_no_more_than_its_cheapest_literals_and_its_best_runs(seed: 
     literals = energy + model.literal
     assert total <= literals.min(axis=1).sum()
     assert len(list(itertools.groupby(found))) < len(list(itertools.groupby(literals.argmin(axis=1)))), "no run is used"
+
+
+def test_a_faint_area_is_not_lost_in_its_ground() -> None:
+    """Where bits are dear, a step of a few levels would be worth fewer than its edges cost."""
+    pixels = np.full((128, 160, 3), 255, np.uint8)
+    for left in range(0, 160, 20):
+        pixels[20:100, left : left + 6] = 246
+    palette = np.array([[255, 255, 255], [246, 246, 246], [0, 0, 0]], np.uint8)
+    dear = prices([10**7] * 3, 10**7)
+    for blurred in (False, True):
+        assert np.array_equal(palette[remap_directly(pixels, palette, DirectSearch(blurred, dear))], pixels)
 
 
 def test_it_does_not_depend_on_how_bands_are_cut() -> None:
