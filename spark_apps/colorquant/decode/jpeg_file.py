@@ -32,7 +32,7 @@ _JFIF, _ADOBE = b"JFIF\0", b"Adobe"
 # The warning about bytes that are left over before a marker. It would hide an earlier one.
 _SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
 _RESTARTS = range(0xD0, 0xD8)
-_MAX_SURPLUS = 16
+_MAX_SURPLUS = 4
 # libjpeg-turbo reads up to 8 bytes ahead of the bit that it needs.
 _READ_AHEAD = 8
 
@@ -157,9 +157,8 @@ def first_image(content: bytes) -> bytes:
     repaired = bytearray(image)
     for at, value in repairs.items():
         repaired[at] = value
-    for start, end in reversed(found.gaps):
-        del repaired[start:end]
-    return bytes(repaired)
+    starts, ends = [0, *(end for _, end in found.gaps)], [*(start for start, _ in found.gaps), len(repaired)]
+    return b"".join(repaired[start:end] for start, end in zip(starts, ends, strict=True))
 
 
 def decode_jpeg(content: bytes, mode: str, size: tuple[int, int]) -> Pixels:

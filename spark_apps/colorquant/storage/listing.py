@@ -10,8 +10,8 @@ from colorquant.storage.paths import StrPath, is_nameable, is_remote, location, 
 
 #: Suffixes of the names of image files. Their content is known only when they are decoded.
 IMAGE_SUFFIXES = frozenset(
-    ".apng .avif .bmp .dib .gif .j2c .j2k .jfi .jfif .jif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .pbm .pgm .pjp .pjpeg .png "
-    ".pnm .ppm .tif .tiff .webp".split()
+    ".apng .avif .bmp .dib .gif .j2c .j2k .jfi .jfif .jif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .pbm .pgm .pjp .pjpeg "
+    ".png .pnm .ppm .tif .tiff .webp".split()
 )
 
 # Suffixes of photographs in formats that are not read.

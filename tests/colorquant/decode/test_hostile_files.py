@@ -17,6 +17,7 @@ from colorquant.decode.tiled_tiff import tiled_image_above
 from colorquant.errors import UnsupportedImage
 from colorquant.limits import FREE_PIXELS, Limits
 from tests.conftest import photograph
+from tests.odd_files import chunk
 
 LONG, SHORT = 4, 3
 _PAGE = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
@@ -170,3 +171,22 @@ def test_missing_tiles_are_named(tmp_path: Path) -> None:
         file.pages.first.tags[257].overwrite(1 << 20)
     with pytest.raises(UnsupportedImage, match="4 of its 512 strips or tiles are there; copy it again"):
         tiled_image_above(str(path), 1 << 28)
+
+
+@pytest.mark.parametrize("kind", ["gaps in a JPEG", "segments of a JPEG", "chunks of a PNG", "boxes of an AVIF"])
+def test_tens_of_thousands_of_tiny_parts_cost_little(kind: str, tmp_path: Path) -> None:
+    image, stream = Image.fromarray(photograph(16, 16)), io.BytesIO()
+    image.save(stream, {"JPEG": "JPEG", "PNG": "PNG", "AVIF": "AVIF"}[kind.split()[-1]])
+    content = stream.getvalue()
+    if "JPEG" in kind:
+        part = b"\xff\xfe\0\2" + (b"\0" if "gaps" in kind else b"")
+        content = content[:2] + part * (300_000 // len(part)) + content[2:]
+    elif "PNG" in kind:
+        content = content[:33] + chunk(b"juNk", b"") * 25_000 + content[33:]
+    else:
+        content = content + struct.pack(">I4s", 8, b"free") * 40_000
+    path = tmp_path / "parts"
+    path.write_bytes(content)
+    started = time.process_time()
+    assert read_image(path).pixels.shape == (16, 16, 3)
+    assert time.process_time() - started < 3
