@@ -12,7 +12,6 @@ from collections.abc import Iterator, Set
 import numpy as np
 
 from colorquant.arithmetic import ceil_div
-from colorquant.encode import chunk
 from colorquant.errors import Undecodable
 from colorquant.pixels import Pixels
 
@@ -97,7 +96,12 @@ def pixels_alone(content: bytes) -> bytes:
 def texts_alone(content: bytes) -> bytes:
     """A PNG without pixels that has this one's texts, resolution and EXIF data, whether before or behind its pixels."""
     parts = [content[start - 8 : end + 4] for name, start, end in chunks(content) if name in _TEXTS]
-    return content[:_HEADER] + b"".join(parts) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    return content[:_HEADER] + b"".join(parts) + _empty(b"IDAT") + _empty(b"IEND")
+
+
+def _empty(name: bytes) -> bytes:
+    """A chunk without content."""
+    return bytes(4) + name + zlib.crc32(name).to_bytes(4)
 
 
 def transparent_key(content: bytes) -> np.ndarray | None:

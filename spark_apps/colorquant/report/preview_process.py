@@ -18,7 +18,7 @@ from typing import IO, Self
 import numpy as np
 from PIL import Image
 
-from colorquant.decode import ColorSpace, color_space_of, decode, name_of, orientation_of
+from colorquant.decode import ColorSpace, color_space_of, name_of, orientation_of
 from colorquant.errors import UnknownColorSpace
 from colorquant.limits import Limits
 from colorquant.storage import FORMATS
@@ -145,6 +145,8 @@ def _preview(content: bytes, side: int) -> Image.Image:
 
 
 def _decoded(content: bytes, side: int) -> Image.Image:
+    from colorquant.decode import decode  # Loads OpenCV, which the processes that ask for previews do without.
+
     image = Image.fromarray(decode(content, Limits.of_environment()))
     image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
     return _on_white(image)
