@@ -6,6 +6,7 @@ KS ?=
 TARGET ?=
 PUBLISH ?=
 PATTERN ?=
+EXCLUDE ?=
 OUTPUT ?=
 SEED ?=
 SETTINGS ?=
@@ -25,7 +26,7 @@ FAULTS ?=
 
 BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
-export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE
+export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -40,9 +41,9 @@ setup: ## make the environment: virtual environment, locked packages, Java
 setup-dev: ## the same, with the packages of checks and tests
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
-run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64 256" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1 PUBLISH_ANYWAY=1
+run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64 256" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" EXCLUDE="*.heic; private/*" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1 PUBLISH_ANYWAY=1
 	@"$(BIN)/python" -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
-		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
+		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(EXCLUDE),--exclude "$$EXCLUDE") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force) $(if $(PUBLISH_ANYWAY),--publish-anyway)
 
 ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080

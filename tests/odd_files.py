@@ -4,11 +4,23 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
+
+
+@dataclass(frozen=True)
+class Odd:
+    """An odd image: ``row`` is its row in the table of docs/images.md."""
+
+    row: str
+    content: bytes
+    pixels: np.ndarray | None = None
+    refusal: str = ""
+    tolerance: int = 0
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -165,3 +177,126 @@ def srgb_encoded(light: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)).astype(
         np.uint8
     )
+
+
+_ZIGZAG = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
+_AC_SYMBOLS = [(0, 0), (15, 0)] + [(run, size) for run in range(16) for size in range(1, 11)]
+
+
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    """A segment of a JPEG, with its length."""
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def jpeg_with_factors(planes: np.ndarray, factors: Sequence[tuple[int, int]], step: int = 4) -> bytes:
+    """A baseline JPEG of components (H, W, n), each with a horizontal and a vertical sampling factor.
+
+    Codes of one length take the place of Huffman's: 4 bits for DC, 8 bits for AC.
+    """
+    height, width = planes.shape[:2]
+    parts = b"".join(bytes([i + 1, h << 4 | v, 0]) for i, (h, v) in enumerate(factors))
+    if len(factors) == 1:
+        factors = [(1, 1)]  # A component alone is stored row by row, whatever its factors.
+    max_h, max_v = (max(factor[axis] for factor in factors) for axis in (0, 1))
+    across, down = -(-width // (8 * max_h)), -(-height // (8 * max_v))
+    whole = np.pad(planes, ((0, down * 8 * max_v - height), (0, across * 8 * max_h - width), (0, 0)), mode="edge")
+    sampled = [
+        np.asarray(Image.fromarray(whole[..., i].astype(np.float32)).resize((across * 8 * h, down * 8 * v), Image.BOX))
+        for i, (h, v) in enumerate(factors)
+    ]
+    n = np.arange(8)
+    cosines = np.where(n[:, None] == 0, 8**-0.5, 0.5) * np.cos((2 * n + 1) * n[:, None] * np.pi / 16)
+    codes = {symbol: code for code, symbol in enumerate(_AC_SYMBOLS)}
+    bits: list[str] = []
+    before = [0] * len(factors)
+
+    def put(value: int, code: int, length: int) -> None:
+        size = abs(value).bit_length()
+        bits.append(format(code, f"0{length}b"))
+        if size:
+            bits.append(format(value if value > 0 else value + (1 << size) - 1, f"0{size}b"))
+
+    def put_block(component: int, block: np.ndarray) -> None:
+        levels = np.rint(cosines @ (block - 128) @ cosines.T / step).astype(int).ravel()[_ZIGZAG].tolist()
+        difference, before[component] = levels[0] - before[component], levels[0]
+        put(difference, abs(difference).bit_length(), 4)
+        run = 0
+        for level in levels[1:]:
+            if level == 0:
+                run += 1
+                continue
+            while run > 15:
+                put(0, codes[15, 0], 8)
+                run -= 16
+            put(level, codes[run, abs(level).bit_length()], 8)
+            run = 0
+        if run:
+            put(0, codes[0, 0], 8)
+
+    for row in range(down):
+        for column in range(across):
+            for component, (h, v) in enumerate(factors):
+                for y in range(row * v, row * v + v):
+                    for x in range(column * h, column * h + h):
+                        put_block(component, sampled[component][8 * y : 8 * y + 8, 8 * x : 8 * x + 8])
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    data = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
+    ac = bytes(run << 4 | size for run, size in _AC_SYMBOLS)
+    return (
+        b"\xff\xd8"
+        + jpeg_segment(0xDB, b"\0" + bytes([step] * 64))
+        + jpeg_segment(0xC0, struct.pack(">BHHB", 8, height, width, len(factors)) + parts)
+        + jpeg_segment(0xC4, b"\0" + bytes([0, 0, 0, 12] + [0] * 12) + bytes(range(12)))
+        + jpeg_segment(0xC4, b"\x10" + bytes([0] * 7 + [len(ac)] + [0] * 8) + ac)
+        + jpeg_segment(
+            0xDA, bytes([len(factors)]) + b"".join(bytes([i + 1, 0]) for i in range(len(factors))) + b"\0\x3f\0"
+        )
+        + data
+        + b"\xff\xd9"
+    )
+
+
+def bmp(
+    samples: np.ndarray,
+    bits: int,
+    masks: Sequence[int] = (),
+    header: int = 40,
+    palette: np.ndarray | None = None,
+    colors: int = 0,
+    space: bytes = b"BGRs" + bytes(48),
+    profile: bytes = b"",
+    compression: int | None = None,
+) -> bytes:
+    """A BMP, top row first, of indexes or packed samples (H, W); its masks are in the header or follow it."""
+    height, width = samples.shape
+    if bits < 8:
+        planes = np.unpackbits(samples.astype(np.uint8)[..., None], axis=2)[..., 8 - bits :].reshape(height, -1)
+        rows = np.packbits(planes, axis=1)
+    else:
+        rows = samples.astype(f"<u{bits // 8}").view(np.uint8).reshape(height, -1)
+    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
+    packed = struct.pack(f"<{len(masks)}I", *masks)
+    code = compression if compression is not None else 3 if masks else 0
+    info = struct.pack("<IiiHHIIiiII", header, width, -height, 1, bits, code, rows.size, 0, 0, colors, 0)
+    info += packed.ljust(max(header - 40, len(packed)), b"\0")[: max(header - 40, len(packed))]
+    if header >= 108:
+        info = info[:56] + space + info[56 + len(space) :]
+    if header == 124:
+        info = info[:112] + struct.pack("<2I", header + rows.size, len(profile)) + info[120:]
+    table = b"" if palette is None else np.pad(palette[:, ::-1], ((0, 0), (0, 1))).astype(np.uint8).tobytes()
+    start = 14 + len(info) + len(table)
+    content = rows.tobytes() + profile
+    return struct.pack("<2sIHHI", b"BM", start + len(content), 0, 0, start) + info + table + content
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    """A box of a JP2 or AVIF file."""
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def jp2(stream: bytes, size: tuple[int, int], channels: int, bits: int, *boxes: bytes) -> bytes:
+    """A JP2 file of a codestream, with these boxes behind the first one in its header."""
+    header = box(b"ihdr", struct.pack(">IIHBBBB", size[1], size[0], channels, bits - 1, 7, 0, 0)) + b"".join(boxes)
+    start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ")
+    return start + box(b"jp2h", header) + box(b"jp2c", stream)

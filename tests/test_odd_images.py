@@ -13,7 +13,8 @@ from colorquant.errors import UnsupportedImage
 from colorquant.jobs.plan import RunRequest, plan_run
 from colorquant.report import summarize_run
 from tests.conftest import photograph
-from tests.odd_images import IMAGE, ODD, SMALL, Odd
+from tests.odd_files import Odd
+from tests.odd_images import IMAGE, ODD, SMALL
 from tests.test_compress_image import compress_in_process
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "images.md"

@@ -85,6 +85,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--target", default="")
     parser.add_argument("--publish", default="")
     parser.add_argument("--pattern", default="*")
+    parser.add_argument("--exclude", default="")
     parser.add_argument("--output", default=str(PROJECT / "output"))
     parser.add_argument("--seed", default="0")
     parser.add_argument("--settings", default="", help='other settings, as "name=value name=value"')
@@ -126,6 +127,7 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         "target": arguments.target or None,
         "publish": arguments.publish or None,
         "pattern": arguments.pattern,
+        "exclude": arguments.exclude,
         "output": arguments.output,
         "max_failures": arguments.max_failures,
         "force": arguments.force,
@@ -166,7 +168,7 @@ def _print_plan(plan: Plan) -> None:
         names = ", ".join(printable(name) for name in plan.ignored[:5]) + (" ..." if len(plan.ignored) > 5 else "")
         print(f"Skipped (no image extension, or a link that is not followed): {names}")
     for folder, reason in plan.unreadable.items():
-        print(f"NOT READ: the folder {printable(folder)}: {reason}; the run will fail when all else is done")
+        print(f"NOT READ: {printable(folder)}: {reason}; the run will fail when all else is done")
     if not pending:
         print("Nothing to compute: no Spark application is launched.")
     sys.stdout.flush()

@@ -89,7 +89,7 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     lines = [f"{totals.failed} of {totals.jobs} jobs failed; the report is {folder / 'summary.html'}"]
     for image, reason, ks in failures[:_MAX_LISTED]:
         lines.append(f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}")
-    lines += [f"- the folder {name!r} could not be read: {reason}" for name, reason in summary.unreadable.items()]
+    lines += [f"- {name!r} was not read: {reason}" for name, reason in summary.unreadable.items()]
     if len(failures) > _MAX_LISTED:
         lines.append(f"- and {len(failures) - _MAX_LISTED} more")
     return lines

@@ -65,6 +65,13 @@ def library_params() -> dict[str, Param]:
             description="Compress only images whose path below the image folder matches, for example '2026/*.jpg'. "
             "A '*' also matches slashes.",
         ),
+        "exclude": Param(
+            "",
+            type=["string", "null"],
+            title="Exclude",
+            description="Leave out what matches one of these patterns, for example '*.heic; private/*'. Semicolons "
+            "separate them.",
+        ),
         "target": Param(
             None,
             type=["string", "null"],

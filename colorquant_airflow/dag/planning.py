@@ -107,6 +107,7 @@ def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
         force=params["force"],
         target=params["target"] or "",
         pattern=params["pattern"],
+        exclude=params["exclude"] or "",
         publish=params["publish"],
     )
     try:

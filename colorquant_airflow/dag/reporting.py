@@ -109,8 +109,8 @@ def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path)
 def _unreadable_sentence(unreadable: Mapping[str, str]) -> str:
     named = ", ".join(f"{name!r} ({reason})" for name, reason in unreadable.items())
     return (
-        f"These folders of the library could not be read: {named}. What is published of them is kept. Correct their "
-        "rights or mount them, and trigger the run again."
+        f"These parts of the library were not read: {named}. What is published of them is kept. Correct the rights of "
+        "folders or mount them, or exclude them, and trigger the run again."
     )
 
 

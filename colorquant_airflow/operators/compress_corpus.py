@@ -71,6 +71,7 @@ def corpus_arguments(params: Mapping[str, Any], run_id: str) -> list[str]:
     arguments = [
         f"--images={params['images']}",
         f"--pattern={params['pattern']}",
+        f"--exclude={params['exclude'] or ''}",
         f"--ks={' '.join(ks)}",
         f"--target={target or ''}",
         f"--output={params['output']}",

@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING
 
+from colorquant.kernel_cache import ensure_kernel_cache
 from colorquant.lazy import imported_on_first_use
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ __all__ = ["QuantizedImage", "__version__", "quantize"]
 
 # The one place of the version: the wheel, `colorquant --version` and the changelog follow it.
 __version__ = "1.0.0"
+
+ensure_kernel_cache()
 
 __getattr__ = imported_on_first_use(
     __name__, {"QuantizedImage": "quantizer.in_process", "quantize": "quantizer.in_process"}

@@ -98,7 +98,8 @@ class Limits:
 FREE_PIXELS = 2**26
 
 #: What decoding takes at most for each pixel, besides the file itself: measured for every format and type of samples,
-#: the most being 25.2 for JPEG 2000 of 16 bits (docs/limits.md). A decoder that asks for more is stopped.
+#: the most being 21.4 for WebP with alpha and JPEG 2000 of 16 bits (docs/limits.md). A decoder that asks for more is
+#: stopped.
 DECODING_BYTES_PER_PIXEL = 28
 
 #: The limits where nobody has set any.

@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["colorquant.decode", "colorquant.storag
     import colorquant.storage.json_record  # noqa: F401
 
 from colorquant.decode.decoders import decode
-from colorquant.decode.tiff_directories import count_pages
+from colorquant.decode.tiff_directories import find_picture
 from colorquant.decode.tiled_tiff import tiled_image_above
 from colorquant.errors import InvalidRecord, Undecodable, UnsupportedImage
 from colorquant.jobs import CompressionResult, JobFailure, Plan
@@ -49,7 +49,7 @@ def decode_image(content: bytes, path: Path) -> None:
 def read_tiff(content: bytes, path: Path) -> None:
     """A TIFF: its directories, and its first and last regions."""
     with suppress(ValueError):
-        count_pages(io.BytesIO(content), _LIMITS.frames)
+        find_picture(io.BytesIO(content), _LIMITS.frames)
     path.write_bytes(content)
     with suppress(UnsupportedImage):
         image = tiled_image_above(str(path), 0, _LIMITS)

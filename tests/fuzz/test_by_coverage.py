@@ -44,7 +44,7 @@ def test_no_input_makes_a_reader_fail(target: str, tmp_path: Path, capsys: pytes
 
 
 def test_an_error_of_another_kind_is_a_failure_whose_input_is_kept(tmp_path: Path) -> None:
-    deed = "by_coverage.count_pages = lambda stream, limit: 1 // (stream.read(2) != b'MM')"
+    deed = "by_coverage.find_picture = lambda stream, limit: 1 // (stream.read(2) != b'MM')"
     run = _fuzz(["tiff", "--seconds=20", f"--keep={tmp_path}"], deed)
     assert run.returncode != 0 and "ZeroDivisionError" in run.stdout + run.stderr
     (kept,) = tmp_path.iterdir()

@@ -37,7 +37,7 @@ class Tasks:
     skipped : list of Path
         Files in the named folders without an image extension, links out of the folder, and links to folders.
     unreadable : dict of Path to str
-        Folders that cannot be read, each with the reason.
+        Folders that cannot be read, and photographs in formats that are not read, each with the reason.
     """
 
     tasks: list[Task]
@@ -134,6 +134,6 @@ def _images_at(path: Path, folder: Path) -> tuple[dict[str, Path], Listing]:
     except OSError as error:
         raise InvalidInputs(f"{path} cannot be read: {error.strerror}; check the path and its permissions.") from None
     if not listing.images:
-        unread = "".join(f" {path / name} cannot be read: {reason}." for name, reason in listing.unreadable.items())
+        unread = "".join(f" {path / name} is not read: {reason}." for name, reason in listing.unreadable.items())
         raise InvalidInputs(f"There is no image in the folder {path}: no file there has an image extension.{unread}")
     return {name: path / name for name in listing.images}, listing

@@ -14,6 +14,7 @@ original; 130 stopped by Ctrl-C; 141 the reader of the output has closed it. Of 
 """
 
 import argparse
+import os
 import signal
 import sys
 import warnings
@@ -74,9 +75,11 @@ def main(argv: list[str] | None = None) -> int:
         if found.skipped and not arguments.quiet:
             _tell(_skipped_line(found.skipped))
         exit_code = _compress_all(found.tasks, arguments, limits)
-        for folder, reason in found.unreadable.items():
-            _tell(f"{folder} cannot be read: {reason}; its images are not compressed")
-        return EXIT_FAILED if found.unreadable else exit_code
+        codes = {exit_code}
+        for path, reason in found.unreadable.items():
+            _tell(f"{path} is not read: {reason}")
+            codes.add(EXIT_BAD_INPUT if os.path.isfile(path) else EXIT_FAILED)
+        return next((code for code in _PRECEDENCE if code in codes), exit_code)
     except KeyboardInterrupt:
         _tell("Stopped. Finished outputs are kept.")
         return EXIT_INTERRUPTED

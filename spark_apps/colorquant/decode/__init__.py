@@ -6,10 +6,14 @@ region. Modules that load OpenCV or tifffile are imported on first use: the repo
 
 from typing import TYPE_CHECKING
 
-from colorquant.decode.color_management import ColorSpace, color_space_of
+from colorquant.decode.color_management import ColorSpace
+from colorquant.decode.containers import name_of
+from colorquant.decode.declared_colors import color_space_of
+from colorquant.decode.orientation import orientation_of
 from colorquant.lazy import imported_on_first_use
 
 if TYPE_CHECKING:
+    from colorquant.decode.decoders import decode
     from colorquant.decode.image_file import DecodedImage, changed, decode_output, is_tiff, read_image
     from colorquant.decode.metadata import Metadata
     from colorquant.decode.tiled_tiff import Region, TiledImage, encode_tiles, tiled_image_above, write_tiled
@@ -18,11 +22,14 @@ __all__ = [
     "changed",
     "color_space_of",
     "ColorSpace",
+    "decode",
     "decode_output",
     "DecodedImage",
     "encode_tiles",
     "is_tiff",
     "Metadata",
+    "name_of",
+    "orientation_of",
     "read_image",
     "Region",
     "tiled_image_above",
@@ -33,6 +40,7 @@ __all__ = [
 __getattr__ = imported_on_first_use(
     __name__,
     {
+        "decode": "decoders",
         "DecodedImage": "image_file",
         "changed": "image_file",
         "decode_output": "image_file",

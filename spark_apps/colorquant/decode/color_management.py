@@ -4,17 +4,13 @@ LittleCMS (Pillow's ImageCms) applies ICC profiles, with relative colorimetric i
 A file without a color space is taken as sRGB, as in browsers (CSS Color 4, 5.1).
 """
 
-import contextlib
 import io
-import struct
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image, ImageCms
 
-from colorquant.decode.integrity import png_chunks
-from colorquant.decode.matrix_profile import ADOBE_RGB, ADOBE_RGB_EXPONENT, SRGB, matrix_profile
 from colorquant.errors import UnknownColorSpace
 from colorquant.pixels import Pixels
 
@@ -22,14 +18,6 @@ _BAND_PIXELS = 1 << 20
 # Two sRGB profiles may differ by this many 8-bit levels, from rounding in their curves: pixels are then kept.
 _SAME = 2
 _NEUTRAL = 2
-_SRGB_GAMMA = 0.45455
-_GAMMA_TOLERANCE = 0.01
-_SAME_CHROMATICITY = 0.002
-_UNCALIBRATED = 0xFFFF
-
-# Color primaries and transfer characteristics of ITU-T H.273 that are sRGB's, or that viewers show as sRGB.
-_SRGB_PRIMARIES = frozenset({1, 2})
-_SRGB_TRANSFERS = frozenset({1, 2, 6, 13})
 
 
 @dataclass(frozen=True)
@@ -116,58 +104,6 @@ class ColorSpace:
         levels = np.linspace(0, 255, 18).astype(np.uint8)
         colors = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 1, 3)
         return _difference(self._converted(colors), colors) <= _SAME
-
-
-def color_space_of(image: Image.Image, content: bytes) -> ColorSpace:
-    """The color space of an opened file, whose bytes are ``content``.
-
-    Raises
-    ------
-    UnknownColorSpace
-        It cannot be converted to sRGB.
-    """
-    profile = image.info.get("icc_profile")
-    if profile:
-        return ColorSpace(profile=profile)
-    _check_code_points(image.format or "", content)
-    if image.format == "PNG" and "srgb" not in image.info and image.info.get("gamma"):
-        return _of_gamma(image.info["gamma"], image.info.get("chromaticity"))
-    if image.format in ("JPEG", "MPO") and _is_adobe_rgb(image):
-        return ColorSpace(profile=matrix_profile(ADOBE_RGB, ADOBE_RGB_EXPONENT))
-    return ColorSpace()
-
-
-def _of_gamma(gamma: float, chromaticities: tuple[float, ...] | None) -> ColorSpace:
-    """The color space of a PNG's chunks gAMA and cHRM; a cHRM that makes no sense is ignored."""
-    if chromaticities and max(abs(x - y) for x, y in zip(chromaticities, SRGB, strict=True)) > _SAME_CHROMATICITY:
-        with contextlib.suppress(ValueError, struct.error):
-            return ColorSpace(profile=matrix_profile(chromaticities, 1 / gamma))
-    return ColorSpace(gamma=gamma) if abs(gamma - _SRGB_GAMMA) > _GAMMA_TOLERANCE else ColorSpace()
-
-
-def _is_adobe_rgb(image: Image.Image) -> bool:
-    """Whether EXIF data declare Adobe RGB: by "R03" (DCF 2.0), or by a 2 in the color space tag, as some cameras do."""
-    try:
-        exif = image.getexif()
-        space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
-        index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
-    except Exception:  # Damaged EXIF data do not damage the pixels.
-        return False
-    return space == 2 or (space == _UNCALIBRATED and str(index).strip("\0 ") == "R03")
-
-
-def _check_code_points(kind: str, content: bytes) -> None:
-    """Refuse coding-independent code points (ITU-T H.273) that are far from sRGB, such as HDR and Display P3."""
-    if kind == "PNG" and (declared := next(png_chunks(content, b"cICP"), b"")):
-        primaries, transfer = declared[:2]
-    elif kind == "AVIF" and (at := content.find(b"colrnclx")) >= 0:
-        primaries, transfer = (int.from_bytes(content[at + start :][:2]) for start in (8, 10))
-    else:
-        return
-    if primaries not in _SRGB_PRIMARIES or transfer not in _SRGB_TRANSFERS:
-        raise UnknownColorSpace(
-            f"they are in ITU-T H.273 primaries {primaries} and transfer {transfer}, of HDR or a wide gamut"
-        )
 
 
 def _srgb_levels(gamma: float) -> Pixels:

@@ -1,26 +1,26 @@
 """Decoding: the bytes of an image file to upright 8-bit sRGB pixels, or the reason why they cannot be decoded.
 
-Pillow reads the header before anything is decoded, and decodes most formats. Two kinds it decodes wrongly without an
-error: damaged JPEGs (decoded by simplejpeg, whose strict mode reports damage), and 16 bits per channel, whose low byte
-Pillow drops (decoded by OpenCV).
+Pillow reads the header before anything is decoded, from what ``readable`` leaves of the file, and decodes most formats.
+What it decodes wrongly without an error has a module for its container.
 """
 
 import contextlib
 import io
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from colorquant.arithmetic import ceil_div
-from colorquant.decode import integrity
-from colorquant.decode.color_management import color_space_of
+from colorquant.decode import bitmap, boxes, jpeg_file, png_file
+from colorquant.decode.color_management import ColorSpace
+from colorquant.decode.containers import name_of, readable_part, refuse_unread, unopened
+from colorquant.decode.declared_colors import color_space_of
+from colorquant.decode.levels import scaled
 from colorquant.decode.memory import bounded_memory
-from colorquant.decode.orientation import tagged_orientation, upright
-from colorquant.decode.tiff_directories import count_pages
+from colorquant.decode.orientation import orientation_of, upright
 from colorquant.errors import Undecodable, UnknownColorSpace
 from colorquant.limits import Limits
 from colorquant.pixels import Pixels
@@ -31,7 +31,6 @@ MAX_SIDE = 1_000_000
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})
 _MODES = _GREY_MODES | {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 _BAND_PIXELS = 1 << 20
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 258, 262, 284, 338
 
 
 def decode(content: bytes, limits: Limits) -> Pixels:
@@ -55,48 +54,84 @@ def decode(content: bytes, limits: Limits) -> Pixels:
         The content is not an image of a known format, is animated or has several pages, is beyond a limit, truncated
         or damaged, or has pixels or a color space of an unsupported type.
     """
+    if name_of(content) == "TIFF" and (pixels := _decode_tiff(content, limits)) is not None:
+        return pixels
     with opened(content) as image:
-        return decode_opened(image, content, limits)
+        _check_header(image, content, limits)
+        with bounded_memory(image.width * image.height):
+            with _damage_as_undecodable():
+                color_space = color_space_of(image, content)
+                # A TIFF file is upright once Pillow has loaded it.
+                orientation = 1 if image.format == "TIFF" else orientation_of(image, content)
+                color, alpha = _decode_samples(image, content)
+            return _shown(color, alpha, color_space, orientation)
 
 
-def decode_opened(image: Image.Image, content: bytes, limits: Limits) -> Pixels:
-    """Decode an image file that is open already, from ``opened``; otherwise as ``decode``."""
-    _check_header(image, content, limits)
-    with bounded_memory(image.width * image.height):
+def _decode_tiff(content: bytes, limits: Limits) -> Pixels | None:
+    """Decode a TIFF; None for the few kinds that Pillow decodes."""
+    # tifffile takes long to import, and few images are TIFFs.
+    import tifffile
+
+    from colorquant.decode import tiff_file
+
+    stream = io.BytesIO(content)
+    with _damage_as_undecodable(), bounded_memory(0):
+        file = tifffile.TiffFile(stream)
+        picture = tiff_file.picture_in(file, io.BytesIO(content), limits)
+        if picture is None:
+            raise Undecodable(
+                f"has more than {limits.frames:,} directories of pages, previews or masks, which is the limit; save "
+                "one page as its own image or raise the limit."
+            )
+        if picture.is_left_to_pillow():
+            return None
+    with _damage_as_undecodable():
+        _check_size(picture.width, picture.height, limits)
+        picture.check_kind()
+        if picture.pages > 1:
+            raise _several()
+        bits = picture.page.bitspersample * picture.page.samplesperpixel
+        picture.check_segments(len(content))
+        _check_ratio(picture.width, picture.height, bits, picture.stored_bytes(len(content)), limits)
+    with bounded_memory(picture.width * picture.height):
         with _damage_as_undecodable():
-            if image.format == "TIFF":
-                integrity.check_strips(image.tag_v2)  # type: ignore[attr-defined]
-            color_space = color_space_of(image, content)
-            # A TIFF file is upright once it is loaded, whoever loads it.
-            orientation = 1 if image.format == "TIFF" else tagged_orientation(image)
-            decode_samples = _decode_deep if _is_deep(image, content) else _decode_samples
-            color, alpha = decode_samples(image, content)
-            integrity.check(image.format or "", content, image.mode)
-        with _damage_as_undecodable():
-            pixels = color_space.to_srgb(color)
-        if alpha is not None and alpha.min() < 255:
-            pixels = np.dstack([pixels, alpha])
-        return upright(pixels, orientation)
+            color, alpha = tiff_file.decode_tiff(picture)
+        return _shown(color, alpha, picture.color_space, picture.orientation)
+
+
+def _shown(color: Pixels, alpha: Pixels | None, color_space: ColorSpace, orientation: int) -> Pixels:
+    with _damage_as_undecodable():
+        pixels = color_space.to_srgb(color)
+    if alpha is not None and alpha.min() < 255:
+        pixels = np.dstack([pixels, alpha])
+    return upright(pixels, orientation)
 
 
 @contextlib.contextmanager
-def opened(content: bytes) -> Iterator[Image.Image]:
-    """Open an image file of a known format and read its header. Raises Undecodable for anything else."""
-    with _no_pixel_limit(), _open(content) as image:
+def opened(content: bytes, whole: bool = True) -> Iterator[Image.Image]:
+    """Open an image file of a known format and read its header. Raises Undecodable for anything else.
+
+    With ``whole`` the image holds what makes its pixels, and may lack texts; else all that is in the file.
+    """
+    with _no_pixel_limit(), _open(content, whole) as image:
         yield image
 
 
-def _open(content: bytes) -> Image.Image:
+def _open(content: bytes, whole: bool) -> Image.Image:
+    known = name_of(content)
+    refuse_unread(known)
+    with _damage_as_undecodable():
+        readable = readable_part(content, known) if whole else content
     # A GIF may have a gigapixel cleared before its size can be seen. Of a WebP, whose decoder allocates its canvas
     # before, that is 16,383 x 16,383 pixels at most, in memory that is not touched.
-    bounded = contextlib.nullcontext() if content[8:12] == b"WEBP" else bounded_memory(0)
+    bounded = contextlib.nullcontext() if known == "WEBP" else bounded_memory(0)
     try:
         with bounded:
-            return Image.open(io.BytesIO(content), formats=FORMATS)
+            return Image.open(io.BytesIO(readable), formats=FORMATS)
     except (MemoryError, Undecodable):
         raise
     except Exception as error:  # Pillow's plugins raise various errors on damaged headers.
-        raise Undecodable(f"is not an image of a known format ({', '.join(FORMATS)}); convert it to PNG.") from error
+        raise unopened(content, known, error) from error
 
 
 @contextlib.contextmanager
@@ -109,11 +144,12 @@ def _damage_as_undecodable() -> Iterator[None]:
         raise Undecodable(f"has colors that cannot be converted to sRGB: {error}; convert it to sRGB.") from error
     except Exception as error:
         why = str(error) or type(error).__name__
+        if isinstance(error, TypeError | AttributeError | LookupError):
+            why = "its header makes no sense"
         raise Undecodable(f"is truncated or damaged ({why}); copy it again or save it again.") from error
 
 
-def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
-    width, height = image.size
+def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.pixels:
         raise Undecodable(
             f"has {width} x {height} pixels, more than the limit of {limits.pixels:,}; scale it down or raise the "
@@ -121,76 +157,59 @@ def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
         )
     if max(width, height) > MAX_SIDE:
         raise Undecodable(f"has {width} x {height} pixels, a side longer than {MAX_SIDE:,}; split it.")
+
+
+def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
+    _check_size(image.width, image.height, limits)
     if image.mode not in _MODES or (image.mode == "I" and image.format != "PPM"):
         raise Undecodable(f"has pixels of type {image.mode}, which is not supported; convert it to 8-bit RGB.")
-    _check_ratio(image, content, limits)
-    with _damage_as_undecodable():
-        pages = _pages(image, content, limits)
-    if pages > 1:
-        raise Undecodable("is animated or has several pages; save one of them as its own image.")
-
-
-def _check_ratio(image: Image.Image, content: bytes, limits: Limits) -> None:
-    stored = len(content)
-    if image.format == "TIFF":
-        with _damage_as_undecodable():
-            stored = integrity.stored_bytes(*integrity.strips_of(image.tag_v2), stored)  # type: ignore[attr-defined]
-    pixels = image.width * image.height
     bits = 1 if image.mode == "1" else (16 if image.mode.startswith("I") else 8) * len(image.getbands())
-    if not limits.ratio_allows(pixels, ceil_div(pixels * bits, 8), stored):
+    _check_ratio(image.width, image.height, bits, len(content), limits)
+    with _damage_as_undecodable():
+        if image.format not in ("MPO", "TIFF") and _pages(image) > 1:
+            raise _several()
+
+
+def _check_ratio(width: int, height: int, bits: int, stored: int, limits: Limits) -> None:
+    if not limits.ratio_allows(width * height, ceil_div(width * height * bits, 8), stored):
         raise Undecodable(
-            f"has {image.width} x {image.height} pixels in {stored:,} bytes, more than {limits.ratio:,} decoded bytes "
+            f"has {width} x {height} pixels in {stored:,} bytes, more than {limits.ratio:,} decoded bytes "
             "for each stored one; save it again or raise the limit."
         )
 
 
-def _pages(image: Image.Image, content: bytes, limits: Limits) -> int:
-    """How many pages or frames an image has; of an animated GIF, whose frames would have to be read, just 2."""
-    # Phones write MPO: the photograph as a JPEG, followed by previews or depth maps.
-    if image.format == "MPO":
-        return 1
+def _pages(image: Image.Image) -> int:
+    """How many frames an image has; of an animated GIF, whose frames would have to be read, just 2."""
     if image.format == "GIF":
         return 1 + getattr(image, "is_animated", False)
-    if image.format != "TIFF":
-        return getattr(image, "n_frames", 1)
-    pages = count_pages(io.BytesIO(content), limits.frames)
-    if pages is None:
-        raise Undecodable(
-            f"has more than {limits.frames:,} directories of pages, previews or masks, which is the limit; save one "
-            "page as its own image or raise the limit."
-        )
-    return pages
+    return getattr(image, "n_frames", 1)
 
 
-def _tag(image: Image.Image, tag: int, default: Any) -> Any:
-    """The value of a TIFF tag."""
-    return image.tag_v2.get(tag, default)  # type: ignore[attr-defined]
-
-
-def _is_deep(image: Image.Image, content: bytes) -> bool:
-    """Whether a channel has more bits than Pillow keeps. It keeps 16 bits only for grey."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L"):
-        return False
-    if image.format == "PNG":
-        return content[24] == 16
-    if image.format == "TIFF":
-        return max(_tag(image, _BITS_PER_SAMPLE, (1,))) > 8
-    if image.format == "JPEG2000":
-        # The first component's precision in the codestream's SIZ segment (ISO 15444-1, A.5.1).
-        start = content.find(b"\xff\x4f\xff\x51")
-        return start >= 0 and (content[start + 42] & 0x7F) + 1 > 8
-    return False
+def _several() -> Undecodable:
+    return Undecodable("is animated or has several pages; save one of them as its own image.")
 
 
 def _decode_samples(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | None]:
     """Color samples uint8 (H, W, 1, 3 or 4: grey, RGB or CMYK) and alpha uint8 (H, W)."""
-    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-        return integrity.decode_jpeg(content, image.mode, image.size), None
+    # Phones write MPO: the photograph as a JPEG, followed by previews or depth maps.
+    if image.format in ("JPEG", "MPO"):
+        return jpeg_file.decode_jpeg(jpeg_file.first_image(content), image.mode, image.size), None
+    if image.format == "PNG":
+        return _decode_png(image, content)
+    if image.format == "BMP" and bitmap.is_decoded_here(content):
+        return bitmap.decode_bitmap(content)
+    if image.format == "JPEG2000":
+        return _decode_jpeg2000(image, content)
     tiles = getattr(image, "tile", None)
     shown = tiles[0].extents if image.format == "GIF" and tiles else None
+    color, alpha = _decode_by_pillow(image)
+    return color, alpha if shown is None or alpha is not None else _alpha_around(shown, *image.size)
+
+
+def _decode_by_pillow(image: Image.Image) -> tuple[Pixels, Pixels | None]:
     image.load()
     if image.mode.startswith("I"):
-        return _decode_deep_grey(image)
+        return scaled(np.asarray(image).astype(np.uint16), 65535)[..., None], None
     kind = "CMYK" if image.mode == "CMYK" else "L" if image.mode in _GREY_MODES else "RGB"
     if image.has_transparency_data:
         kind = {"L": "LA", "RGB": "RGBA"}[kind]
@@ -203,7 +222,63 @@ def _decode_samples(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels 
         samples[top : top + rows] = np.asarray(band.convert(kind)).reshape(-1, width, len(kind))
     if image.has_transparency_data:
         return np.ascontiguousarray(samples[..., :-1]), np.ascontiguousarray(samples[..., -1])
-    return samples, None if shown is None else _alpha_around(shown, width, height)
+    return samples, None
+
+
+def _decode_png(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | None]:
+    """Decode a PNG; its 16-bit colors by libpng, since Pillow drops their low bytes."""
+    key, bits = png_file.transparent_key(content), png_file.bits_of(content)
+    if bits == 16:
+        deep = _deep_png(png_file.pixels_alone(content), png_file.is_interlaced(content))
+        png_file.check_pixels(content)
+        samples, colors = scaled(deep, 65535), 3 if deep.shape[2] > 2 else 1
+        alpha = png_file.keyed(deep, key) if samples.shape[2] == colors else np.ascontiguousarray(samples[..., -1])
+        return np.ascontiguousarray(samples[..., :colors]), alpha
+    color, alpha = _decode_by_pillow(image)
+    png_file.check_pixels(content)
+    if key is not None:
+        # Pillow has scaled few bits to 8.
+        alpha = png_file.keyed(color, key * (255 // ((1 << bits) - 1)))
+    return color, alpha
+
+
+def _deep_png(content: bytes, is_interlaced: bool) -> np.ndarray:
+    """The samples uint16 (H, W, channels) of a PNG of 16 bits."""
+    if is_interlaced:
+        # libpng would print a warning of imagecodecs' way to call it.
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None:
+            raise ValueError("its data are damaged")
+        deep = decoded[..., [2, 1, 0, 3][: decoded.shape[2]]] if decoded.ndim == 3 else decoded
+    else:
+        deep = imagecodecs.png_decode(content)
+    return deep[..., None] if deep.ndim == 2 else deep
+
+
+def _decode_jpeg2000(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | None]:
+    """Decode a JPEG 2000; of palettes, and of other depths than 8 bits, by imagecodecs: Pillow shifts levels."""
+    depths = boxes.depths_of_jpeg2000(content)
+    # Compressed data never contain an end-of-codestream marker (ISO 15444-1, A.4.4).
+    if b"\xff\xd9" not in content[content.find(b"\xff\x93") :]:
+        raise ValueError("its end is missing")
+    if set(depths) == {(8, False)} and not boxes.has_palette(content):
+        return _decode_by_pillow(image)
+    if len(set(depths)) > 1 or depths[0][0] > 16:
+        raise Undecodable(
+            f"is a JPEG 2000 of {max(bits for bits, _ in depths)} bits a sample, or of several depths, which is not "
+            "supported; save it as 8-bit RGB."
+        )
+    bits, is_signed = depths[0]
+    deep = imagecodecs.jpeg2k_decode(content)
+    deep = deep[..., None] if deep.ndim == 2 else deep
+    if deep.shape[:2] != image.size[::-1]:
+        raise ValueError("two sizes")
+    if is_signed:
+        deep = (deep.astype(np.int32) + (1 << (bits - 1))).astype(np.uint16)
+    samples = scaled(deep, (1 << bits) - 1)
+    if samples.shape[2] in (2, 4) and image.mode != "CMYK":
+        return np.ascontiguousarray(samples[..., :-1]), np.ascontiguousarray(samples[..., -1])
+    return samples, None
 
 
 def _alpha_around(shown: tuple[int, int, int, int], width: int, height: int) -> Pixels | None:
@@ -214,42 +289,6 @@ def _alpha_around(shown: tuple[int, int, int, int], width: int, height: int) -> 
     alpha = np.zeros((height, width), np.uint8)
     alpha[max(top, 0) : bottom, max(left, 0) : right] = 255
     return alpha
-
-
-def _decode_deep_grey(image: Image.Image) -> tuple[Pixels, Pixels | None]:
-    if image.format == "TIFF" and max(_tag(image, _BITS_PER_SAMPLE, (1,))) != 16:
-        raise Undecodable("has grey levels of neither 8 nor 16 bits, which is not supported; convert it to 8 bits.")
-    levels = np.asarray(image).astype(np.uint16)
-    if image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0:
-        levels = np.uint16(65535) - levels  # White is 0. Pillow inverts 8-bit levels, but not 16-bit ones.
-    transparent = image.info.get("transparency")
-    alpha = None if transparent is None else np.where(levels == transparent, 0, 255).astype(np.uint8)
-    return _rounded(levels)[..., None], alpha
-
-
-def _decode_deep(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | None]:
-    """Colors of 16 bits per channel, rounded to 8."""
-    if image.format == "TIFF" and (
-        _tag(image, _PLANAR_CONFIGURATION, 1) != 1
-        or image.mode not in ("RGB", "RGBA")
-        or _tag(image, _EXTRA_SAMPLES, (2,)) != (2,)
-        or set(_tag(image, _BITS_PER_SAMPLE, ())) != {16}
-    ):
-        raise Undecodable("has 16-bit samples in an unusual layout, which is not supported; convert it to 8-bit RGB.")
-    # Pillow first, since OpenCV fills the missing part of a truncated file without an error.
-    image.load()
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[:2] != image.size[::-1]:
-        raise Undecodable("has 16-bit samples that cannot be decoded; convert it to 8-bit RGB.")
-    samples = _rounded(decoded.astype(np.uint16, copy=False))
-    alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
-    return np.ascontiguousarray(samples[..., 2::-1]), alpha
-
-
-def _rounded(levels: npt.NDArray[np.uint16]) -> Pixels:
-    # 65535 = 257 * 255, so the nearest 8-bit level is one rounded division. A table keeps memory small.
-    table: Pixels = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
-    return table[levels]
 
 
 @contextlib.contextmanager

@@ -9,25 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
-import cv2
+import imagecodecs
 import numpy as np
 
-from colorquant.decode.decoders import decode_opened, opened
-from colorquant.decode.metadata import Metadata, metadata_in, metadata_of
+from colorquant.decode.decoders import decode
+from colorquant.decode.metadata import Metadata, metadata_of
+from colorquant.decode.png_file import SIGNATURE
 from colorquant.errors import Undecodable, UnsupportedImage
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.storage import is_remote, location, read
 
 _PIECE = 2**20
-
-_CONVERSIONS = {
-    (1, False): cv2.COLOR_GRAY2RGB,
-    (1, True): cv2.COLOR_GRAY2RGBA,
-    (3, False): cv2.COLOR_BGR2RGB,
-    (3, True): cv2.COLOR_BGR2RGBA,
-    (4, True): cv2.COLOR_BGRA2RGBA,
-}
 
 # Errors of the file system that a retry will not change. All others (EIO, ENOSPC, ESTALE, ...) may go away.
 _LASTING_ERRNOS = frozenset(
@@ -89,17 +82,14 @@ def read_image(
     read_all = partial(_read_bytes, path) if stream is None else partial(_read_stream, stream, path)
     content = read_all(limits.file_bytes)
     try:
-        with opened(content) as image:
-            pixels = decode_opened(image, content, limits)
-            # The texts of a PNG may follow its pixels. Decoded now, these need not be decoded again for the texts.
-            metadata = metadata_in(image) if image.format == "PNG" else metadata_of(content)
+        pixels = decode(content, limits)
     except Undecodable as error:
         raise UnsupportedImage(f"{_name(path)} {error}") from error
     return DecodedImage(
         pixels=pixels,
         sha256=hashlib.sha256(content).hexdigest(),
         original_bytes=len(content),
-        metadata=metadata,
+        metadata=metadata_of(content),
     )
 
 
@@ -133,14 +123,19 @@ def decode_output(content: bytes, alpha: bool = False) -> Pixels:
     ValueError
         The content cannot be decoded, or has transparent pixels without ``alpha``.
     """
-    # With IMREAD_COLOR, OpenCV would drop an alpha channel without an error.
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
-    if pixels is None:
-        raise ValueError("not an image that can be decoded")
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if channels == 4 and not alpha:
+    # Without a limit of its own, as OpenCV has one of 2^30 pixels.
+    decoder = imagecodecs.png_decode if content.startswith(SIGNATURE) else imagecodecs.webp_decode
+    try:
+        pixels = decoder(content)
+    except Exception as error:  # Each of its codecs has an error of its own.
+        raise ValueError("not an image that can be decoded") from error
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    if pixels.shape[2] == 4 and not alpha:
         raise ValueError("an image with transparent pixels")
-    return np.ascontiguousarray(cv2.cvtColor(pixels, _CONVERSIONS[channels, alpha]), dtype=np.uint8)
+    if pixels.shape[2] == 3 and alpha:
+        pixels = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    return np.ascontiguousarray(pixels, dtype=np.uint8)
 
 
 def _name(path: str | os.PathLike[str]) -> str:

@@ -1,4 +1,4 @@
-"""ICC profiles of RGB from primaries and a power curve, for files that declare these instead of a profile.
+"""ICC profiles of RGB from primaries and a curve, for files that declare these instead of a profile.
 
 LittleCMS can make such profiles, but Pillow does not expose that.
 """
@@ -13,29 +13,32 @@ ADOBE_RGB = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 ADOBE_RGB_EXPONENT = 563 / 256
 SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 
+# Exponent, a, b, c, d: ((a x + b) to the exponent) from d on, c x below (IEC 61966-2-1).
+_SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
-def matrix_profile(chromaticities: tuple[float, ...], exponent: float) -> bytes:
+def matrix_profile(chromaticities: tuple[float, ...], exponent: float | None) -> bytes:
     """Make an ICC profile (version 4, ICC.1:2022) of a display with these primaries.
 
     Parameters
     ----------
     chromaticities : tuple of 8 floats
         CIE x, y of white, red, green, blue.
-    exponent : float
-        0.1 to 10; linear light is the level to the power of it.
+    exponent : float, optional
+        0.1 to 10; linear light is the level to the power of it. None for sRGB's curve.
 
     Raises
     ------
     ValueError
         No display has such primaries, or the exponent is out of its limits.
     """
-    if not 0.1 <= exponent <= 10:
+    if exponent is not None and not 0.1 <= exponent <= 10:
         raise ValueError(f"an exponent of {exponent}")
     columns = _to_xyz(chromaticities)
-    curve = b"para" + bytes(4) + struct.pack(">HH", 0, 0) + _fixed(exponent)
+    kind, parameters = (0, (exponent,)) if exponent is not None else (3, _SRGB_CURVE)
+    curve = b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _fixed(*parameters)
     tags = {b"wtpt": _xyz(_D50)}
     tags |= {name: _xyz(columns[:, channel]) for channel, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)

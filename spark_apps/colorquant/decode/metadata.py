@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from PIL import ExifTags, Image
 
+from colorquant.decode import png_file
 from colorquant.decode.decoders import opened
+from colorquant.decode.orientation import orientation_of
 from colorquant.encode import SIGNATURE_AND_HEADER, chunk
-from colorquant.errors import Undecodable
 
 _INCH = 0.0254
 # Programs write this when they do not know the resolution.
@@ -63,21 +64,16 @@ class Metadata:
 
 
 def metadata_of(content: bytes) -> Metadata:
-    """The metadata in the header of an image file; damaged ones are ignored."""
+    """The metadata of an image file; damaged ones are ignored."""
     try:
-        with opened(content) as image:
-            return metadata_in(image)
-    except Undecodable:
-        return Metadata()
-
-
-def metadata_in(image: Image.Image) -> Metadata:
-    """The metadata of an image that is open already, from ``opened``; damaged ones are ignored."""
-    try:
-        exif = image.getexif()
-        texts = [_text(image.info.get(word)) or _text(exif.get(tag)) for word, tag in _TEXTS.items()]
-        turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return Metadata(_dpi(image.info.get("dpi"), turned), *texts)
+        # The texts of a PNG may follow its pixels.
+        readable = png_file.texts_alone(content) if content.startswith(png_file.SIGNATURE) else content
+        with opened(readable, whole=False) as image:
+            # A PNG's own method would decode its pixels first.
+            exif = Image.Image.getexif(image)
+            texts = [_text(image.info.get(word)) or _text(exif.get(tag)) for word, tag in _TEXTS.items()]
+            turned = orientation_of(image, readable) in (5, 6, 7, 8)
+            return Metadata(_dpi(image.info.get("dpi"), turned), *texts)
     except Exception:  # Pillow's plugins raise various errors on damaged metadata.
         return Metadata()
 

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import ExifTags, Image
 
+from colorquant.decode import png_file
 from colorquant.pixels import Pixels
 
 # EXIF orientation to what turns the image upright: transpose?, reverse rows?, reverse columns?
@@ -17,10 +18,18 @@ _UPRIGHT = {
 }
 
 
-def tagged_orientation(image: Image.Image) -> int:
-    """The EXIF orientation of an opened file, 1 to 8; 1, which is upright, if it has none or a damaged one."""
+def orientation_of(image: Image.Image, content: bytes) -> int:
+    """The orientation of an opened file, whose bytes are ``content``: 1 to 8; 1, which is upright, if it has none.
+
+    Only EXIF data count, as in browsers: in PNG the chunk eXIf, in TIFF the tag. For AVIF, where it is a property of
+    the image, Pillow makes EXIF data of it. XMP, which ``Image.getexif`` also reads, does not count.
+    """
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        if image.format == "TIFF":
+            return int(image.tag_v2.get(ExifTags.Base.Orientation, 1))  # type: ignore[attr-defined]
+        exif = Image.Exif()
+        exif.load(png_file.exif(content) if image.format == "PNG" else image.info.get("exif") or b"")
+        return int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # Damaged EXIF data do not damage the pixels: viewers show the image as it is stored.
         return 1
 

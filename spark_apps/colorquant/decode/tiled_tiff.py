@@ -1,26 +1,22 @@
 """Tiled TIFFs: read and written region by region, so that no process holds the whole image.
 
-tifffile parses and writes the files, with the codecs of imagecodecs. Only TIFFs with 8-bit samples, a single image, and
-tiles or strips that fit into memory are read here; both libraries know far more kinds.
+Each part is decoded as in ``tiff_file``. Only opaque and upright images are read by regions, if their tiles or strips
+fit into memory.
 """
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import imagecodecs
 import numpy as np
 import tifffile
 
 from colorquant.arithmetic import ceil_div
-from colorquant.decode.color_management import ColorSpace
-from colorquant.decode.integrity import stored_bytes
 from colorquant.decode.memory import bounded_memory
-from colorquant.decode.tiff_directories import count_pages
-from colorquant.errors import UnknownColorSpace, UnsupportedImage
+from colorquant.decode.tiff_file import TiffPage, page_at, picture_in, read_samples
+from colorquant.errors import Undecodable, UnknownColorSpace, UnsupportedImage
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.storage import version_of
@@ -33,10 +29,6 @@ _REGION = 2048
 _MAX_SEGMENT_PIXELS = 1 << 26
 # Level of libdeflate: 12 takes four times as long for 1 % fewer bytes.
 _LEVEL = 9
-
-_GREY, _RGB, _PALETTE, _CMYK, _YCBCR = 1, 2, 3, 5, 6
-_WHITE_IS_ZERO = 0
-_SAMPLES = {_WHITE_IS_ZERO: 1, _GREY: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 
 
 @dataclass(frozen=True)
@@ -67,6 +59,8 @@ class TiledImage:
         Rows and columns of the output's tiles: as the input's, or ``TILE`` where that has strips.
     region : tuple of int
         Rows and columns of a region, multiples of the tile's.
+    directory : int
+        Offset in the file.
     version : str
         Of the file when it was opened (``storage.version_of``).
     """
@@ -76,6 +70,7 @@ class TiledImage:
     width: int
     tile: tuple[int, int]
     region: tuple[int, int]
+    directory: int
     version: str
 
     def has_changed(self) -> bool:
@@ -99,40 +94,17 @@ class TiledImage:
         UnsupportedImage
             A tile or strip is damaged.
         """
-        page = _page(self.path, self.version)
-        rows, columns = _segment_shape(page)
-        across = ceil_div(self.width, columns)
-        pixels = np.empty((bottom - top, right - left, 3), np.uint8)
-        for row in range(top // rows, ceil_div(bottom, rows)):
-            for column in range(left // columns, ceil_div(right, columns)):
-                segment = self._segment(page, row * across + column)
-                # The wanted part of the segment, in coordinates of the image.
-                y, x = row * rows, column * columns
-                first, last = max(top, y), min(bottom, y + len(segment))
-                begin, end = max(left, x), min(right, x + segment.shape[1])
-                pixels[first - top : last - top, begin - left : end - left] = segment[
-                    first - y : last - y, begin - x : end - x
-                ]
-        return pixels
-
-    def _segment(self, page: Any, index: int) -> Pixels:
-        """A tile or strip, uint8 (h, w, 3), sRGB."""
-        stream = page.parent.filehandle
+        picture = _picture(self.path, self.version, self.directory)
+        rows, columns = picture.segment_shape
         try:
-            stream.seek(page.dataoffsets[index])
-            encoded = stream.read(page.databytecounts[index])
-            rows, columns = _segment_shape(page)
-            with bounded_memory(rows * columns):
-                samples, _, shape = page.decode(encoded, index, jpegtables=page.jpegtables)
-                if samples is None:
-                    raise ValueError("it is empty")
-                samples = np.asarray(samples)[0, : shape[1], : shape[2]]
-                return _srgb(page, samples)
-        except OSError:
-            raise
-        except Exception as error:  # Codecs raise various errors on damaged data.
+            with bounded_memory(max(rows * columns, (bottom - top) * (right - left))):
+                samples = read_samples(picture, top, left, bottom, right)
+                return picture.color_space.to_srgb(samples)
+        except Undecodable as error:
+            raise UnsupportedImage(f"{self.path!r} {error}") from error
+        except UnknownColorSpace as error:
             raise UnsupportedImage(
-                f"{self.path!r} is damaged in part {index} ({error}); copy it again or save it again."
+                f"{self.path!r} has colors that cannot be converted to sRGB: {error}; convert it to sRGB."
             ) from error
 
 
@@ -160,17 +132,18 @@ def tiled_image_above(path: str, limit: int, limits: Limits = DEFAULT_LIMITS) ->
     try:
         version = version_of(path)
         with open(path, "rb") as stream:
-            pages = count_pages(stream, limits.frames)
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            if page.imagewidth * page.imagelength <= limit:
-                return None
-            if reason := _objection(page, pages, os.path.getsize(path), limits):
-                raise UnsupportedImage(
-                    f"{path!r} has {page.imagewidth} x {page.imagelength} pixels, more than the limit of {limit:,}, "
-                    f"and cannot be read part by part either: {reason}."
-                )
-            return _described(path, page, version)
+            with tifffile.TiffFile(path) as file:
+                picture = picture_in(file, stream, limits)
+                # Of a file with too many directories, the first one has to do.
+                described = picture or TiffPage(file.pages.first, 1)
+                if described.width * described.height <= limit:
+                    return None
+                if reason := _objection(described, picture is None, os.path.getsize(path), limits):
+                    raise UnsupportedImage(
+                        f"{path!r} has {described.width} x {described.height} pixels, more than the limit of "
+                        f"{limit:,}, and cannot be read part by part either: {reason}."
+                    )
+                return _described(path, described, version)
     except (UnsupportedImage, MemoryError):
         raise
     except Exception:  # tifffile raises various errors on damaged tags.
@@ -218,29 +191,32 @@ def encode_tiles(indexes: Pixels, tile: tuple[int, int]) -> list[bytes]:
     ]
 
 
-def _objection(page: Any, pages: int | None, file_bytes: int, limits: Limits) -> str | None:
+def _objection(picture: TiffPage, is_endless: bool, file_bytes: int, limits: Limits) -> str | None:
     """Why a TIFF cannot be read by regions, and the remedy; None where it can be read."""
-    samples = _SAMPLES.get(page.photometric)
-    if samples is None or page.samplesperpixel != samples or page.bitspersample != 8 or page.sampleformat != 1:
-        return "it takes 8-bit samples, grey, RGB, CMYK or of a palette, and no transparency; convert it to 8-bit RGB"
-    if page.planarconfig != 1 and samples > 1:
-        return "its channels are stored one after the other; save it with interleaved channels"
-    if page.tags.valueof(274, default=1) != 1:
+    try:
+        picture.check_kind()
+    except Undecodable as error:
+        return f"it {str(error).removesuffix('.')}"
+    if picture.is_left_to_pillow():
+        return "its samples are YCbCr, not in JPEG; save it as 8-bit RGB"
+    if picture.alpha_kind is not None:
+        return "it has transparent pixels; save it without an alpha channel"
+    if picture.orientation != 1:
         return "it is to be shown rotated; save it upright"
-    if pages is None:
+    if is_endless:
         return f"it has more than {limits.frames:,} directories; save one page as its own image or raise the limit"
-    if pages > 1:
+    if picture.pages > 1:
         return "it has several pages; save one of them as its own image"
-    rows, columns = _segment_shape(page)
+    rows, columns = picture.segment_shape
     if rows * columns > _MAX_SEGMENT_PIXELS:
         return f"its parts have {columns} x {rows} pixels; save it with tiles of {TILE} x {TILE}"
-    segments = ceil_div(page.imagelength, rows) * ceil_div(page.imagewidth, columns)
-    if len(page.dataoffsets) < segments or len(page.databytecounts) < segments:
-        return f"it has {len(page.dataoffsets)} of its {segments} parts; copy it again"
-    if max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))) > file_bytes:
-        return "it is truncated; copy it again"
-    stored, all_pixels = stored_bytes(page.dataoffsets, page.databytecounts, file_bytes), segments * rows * columns
-    if not limits.ratio_allows(all_pixels, all_pixels * samples, stored):
+    try:
+        picture.check_segments(file_bytes)
+    except ValueError as error:
+        return f"{error}; copy it again"
+    stored, samples = picture.stored_bytes(file_bytes), picture.page.samplesperpixel
+    all_pixels = picture.segments * rows * columns
+    if not limits.ratio_allows(all_pixels, ceil_div(all_pixels * samples * picture.page.bitspersample, 8), stored):
         return (
             f"its pixels are in {stored:,} bytes, more than {limits.ratio:,} decoded bytes for each stored one; save "
             "it again or raise the limit"
@@ -248,35 +224,17 @@ def _objection(page: Any, pages: int | None, file_bytes: int, limits: Limits) ->
     return None
 
 
-def _described(path: str, page: Any, version: str) -> TiledImage:
-    height, width = page.imagelength, page.imagewidth
-    rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (TILE, TILE)
+def _described(path: str, picture: TiffPage, version: str) -> TiledImage:
+    height, width = picture.height, picture.width
+    rows, columns = picture.segment_shape if picture.page.is_tiled else (TILE, TILE)
     region = max(1, _REGION // rows) * rows, max(1, _REGION // columns) * columns
-    if not page.is_tiled:
+    if not picture.page.is_tiled:
         # One row of tiles, over the whole width: a strip is always decoded as a whole.
         region = TILE, ceil_div(width, TILE) * TILE
-    return TiledImage(os.path.abspath(path), height, width, (rows, columns), region, version)
-
-
-def _segment_shape(page: Any) -> tuple[int, int]:
-    if page.is_tiled:
-        return page.tilelength, page.tilewidth
-    return min(page.rowsperstrip, page.imagelength), page.imagewidth
-
-
-def _srgb(page: Any, samples: Pixels) -> Pixels:
-    if page.photometric == _PALETTE:
-        levels = (page.colormap >> 8).astype(np.uint8)
-        return levels.T[samples[..., 0]]
-    if page.photometric == _WHITE_IS_ZERO:
-        samples = 255 - samples
-    try:
-        return ColorSpace(profile=page.iccprofile).to_srgb(np.require(samples, requirements=["C", "W"]))
-    except UnknownColorSpace as error:
-        raise ValueError(f"its colors cannot be converted to sRGB: {error}") from error
+    return TiledImage(os.path.abspath(path), height, width, (rows, columns), region, picture.page.offset, version)
 
 
 @lru_cache(maxsize=4)
-def _page(path: str, version: str) -> Any:
-    """The first page of a TIFF, which stays open; another version of the file is opened again."""
-    return tifffile.TiffFile(Path(path)).pages.first
+def _picture(path: str, version: str, directory: int) -> TiffPage:
+    """The picture of a TIFF, which stays open; another version of the file is opened again."""
+    return TiffPage(page_at(tifffile.TiffFile(path), directory), 1)

@@ -57,14 +57,14 @@ class RunFolders:
         folders = [self.output / "compressed", self.output / "runs"]
         return [*folders, self.published, versions_of(self.published)] if self.published else folders
 
-    def list_images(self, pattern: str) -> Listing:
-        """The images that match a pattern, as ``storage.list_images``.
+    def list_images(self, pattern: str, exclude: str = "") -> Listing:
+        """The images that match a pattern and are not excluded, as ``storage.list_images``.
 
         The output folder and the published folder may lie in the image folder: files written by earlier runs are
         not listed. Raises InvalidFolder where the image folder cannot be read.
         """
         with _readable(f"The image folder {str(self.images)!r}"):
-            return list_images(self.images, pattern, without=self.written())
+            return list_images(self.images, pattern, self.written(), exclude)
 
 
 def _location(parameter: str, given: str) -> Path:

@@ -41,9 +41,10 @@ class Plan(JsonRecord):
     ignored : names of the files of the folder that are not images.
     target : the quality target as ``str(Target)`` writes it.
     pattern : the pattern that the images' names match.
+    exclude : patterns of the names that are left out, separated by semicolons.
     planned_at : ISO 8601 time in UTC when the library was listed; None in plans of versions that did not note it.
-    unreadable : folders of the library that could not be read, by their paths below it, each with the reason. Their
-        images are not part of the run, and not gone either.
+    unreadable : folders of the library that could not be read, and photographs in formats that are not read, by their
+        paths below it, each with the reason. Their images are not part of the run, and not gone either.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -57,6 +58,7 @@ class Plan(JsonRecord):
     force: bool = False
     target: str | None = None
     pattern: str = "*"
+    exclude: str = ""
     unreadable: dict[str, str] = field(default_factory=dict)
     planned_at: str | None = None
 
@@ -92,6 +94,7 @@ class RunRequest:
     settings : the settings of the compression; by default all of those are free that a search may choose.
     target : the quality target (``Target.parse``); empty for none.
     pattern : which images, by their path below the folder, as ``fnmatch`` matches it: ``*`` also matches slashes.
+    exclude : patterns of the images that are left out, separated by semicolons.
     publish : path or URI of the folder that the run publishes to; empty or None for none. Like the output folder it
         may lie in the image folder: files in either are not images of the run.
     force : plan all jobs, including those whose result exists.
@@ -104,6 +107,7 @@ class RunRequest:
     settings: Settings = Settings.parse({})
     target: str = ""
     pattern: str = "*"
+    exclude: str = ""
     publish: str | None = None
     force: bool = False
 
@@ -140,13 +144,14 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     settings = request.settings if _texts(given) == [AUTO] else request.settings.fixed()
     try:
         folders = RunFolders.of(request.images, request.output, request.publish)
-        listing = folders.list_images(request.pattern)
+        listing = folders.list_images(request.pattern, request.exclude)
     except InvalidFolder as error:
         raise InvalidPlan(str(error)) from None
     names = listing.images
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         matching = "" if request.pattern == "*" else f" that matches {request.pattern!r}"
+        matching += f" and is not excluded by {request.exclude!r}" if request.exclude else ""
         raise InvalidPlan(
             f"There is no image{matching} in {request.images!r}: no file name there ends in one of {suffixes}."
             f"{_unreadable_sentence(listing.unreadable)}"
@@ -174,12 +179,13 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
         force=request.force,
         target=target,
         pattern=request.pattern,
+        exclude=request.exclude,
     )
 
 
 def _unreadable_sentence(unreadable: Mapping[str, str]) -> str:
     named = ", ".join(f"{name!r} ({reason})" for name, reason in unreadable.items())
-    return f" These folders cannot be read: {named}." if named else ""
+    return f" These are not read: {named}." if named else ""
 
 
 def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:

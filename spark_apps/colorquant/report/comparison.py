@@ -38,9 +38,9 @@ def compare(before: Summary, now: Summary) -> Changes:
 
 
 def previous_summary(summary: Summary, folder: Path) -> Summary | None:
-    """The latest earlier summary of the same folder and pattern; None where there is none.
+    """The latest earlier summary of the same folder and patterns; None where there is none.
 
-    With another pattern, images would seem to be added or removed.
+    With other patterns, images would seem to be added or removed.
 
     Parameters
     ----------
@@ -54,10 +54,13 @@ def previous_summary(summary: Summary, folder: Path) -> Summary | None:
             other = read_summary(path)
         except (OSError, InvalidRecord):
             continue  # Written by another version, or removed just now.
-        same_images = (other.images_folder, other.pattern) == (summary.images_folder, summary.pattern)
-        if same_images and other.written_at <= summary.written_at:
+        if _selection(other) == _selection(summary) and other.written_at <= summary.written_at:
             return other
     return None
+
+
+def _selection(summary: Summary) -> tuple[str, str | None, str]:
+    return summary.images_folder, summary.pattern, summary.exclude or ""
 
 
 def _latest_first(folder: Path) -> Iterator[Path]:

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import IO, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from colorquant.decode import ColorSpace, color_space_of
+from colorquant.decode import ColorSpace, color_space_of, name_of, orientation_of
 from colorquant.errors import UnknownColorSpace
 from colorquant.limits import Limits
 from colorquant.storage import FORMATS
@@ -26,6 +26,18 @@ from colorquant.storage import FORMATS
 #: Seconds that one preview may take.
 MAX_SECONDS = 60
 _MAX_OPEN_FILES = 32
+# Formats of which Pillow shows some kinds wrong or not at all.
+_LEFT_TO_DECODERS = ("TIFF", "BMP", "JPEG 2000")
+# What makes an image of each EXIF orientation upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _PASSED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 _ROOT = str(Path(__file__).resolve().parents[2])
 # Of a request: the longest side of the preview, the bytes of the file. Of an answer: width and height of the preview,
@@ -124,14 +136,36 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 
 def _preview(content: bytes, side: int) -> Image.Image:
+    # Where Pillow is right, it is fast and takes little memory. Where nothing else reads a file, its picture has to do.
+    ways = (_decoded, _opened) if name_of(content) in _LEFT_TO_DECODERS else (_opened, _decoded)
+    try:
+        return ways[0](content, side)
+    except Exception:
+        return ways[1](content, side)
+
+
+def _decoded(content: bytes, side: int) -> Image.Image:
+    from colorquant.decode import decode  # Loads OpenCV, which the processes that ask for previews do without.
+
+    image = Image.fromarray(decode(content, Limits.of_environment()))
+    image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
+    return _on_white(image)
+
+
+def _opened(content: bytes, side: int) -> Image.Image:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         image.draft("RGB", (2 * side, 2 * side))
         space = _color_space(image, content)
         image.load()
-        upright = ImageOps.exif_transpose(_in_eight_bits(image))
+        orientation = orientation_of(image, content)
+        upright = _turned(_in_eight_bits(image), 1 if image.format == "TIFF" else orientation)
         color = upright.convert("RGBA" if upright.has_transparency_data else "RGB") if _is_flat(upright) else upright
         color.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
         return _on_white(_in_srgb(color, space))
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _in_eight_bits(image: Image.Image) -> Image.Image:

@@ -37,7 +37,9 @@ class Summary(JsonRecord):
     rows : one for each planned job, in the plan's order.
     choices : one for each image with an output.
     pattern : the pattern that the images' names match; None in summaries of versions that did not record it.
-    unreadable : folders of the library that could not be read, by their paths below it, each with the reason.
+    exclude : patterns of the names that are left out; None in summaries of versions that did not know it.
+    unreadable : folders of the library that could not be read, and photographs in formats that are not read, by their
+        paths below it, each with the reason.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -54,6 +56,7 @@ class Summary(JsonRecord):
     choices: tuple[Choice, ...] = ()
     changes: Changes | None = None
     pattern: str | None = None
+    exclude: str | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def rows_by_image(self) -> dict[str, list[Row]]:
@@ -110,6 +113,7 @@ class Summary(JsonRecord):
             ignored=plan.ignored,
             target=plan.target,
             pattern=plan.pattern,
+            exclude=plan.exclude,
             choices=choices,
             unreadable=plan.unreadable,
         )

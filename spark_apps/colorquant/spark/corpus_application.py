@@ -76,6 +76,7 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         force=arguments.force,
         target=arguments.target,
         pattern=arguments.pattern,
+        exclude=arguments.exclude,
         publish=arguments.publish,
     )
     plan = plan_run(request, look_at_all=map_on(context))
@@ -107,6 +108,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(__doc__)
     parser.add_argument("--images", required=True, help="folder of images, sub-folders included; it is only read")
     parser.add_argument("--pattern", default="*", help="which images, by their path below the folder (default: *, all)")
+    parser.add_argument("--exclude", default="", help="which images not: patterns, separated by semicolons")
     parser.add_argument("--ks", required=True, help="palette sizes from 1 to 256, separated by spaces; or auto")
     parser.add_argument("--target", default="", help="the quality that auto must reach, for example ssim=0.95")
     parser.add_argument("--output", required=True, help="folder of the compressed images and the run's records")

@@ -10,7 +10,24 @@ from colorquant.storage.paths import StrPath, is_nameable, is_remote, location, 
 
 #: Suffixes of the names of image files. Their content is known only when they are decoded.
 IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .dib .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
+    ".apng .avif .bmp .dib .gif .j2c .j2k .jfi .jfif .jif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .pbm .pgm .pjp .pjpeg "
+    ".png .pnm .ppm .tif .tiff .webp".split()
+)
+
+# Suffixes of photographs in formats that are not read.
+_UNREAD = {
+    "HEIC": ".heic .heics .heif .heifs .hif",
+    "JPEG XL": ".jxl",
+    "JPEG XR": ".hdp .jxr .wdp",
+    "A raw file": ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .gpr .iiq .kdc .mos .mrw .nef .nrw .orf .pef .raf .raw "
+    ".rw2 .rwl .sr2 .srf .srw .x3f",
+}
+_UNREAD_SUFFIXES = {suffix: kind for kind, suffixes in _UNREAD.items() for suffix in suffixes.split()}
+
+# Folders of file systems, of the systems of NASes, and of macOS's archives: previews, indexes and what was deleted.
+_SYSTEM_FOLDERS = frozenset(
+    ("@eaDir", "@tmp", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "lost+found", "$RECYCLE.BIN")
+    + ("System Volume Information", "__MACOSX")
 )
 
 #: The formats that are decoded, by Pillow's names. Other plugins of Pillow are never run (EPS starts Ghostscript).
@@ -25,8 +42,8 @@ class Listing:
     ----------
     images : names of image files.
     ignored : names of files that are not images, and of links that are not followed.
-    unreadable : names of folders whose contents nobody knows, each with the reason. They are not empty, and what was
-        known of them is not gone.
+    unreadable : names of folders whose contents nobody knows, and of photographs in formats that are not read, each
+        with the reason. The folders are not empty, and what was known of them is not gone.
     """
 
     images: list[str] = field(default_factory=list)
@@ -34,12 +51,13 @@ class Listing:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath] = ()) -> Listing:
-    """The images below a folder, the files that are ignored, and the folders that cannot be read.
+def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath] = (), exclude: str = "") -> Listing:
+    """The images below a folder, the files that are ignored, and the folders and photographs that cannot be read.
 
     An image is a file whose name has one of ``IMAGE_SUFFIXES``, in upper or lower case. Ignored are all other files,
     symbolic links to folders and out of the folder, and names that are not UTF-8, which databases and JVMs cannot
-    store. Hidden files and folders, and files that do not match the pattern, are skipped.
+    store. Hidden files and folders, the folders of file systems and NASes (``lost+found``, ``@eaDir``, ``#recycle``),
+    and files that do not match the pattern or that are excluded, are skipped.
 
     Parameters
     ----------
@@ -49,6 +67,8 @@ def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath
         For the relative path, as ``fnmatch`` matches it: ``*`` also matches slashes.
     without : collection of str or path-like
         Folders that are skipped with all their contents.
+    exclude : str
+        Patterns as ``pattern``, separated by semicolons, of files and folders that are skipped.
 
     Raises
     ------
@@ -57,13 +77,28 @@ def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath
     """
     found = Listing()
     walk = _Walk(location(folder), without) if not is_remote(folder) else None
+    excluded = [part.strip() for part in exclude.split(";") if part.strip()]
     for name, inside in walk.files() if walk else _names_in_bucket(folder, without):
-        if fnmatchcase(name, pattern):
-            is_image = PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES and inside and _is_utf8(name)
-            (found.images if is_image else found.ignored).append(name)
+        if not fnmatchcase(name, pattern) or _matches(name, excluded):
+            continue
+        suffix, is_usable = PurePosixPath(name).suffix.lower(), inside and _is_utf8(name)
+        if suffix in _UNREAD_SUFFIXES and is_usable:
+            kind = _UNREAD_SUFFIXES[suffix]
+            found.unreadable[name] = f"{kind} is a format that is not read; save it as JPEG or PNG, or exclude it"
+        else:
+            (found.images if suffix in IMAGE_SUFFIXES and is_usable else found.ignored).append(name)
     # Whatever the pattern: a file behind them might match it.
     linked, unreadable = (walk.linked, walk.unreadable) if walk else ([], {})
-    return Listing(sorted(found.images), sorted(found.ignored + linked), dict(sorted(unreadable.items())))
+    found.ignored.extend(name for name in linked if not _matches(name, excluded))
+    # "away/*" excludes the folder "away" too.
+    for name, reason in unreadable.items():
+        if not _matches(name, excluded) and not _matches(f"{name}/", excluded):
+            found.unreadable[name] = reason
+    return Listing(sorted(found.images), sorted(found.ignored), dict(sorted(found.unreadable.items())))
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def is_below(name: str, folders: Iterable[str]) -> bool:
@@ -111,6 +146,8 @@ class _Walk:
                         self._cannot_read(name, error)
                         continue
                     is_folder = False  # A link that leads nowhere is a file, and its job says so.
+                if is_folder and entry.name in _SYSTEM_FOLDERS:
+                    continue
                 if not is_folder:
                     yield name, _real(path).is_relative_to(self._root)
                 elif _real(path) not in self._skipped:
@@ -138,5 +175,7 @@ def _real(path: Path) -> Path:
 def _names_in_bucket(folder: StrPath, without: Collection[StrPath]) -> Iterator[tuple[str, bool]]:
     root, skipped = _as_prefix(folder), tuple(map(_as_prefix, without))
     for name in sizes_below(folder):
-        if not f"{root}{name}".startswith(skipped) and not any(part.startswith(".") for part in name.split("/")):
+        *folders, file = name.split("/")
+        is_hidden = any(part.startswith(".") for part in (*folders, file)) or not _SYSTEM_FOLDERS.isdisjoint(folders)
+        if not f"{root}{name}".startswith(skipped) and not is_hidden:
             yield name, is_nameable(name)

@@ -162,9 +162,21 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_compressed(
     (photographs / "closed").chmod(0)
     run = command(photographs, "--k=4", "--output", "o", preexec_fn=drop_capabilities)
     assert run.returncode == 1
-    assert f"{photographs / 'closed'} cannot be read: Permission denied; its images are not compressed" in run.stderr
+    assert f"{photographs / 'closed'} is not read: Permission denied" in run.stderr
     assert f"and links to folders: {photographs / 'linked'}" in run.stderr
     assert _files(tmp_path / "o") == {"one.png", "sub folder/two.png"}
+
+
+def test_photographs_in_formats_that_are_not_read_are_named_and_the_others_are_compressed(
+    command: Command, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "three.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    run = command(photographs, "--k=4", "--output", "o")
+    assert run.returncode == 65
+    assert f"{photographs / 'three.heic'} is not read: HEIC is a format that is not read; save it as" in run.stderr
+    assert _files(tmp_path / "o") == {"one.png", "sub folder/two.png"}
+    alone = command(photographs / "three.heic", "--k=4", "--output", "o")
+    assert alone.returncode == 65 and "is a HEIC, a format that is not read; save it as JPEG or PNG." in alone.stderr
 
 
 @pytest.mark.parametrize("closed", ["images", "images/one.png", "o"])

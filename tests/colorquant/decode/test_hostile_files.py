@@ -12,11 +12,12 @@ import tifffile
 from PIL import Image
 
 from colorquant.decode.image_file import read_image
-from colorquant.decode.tiff_directories import count_pages
+from colorquant.decode.tiff_directories import Picture, find_picture
 from colorquant.decode.tiled_tiff import tiled_image_above
 from colorquant.errors import UnsupportedImage
 from colorquant.limits import FREE_PIXELS, Limits
 from tests.conftest import photograph
+from tests.odd_files import chunk
 
 LONG, SHORT = 4, 3
 _PAGE = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
@@ -127,20 +128,22 @@ def test_chained_directories_cost_no_time(directories: int, tmp_path: Path) -> N
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_directories_are_counted_as_pages_unless_they_are_reduced_or_masks(order: str, big: bool) -> None:
     for kind, pages in ((0, 4), (1, 1), (4, 1), (2, 4)):
-        assert count_pages(io.BytesIO(chained(3, {254: kind}, order, big)), 4) == pages
-    assert count_pages(io.BytesIO(chained(3, {256: 1}, order, big)), 4) == 4
-    assert count_pages(io.BytesIO(chained(4, {254: 1}, order, big)), 4) is None
+        found = find_picture(io.BytesIO(chained(3, {254: kind}, order, big)), 4)
+        assert found == Picture(16 if big else 8, pages)
+    found = find_picture(io.BytesIO(chained(3, {256: 1}, order, big)), 4)
+    assert found is not None and found.pages == 4
+    assert find_picture(io.BytesIO(chained(4, {254: 1}, order, big)), 4) is None
 
 
 def test_a_circle_of_directories_ends_and_a_chain_to_nowhere_is_damage() -> None:
     content = bytearray(chained(2, {254: 1}))
     content[-4:] = struct.pack("<I", 8)
-    assert count_pages(io.BytesIO(content), 100) == 1
+    assert find_picture(io.BytesIO(content), 100) == Picture(8, 1)
     with pytest.raises(ValueError, match="a directory at"):
-        count_pages(io.BytesIO(chained(2, {254: 1}, big=True)[:-8] + b"\xff" * 8), 100)
+        find_picture(io.BytesIO(chained(2, {254: 1}, big=True)[:-8] + b"\xff" * 8), 100)
     content[-4:] = struct.pack("<I", 1 << 30)
     with pytest.raises(ValueError, match="missing"):
-        count_pages(io.BytesIO(content), 100)
+        find_picture(io.BytesIO(content), 100)
 
 
 @pytest.mark.parametrize("damage", ["no directory", "several widths", "tiles of no width"])
@@ -166,5 +169,24 @@ def test_missing_tiles_are_named(tmp_path: Path) -> None:
     path = _tiles_at_one_offset(tmp_path / "t.tif", 1 << 13, tile=4096)
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages.first.tags[257].overwrite(1 << 20)
-    with pytest.raises(UnsupportedImage, match="it has 4 of its 512 parts; copy it again"):
+    with pytest.raises(UnsupportedImage, match="4 of its 512 strips or tiles are there; copy it again"):
         tiled_image_above(str(path), 1 << 28)
+
+
+@pytest.mark.parametrize("kind", ["gaps in a JPEG", "segments of a JPEG", "chunks of a PNG", "boxes of an AVIF"])
+def test_tens_of_thousands_of_tiny_parts_cost_little(kind: str, tmp_path: Path) -> None:
+    image, stream = Image.fromarray(photograph(16, 16)), io.BytesIO()
+    image.save(stream, {"JPEG": "JPEG", "PNG": "PNG", "AVIF": "AVIF"}[kind.split()[-1]])
+    content = stream.getvalue()
+    if "JPEG" in kind:
+        part = b"\xff\xfe\0\2" + (b"\0" if "gaps" in kind else b"")
+        content = content[:2] + part * (300_000 // len(part)) + content[2:]
+    elif "PNG" in kind:
+        content = content[:33] + chunk(b"juNk", b"") * 25_000 + content[33:]
+    else:
+        content = content + struct.pack(">I4s", 8, b"free") * 40_000
+    path = tmp_path / "parts"
+    path.write_bytes(content)
+    started = time.process_time()
+    assert read_image(path).pixels.shape == (16, 16, 3)
+    assert time.process_time() - started < 3

@@ -113,8 +113,8 @@ REFUSED = {
     "animated gif": (pages("GIF"), "animated or has several pages"),
     "animated webp": (pages("WEBP"), "animated or has several pages"),
     "tiff of two pages": (pages("TIFF"), "animated or has several pages"),
-    "floating point": (encode(photo().convert("F"), "TIFF"), "pixels of type F"),
-    "lab": (encode(photo().convert("LAB"), "TIFF"), "pixels of type LAB"),
+    "floating point": (encode(photo().convert("F"), "TIFF"), "floating-point samples"),
+    "lab": (encode(photo().convert("LAB"), "TIFF"), "L\\*a\\*b\\* colors"),
 }
 
 

@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
     assert plan.unreadable == {"away": os.strerror(number)}
     plan.write(tmp_path / "plan.json")
     assert Plan.read(tmp_path / "plan.json") == plan
-    with pytest.raises(InvalidPlan, match=r"There is no image .* These folders cannot be read: 'away' \("):
+    with pytest.raises(InvalidPlan, match=r"There is no image .* These are not read: 'away' \("):
         _plan(tmp_path / "in", tmp_path / "out", pattern="away/*")
 
 

@@ -115,7 +115,7 @@ def test_what_lies_in_a_folder_that_cannot_be_read_is_neither_removed_nor_added(
     assert summary.unreadable == {"away": "Permission denied"}
     assert "NOT READ away: Permission denied" in summary.table()
     page = (nights.folder("night 2") / "summary.html").read_text()
-    assert "Folders that could not be read" in page and '<b class="filename">away</b>' in page
+    assert '<h2 id="unreadable-title">Not read</h2>' in page and '<b class="filename">away</b>' in page
     changes = nights.next().changes
     assert changes and changes.added == ()
 

@@ -45,7 +45,7 @@ def test_one_process_decodes_many_and_ends_with_the_block() -> None:
     with PreviewProcess() as process:
         assert [process.decode(_file(), side).size for side in (60, 30, 7)] == [(60, 40), (30, 20), (7, 5)]  # type: ignore[union-attr]
         child = process._process
-        assert "cannot identify image" in str(process.decode(b"no image", 9))
+        assert "not an image of a known format" in str(process.decode(b"no image", 9))
         assert process._process is child and child is not None and child.poll() is None
     assert child.poll() is not None
 

@@ -97,7 +97,10 @@ def test_a_color_profile_is_applied(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["png gamma 1", "png adobe rgb by chrm", "jpeg exif color space R03", "png adobe rgb", "tiff cmyk"]
+    "name",
+    ["png gamma 1", "png adobe rgb by chrm", "jpeg exif color space R03", "png adobe rgb", "tiff cmyk"]
+    + ["tiff rgb 12 bits", "tiff palette of 8 bits, colors times 1", "bmp 565", "bmp with a profile", "jp2 12 bits"]
+    + ["jpeg xmp orientation", "png checksum of tEXt", "jpeg orientation 5", "png 16 bit with exif"],
 )
 def test_an_original_is_shown_in_the_colors_that_its_outputs_are_made_from(tmp_path, name) -> None:
     (tmp_path / "a.png").write_bytes(ODD[name].content)

@@ -110,10 +110,10 @@ def test_a_folder_that_cannot_be_read_fails_the_run_when_all_else_is_done(
         submissions = write_plan(context)
     for submission in submissions:
         compress_in_process(submission["application_args"])
-    with pytest.raises(AirflowFailException, match=r"could not be read: 'sub folder' \(Input/.* All else is done"):
+    with pytest.raises(AirflowFailException, match=r"were not read: 'sub folder' \(Input/.* All else is done"):
         summarize(context)
     page = (run_folder(tmp_path / "out", "run") / "summary.html").read_text()
-    assert "Folders that could not be read" in page and "sub folder" in page
+    assert '<h2 id="unreadable-title">Not read</h2>' in page and "sub folder" in page
     assert context["told"][REPORTED]["done"] == 1
     assert REPORT not in context["outlet_events"], "the DAGs that follow would take it for the whole library"
 
