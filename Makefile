@@ -22,10 +22,11 @@ N ?= 100000
 SECONDS ?= 60
 ENV_FILE ?= .env
 FAULTS ?=
+PULL ?=
 
 BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
-export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE
+export IMAGES KS TARGET PUBLISH PATTERN OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE PULL
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -48,7 +49,7 @@ run: setup ## compress the images on Airflow and Spark, and write a report; IMAG
 ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"
 
-up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
+up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time; PULL=1 for new base images
 	@PORT="$(PORT)" scripts/compose_up.sh
 
 down: ## stop the containers; all data is kept

@@ -22,7 +22,13 @@ from colorquant.decode.memory import bounded_memory
 from colorquant.decode.orientation import tagged_orientation, upright
 from colorquant.decode.tiff_directories import count_pages
 from colorquant.errors import Undecodable, UnknownColorSpace
-from colorquant.limits import Limits
+from colorquant.limits import (
+    ALPHA_BYTES_PER_PIXEL,
+    BYTES_PER_PIXEL,
+    DEEP_JPEG2000_BYTES_PER_PIXEL,
+    JOB_BYTES,
+    Limits,
+)
 from colorquant.pixels import Pixels
 from colorquant.storage import FORMATS
 
@@ -119,6 +125,13 @@ def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
             f"has {width} x {height} pixels, more than the limit of {limits.pixels:,}; scale it down or raise the "
             "limit."
         )
+    each = _bytes_per_pixel(image, content)
+    if width * height > limits.pixels_in_memory(len(content), each):
+        needed = JOB_BYTES + len(content) + width * height * each
+        raise Undecodable(
+            f"has {width} x {height} pixels, whose job may need {needed / 1e9:.1f} GB of memory, more than the limit of "
+            f"{limits.memory / 1e9:.1f} GB; scale it down or raise the limit."
+        )
     if max(width, height) > MAX_SIDE:
         raise Undecodable(f"has {width} x {height} pixels, a side longer than {MAX_SIDE:,}; split it.")
     if image.mode not in _MODES or (image.mode == "I" and image.format != "PPM"):
@@ -128,6 +141,14 @@ def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
         pages = _pages(image, content, limits)
     if pages > 1:
         raise Undecodable("is animated or has several pages; save one of them as its own image.")
+
+
+def _bytes_per_pixel(image: Image.Image, content: bytes) -> int:
+    """The memory that a job may need for each pixel of an image."""
+    if image.has_transparency_data and len(image.getbands()) > 1:  # An opaque palette leads to few colors.
+        return ALPHA_BYTES_PER_PIXEL
+    deep = image.format == "JPEG2000" and _is_deep(image, content)
+    return DEEP_JPEG2000_BYTES_PER_PIXEL if deep else BYTES_PER_PIXEL
 
 
 def _check_ratio(image: Image.Image, content: bytes, limits: Limits) -> None:
