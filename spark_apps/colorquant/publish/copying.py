@@ -1,17 +1,20 @@
 """Copying the file of a candidate, so that what is published has the planned hash. Standard library only."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from colorquant.errors import NotAllowed, StoreUnavailable, Unpublishable
 from colorquant.publish.manifest import Candidate, PublishedFile
+from colorquant.publish.stripping import stripped
 from colorquant.storage import open_stream
 
 _PIECE_BYTES = 2**20
 
 
 def pieces_of(candidate: Candidate) -> Iterator[bytes]:
-    """The content of a candidate's file, from one descriptor that no link led to.
+    """What is published of a candidate's file: its content, of an original without its private metadata.
+
+    It is read from one descriptor that no link led to.
 
     Raises
     ------
@@ -25,6 +28,8 @@ def pieces_of(candidate: Candidate) -> Iterator[bytes]:
     sha256 = hashlib.sha256()
     try:
         with open_stream(candidate.source, below=candidate.folder) as stream:
+            if candidate.metadata != "original":
+                yield from stripped(stream, candidate.metadata == "copyright", sha256.update)
             while piece := stream.read(_PIECE_BYTES):
                 sha256.update(piece)
                 yield piece
@@ -39,13 +44,23 @@ def pieces_of(candidate: Candidate) -> Iterator[bytes]:
         raise Unpublishable(f"has changed since the run was planned ({candidate.source}); a new run will publish it")
 
 
-def published_file(candidate: Candidate, path: str, size: int) -> PublishedFile:
-    """What the manifest says of a candidate's copy."""
+def measured(pieces: Iterable[bytes]) -> tuple[int, str]:
+    """The bytes of all pieces together, and their hex SHA-256."""
+    size, sha256 = 0, hashlib.sha256()
+    for piece in pieces:
+        size += len(piece)
+        sha256.update(piece)
+    return size, sha256.hexdigest()
+
+
+def published_file(candidate: Candidate, path: str, size: int, sha256: str) -> PublishedFile:
+    """What the manifest says of a candidate's copy, which has these bytes and this hash."""
     return PublishedFile(
         path=path,
         image=candidate.image,
         k=candidate.k,
         bytes=size,
-        sha256=str(candidate.sha256),
+        sha256=sha256,
+        original_sha256=candidate.original_sha256,
         reason=candidate.reason,
     )
