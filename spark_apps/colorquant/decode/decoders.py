@@ -129,7 +129,7 @@ def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
     if width * height > limits.pixels_in_memory(len(content), each):
         needed = JOB_BYTES + len(content) + width * height * each
         raise Undecodable(
-            f"has {width} x {height} pixels, whose job may need {needed / 1e9:.1f} GB of memory, more than the limit of "
+            f"has {width} x {height} pixels, whose job may need {needed / 1e9:.1f} GB of memory, more than the limit, "
             f"{limits.memory / 1e9:.1f} GB; scale it down or raise the limit."
         )
     if max(width, height) > MAX_SIDE:
