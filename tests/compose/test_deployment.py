@@ -162,7 +162,9 @@ def test_no_process_has_a_secret_in_its_environment_and_each_service_knows_its_o
     """After a run: Spark gives its secret to executors in their environment, and they have ended."""
     secrets = stack.secrets()
     for service, known in KNOWN.items():
-        environments = stack.compose("exec", "-T", service, "sh", "-c", "cat /proc/1/environ /proc/[0-9]*/environ; true")
+        environments = stack.compose(
+            "exec", "-T", service, "sh", "-c", "cat /proc/1/environ /proc/[0-9]*/environ; true"
+        )
         assert environments.count("PATH=") >= 2
         assert [name for name, value in secrets.items() if value in environments] == [], service
         assert set(stack.compose("exec", "-T", service, "ls", "/run/secrets").split()) == known
