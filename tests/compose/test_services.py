@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from colorquant.jobs.records import CompressionResult, JobFailure
+from colorquant.jobs.failure import JobFailure
+from colorquant.jobs.records import CompressionResult
 from colorquant_airflow.checkout.home import DAG_ID
 from tests.compose.stack import Stack, wait_until
 
@@ -47,7 +48,7 @@ def test_three_workers_share_the_jobs(stack: Stack) -> None:
 
 
 def test_no_image_ends_its_container_by_memory(stack: Stack) -> None:
-    """The worst format, 16-bit RGBA with a color of its own for each pixel: as large as allowed, and a little larger."""
+    """The worst format, 16-bit RGBA with a color for each pixel: as large as allowed, and a little larger."""
     memory = int(stack.settings()["COMPRESSION_MAX_MEMORY"])
     height = 4000
     # A file of noise is as long as its samples: 8 bytes for each pixel, besides the 65 of its job.

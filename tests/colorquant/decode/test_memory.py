@@ -81,7 +81,7 @@ def test_decoding_takes_no_more_bytes_a_pixel_than_the_documents_say(name: str, 
 def test_an_image_whose_job_may_need_more_memory_than_it_has_is_refused_by_its_header(
     name: str, bytes_per_pixel: int, tmp_path: Path
 ) -> None:
-    """At the very byte. The job of an image with alpha takes 65 a pixel, of which decoding takes 20 (docs/limits.md)."""
+    """At the very byte. A job with alpha takes 65 a pixel, of which decoding takes 20 (docs/limits.md)."""
     path = tmp_path / "image"
     path.write_bytes(FILES[name]())
     needed = 700_000_000 + path.stat().st_size + SIDE * SIDE * bytes_per_pixel
