@@ -9,6 +9,7 @@ Formats: JPEG, ITU-T T.81; Exif 3.0, CIPA DC-008; PNG, W3C; WebP, RFC 9649; GIF8
 ISO 15444-1.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -20,12 +21,19 @@ from colorquant.errors import Unpublishable
 from colorquant.publish.exif import ARTIST, COPYRIGHT, EXIF_IFD, GPS_IFD, INTEROP_IFD, SIZES, Damaged, Tiff, least_exif
 
 _PIECE_BYTES = 2**20
+# Of a file that is rewritten: it is held in memory, twice.
+_MAX_BYTES = 2**29
+_MAX_ADDRESS = 2**62
 
 _MAX_IFDS, _MAX_ENTRIES, _MAX_HOLES = 1000, 4096, 4096
 # Of a TIFF: description, maker, model, software, time, artist, computer, XMP, IPTC, Photoshop's two, Exif, GPS,
 # copyright.
 _PRIVATE_TAGS = {270, 271, 272, 305, 306, 315, 316, 700, 33723, 34377, 37724, EXIF_IFD, GPS_IFD, COPYRIGHT}
 _SUB_IFDS = 330
+
+_MARKER = re.compile(rb"\xff[^\xff]", re.DOTALL)
+# Within entropy-coded data, a zero is stuffed after a byte 255, and restarts have markers of their own.
+_MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = frozenset(
@@ -62,7 +70,12 @@ def stripped(original: BufferedIOBase, texts: bool, seen: Callable[[bytes], obje
     kind, rewritten = _rewriter_of(beginning)
     try:
         if rewritten is not None:
-            content = original.read()
+            content = original.read(_MAX_BYTES + 1)
+            if len(content) > _MAX_BYTES:
+                raise Unpublishable(
+                    f"is a {kind} file of more than {_MAX_BYTES:,} bytes, too large to take its metadata out; remove "
+                    "them, or publish originals with metadata=original"
+                )
             seen(content)
             yield from rewritten(content, texts)
             return
@@ -103,12 +116,9 @@ def _jpeg(content: bytes, texts: bool) -> Iterator[bytes]:
     while at < end:
         if content[at] != 0xFF:
             raise Damaged("a marker is missing")
-        while at < end and content[at] == 0xFF:
-            at += 1
-        if at >= end:
+        if (code := _MARKER.search(content, at)) is None:
             break
-        marker = content[at]
-        at += 1
+        marker, at = content[code.start() + 1], code.end()
         if marker == 0xD9:
             # Phones and cameras append previews, other pictures and films here.
             break
@@ -122,8 +132,8 @@ def _jpeg(content: bytes, texts: bool) -> Iterator[bytes]:
         if (needed := _needed_segment(marker, segment)) is not None:
             kept.append(struct.pack(">BBH", 0xFF, marker, len(needed) + 2) + needed)
         if marker == 0xDA:
-            start = at
-            at = _end_of_scan(content, at)
+            following = _MARKER_AFTER_SCAN.search(content, at)
+            start, at = at, following.start() if following else end
             kept.append(content[start:at])
     yield b"\xff\xd8"
     if exif:
@@ -143,16 +153,6 @@ def _needed_segment(marker: int, segment: bytes) -> bytes | None:
     if marker == 0xEE:
         return segment if segment.startswith(b"Adobe") else None
     return None if 0xE0 <= marker <= 0xEF or marker == 0xFE else segment
-
-
-def _end_of_scan(content: bytes, at: int) -> int:
-    """Where the marker after entropy-coded data begins; its own markers are stuffed zeros and restarts."""
-    while (at := content.find(b"\xff", at)) >= 0:
-        following = content[at + 1 : at + 2]
-        if following and following[0] != 0 and not 0xD0 <= following[0] <= 0xD7 and following[0] != 0xFF:
-            return at
-        at += 1 if following == b"\xff" else 2
-    return len(content)
 
 
 def _png(content: bytes, texts: bool) -> Iterator[bytes]:
@@ -263,6 +263,8 @@ def _patched(file: BufferedIOBase, holes: list[_Hole], seen: Callable[[bytes], o
 
 
 def _read_at(file: BufferedIOBase, at: int, size: int) -> bytes:
+    if at > _MAX_ADDRESS:
+        raise Damaged("an address leads out of the file")
     file.seek(at)
     content = file.read(size)
     if len(content) < size:

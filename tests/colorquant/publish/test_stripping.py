@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from colorquant.decode.decoders import decode
 from colorquant.errors import Undecodable, Unpublishable
 from colorquant.limits import DEFAULT_LIMITS
+from colorquant.publish import stripping
 from colorquant.publish.stripping import stripped
 from tests.conftest import photograph
 from tests.odd_images import ODD
@@ -188,6 +189,15 @@ def test_a_damaged_file_is_published_without_metadata_or_not_at_all(name: str) -
             assert len(_strip(bytes(content))) <= len(content) + 8
         except Unpublishable as error:
             assert "metadata=original" in str(error)
+
+
+def test_addresses_that_no_file_has_and_files_that_no_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in (2**40, 2**63 + 1, 2**64 - 1):
+        with pytest.raises(Unpublishable, match="is a TIFF file whose metadata cannot be told from its pixels"):
+            _strip(struct.pack("<2sHHHQ", b"II", 43, 8, 0, address))
+    monkeypatch.setattr(stripping, "_MAX_BYTES", 1000)
+    with pytest.raises(Unpublishable, match="is a JPEG file of more than 1,000 bytes"):
+        _strip(_jpeg())
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in ("BMP", "PPM")])
