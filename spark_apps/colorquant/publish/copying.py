@@ -25,11 +25,18 @@ def pieces_of(candidate: Candidate) -> Iterator[bytes]:
     """
     if candidate.sha256 is None:
         raise Unpublishable("could not be read when the run was planned")
+    changed = Unpublishable(f"has changed since the run was planned ({candidate.source}); a new run will publish it")
     sha256 = hashlib.sha256()
     try:
         with open_stream(candidate.source, below=candidate.folder) as stream:
             if candidate.metadata != "original":
-                yield from stripped(stream, candidate.metadata == "copyright", sha256.update)
+                try:
+                    yield from stripped(stream, candidate.metadata == "copyright", sha256.update)
+                except Unpublishable:
+                    stream.seek(0)
+                    if hashlib.file_digest(stream, "sha256").hexdigest() == candidate.sha256:
+                        raise
+                    raise changed from None  # What it was swapped for need not be an image.
             while piece := stream.read(_PIECE_BYTES):
                 sha256.update(piece)
                 yield piece
@@ -41,7 +48,7 @@ def pieces_of(candidate: Candidate) -> Iterator[bytes]:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise Unpublishable(f"cannot be read ({candidate.source}: {reason})") from None
     if sha256.hexdigest() != candidate.sha256:
-        raise Unpublishable(f"has changed since the run was planned ({candidate.source}); a new run will publish it")
+        raise changed
 
 
 def measured(pieces: Iterable[bytes]) -> tuple[int, str]:

@@ -161,7 +161,7 @@ def test_every_odd_image_is_decoded_as_before(name: str) -> None:
 
 
 def test_a_file_without_metadata_stays_as_it_is() -> None:
-    for format in ("PNG", "BMP", "PPM", "TIFF", "JPEG2000", "AVIF"):
+    for format in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "PPM", "TIFF", "JPEG2000", "AVIF"):
         assert _strip(_saved(format)) == _saved(format), format
 
 
