@@ -43,6 +43,7 @@ class Stack:
             self.output.mkdir()
             self._run("mount", "-t", "tmpfs", "-o", "size=32m,mode=755,uid=50000,gid=50000", "tmpfs", str(self.output))
         self._port = free_port()
+        self._api: AirflowApi | None = None
         #: What the first `make up` said.
         self.greeting = ""
 
@@ -128,7 +129,10 @@ class Stack:
 
     def api(self) -> AirflowApi:
         """A client that is logged in as admin. Raises httpx.HTTPError where Airflow does not answer."""
-        return AirflowApi(self._port, self.secrets()["admin_password"])
+        # Once: to check a password takes a tenth of a second, and tests ask twice a second.
+        if self._api is None:
+            self._api = AirflowApi(self._port, self.secrets()["admin_password"])
+        return self._api
 
     def client(self, user: str, password: str | None = None) -> httpx.Client:
         """A client of the whole server that is logged in as a user, by default with the password of the secrets."""
