@@ -1,6 +1,8 @@
 """Airflow's users admin, editor and viewer, with the passwords of /run/secrets: makes those that are missing.
 
-A user who is there is left alone, since somebody may have changed the password or the roles in the UI.
+A user who is there is left alone, since somebody may have changed the password or the roles in the UI. The command
+``airflow users create`` would take the password from its command line, which others can see, and seconds for each user.
+tests/compose/test_users.py fails where an upgrade has moved the two names that are not public.
 """
 
 from pathlib import Path

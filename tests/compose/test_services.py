@@ -51,13 +51,14 @@ def test_no_image_ends_its_container_by_memory(stack: Stack) -> None:
     """The worst format, 16-bit RGBA with a color for each pixel: as large as allowed, and a little larger."""
     memory = int(stack.settings()["COMPRESSION_MAX_MEMORY"])
     height = 4000
-    # A file of noise is as long as its samples: 8 bytes for each pixel, besides the 65 of its job.
+    # The file is as long as its samples: 8 bytes for each pixel, besides the 65 of its job.
     width = (memory - 700_000_000 - 2**20) // (height * (65 + 8))
     folder = stack.images / "worst"
     folder.mkdir()
     for name, more in (("allowed", 0), ("refused", 40)):
-        noise = np.random.default_rng(0).integers(0, 2**16, (height, width + more, 4), np.uint16)
-        assert cv2.imwrite(str(folder / f"{name}.png"), noise, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+        colors = np.arange(height * (width + more), dtype="<u4") | 254 << 24  # Nearly opaque, all of them different.
+        samples = colors.view(np.uint8).reshape(height, -1, 4).astype(np.uint16) * 257
+        assert cv2.imwrite(str(folder / f"{name}.png"), samples, [cv2.IMWRITE_PNG_COMPRESSION, 0])
     restarts = {name: container["RestartCount"] for name, container in stack.containers().items()}
     run_id = stack.api().trigger(DAG_ID, {"ks": ["256"], "images": "/data/images/worst", "max_failures": 1})
     assert stack.wait_for_end(run_id) == "success"
