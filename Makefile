@@ -60,7 +60,7 @@ test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 
 fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; then fuzz each reader by coverage for SECONDS=60
 	@PYTHONPATH=spark_apps "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
-	@for target in decode tiff json; do \
+	@for target in decode strip tiff json; do \
 		PYTHONPATH=spark_apps "$(BIN)/python" -W ignore -m tests.fuzz.by_coverage $$target --seconds "$(SECONDS)" \
 			--seed "$$(( $(or $(SEED),0) + 1 ))" --corpus output/fuzz/corpus/$$target || exit; \
 	done
