@@ -60,7 +60,7 @@ def test_no_image_ends_its_container_by_memory(stack: Stack) -> None:
         samples = colors.view(np.uint8).reshape(height, -1, 4).astype(np.uint16) * 257
         assert cv2.imwrite(str(folder / f"{name}.png"), samples, [cv2.IMWRITE_PNG_COMPRESSION, 0])
     restarts = {name: container["RestartCount"] for name, container in stack.containers().items()}
-    run_id = stack.api().trigger(DAG_ID, {"ks": ["256"], "images": "/data/images/worst", "max_failures": 1})
+    run_id = stack.api().trigger(DAG_ID, {"ks": ["4"], "images": "/data/images/worst", "max_failures": 1})
     assert stack.wait_for_end(run_id) == "success"
     allowed, refused = stack.wait_for_plan(run_id).jobs
     assert CompressionResult.read(stack.on_host(allowed.result)).width == width
