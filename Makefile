@@ -23,10 +23,11 @@ N ?= 100000
 SECONDS ?= 60
 ENV_FILE ?= .env
 FAULTS ?=
+PULL ?=
 
 BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
-export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE
+export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE PULL
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -49,7 +50,7 @@ run: setup ## compress the images on Airflow and Spark, and write a report; IMAG
 ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080
 	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"
 
-up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time
+up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time; PULL=1 for new base images
 	@PORT="$(PORT)" scripts/compose_up.sh
 
 down: ## stop the containers; all data is kept
@@ -60,7 +61,7 @@ test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 
 fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; then fuzz each reader by coverage for SECONDS=60
 	@PYTHONPATH=spark_apps "$(BIN)/python" -m tests.fuzz.decoder --inputs "$(N)" --seed "$(or $(SEED),0)"
-	@for target in decode tiff json; do \
+	@for target in decode strip tiff json; do \
 		PYTHONPATH=spark_apps "$(BIN)/python" -W ignore -m tests.fuzz.by_coverage $$target --seconds "$(SECONDS)" \
 			--seed "$$(( $(or $(SEED),0) + 1 ))" --corpus output/fuzz/corpus/$$target || exit; \
 	done

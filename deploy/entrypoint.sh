@@ -1,14 +1,11 @@
 #!/bin/sh
-# Puts the secrets that programs want to read from files into memory (a tmpfs), for this user only, and becomes the
-# service. So they are in no command line, no log and no layer of the image.
+# Becomes the service. Spark wants its secret in the file of its settings: that is made in memory (a tmpfs), for this
+# user only. All other secrets are read from /run/secrets by the programs that need them.
 set -eu
 
-secret_file() { (umask 077 && cat > "/run/kmeans/$1"); }
-
-[ -z "${SPARK_SECRET:-}" ] || {
-    cat /opt/kmeans/deploy/spark.properties
-    echo "spark.authenticate.secret $SPARK_SECRET"
-} | secret_file spark.properties
-[ -z "${AIRFLOW_PASSWORD:-}" ] || echo "{\"admin\": \"$AIRFLOW_PASSWORD\"}" | secret_file passwords.json
-unset SPARK_SECRET AIRFLOW_PASSWORD
+secret=/run/secrets/spark_secret
+[ ! -e "$secret" ] || (
+    umask 077
+    { cat /opt/kmeans/deploy/spark.properties; echo "spark.authenticate.secret $(cat "$secret")"; } > /run/kmeans/spark.properties
+)
 exec "$@"

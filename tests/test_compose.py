@@ -41,6 +41,10 @@ def _make_env(file: Path, **environment: str) -> Path:
     return file
 
 
+def _secrets(file: Path) -> dict[str, str]:
+    return {each.name: each.read_text() for each in file.with_name(f"{file.name}.secrets").iterdir()}
+
+
 def _settings(file: Path) -> dict[str, str]:
     lines = re.findall(r"^([A-Z_]+)=(.*)$", file.read_text(), re.MULTILINE)
     return {name: value.strip("'") for name, value in lines}
@@ -89,33 +93,50 @@ def test_only_the_user_interface_is_published_and_only_here() -> None:
     assert not set(SERVICES["spark-worker"]["networks"]) & set(SERVICES["postgres"]["networks"])
 
 
-def test_no_secret_is_in_the_files_and_none_has_a_default() -> None:
-    text = (PROJECT / "docker-compose.yaml").read_text()
-    for name, default in re.findall(r"\$\{([A-Z_]+)(:?[-?][^}]*)?\}", text):
-        if SECRET.search(name):
-            assert not default.startswith((":-", "-")), f"{name} has a default"
+def test_no_secret_is_in_the_files_and_none_is_passed_by_the_environment() -> None:
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
-            if SECRET.search(variable) and not variable.endswith("_FILE"):
-                assert re.fullmatch(r"\$\{[A-Z_]+(:\?[^}]*)?\}", value), f"{name}: {variable}"
+            if SECRET.search(variable) and name != "postgres":
+                assert variable.endswith("_CMD") and value.startswith("cat /run/secrets/"), f"{name}: {variable}"
         started_with = json.dumps([service.get("command"), service["image"], service.get("healthcheck")])
         assert not SECRET.search(started_with), "a command line is for everyone to read"
+    # Its image demands one; the file's is the one that counts (tests/compose/test_deployment.py).
+    database = SERVICES["postgres"]["environment"]
+    assert database["POSTGRES_PASSWORD"] == "is-in-a-file"
+    assert database["POSTGRES_INITDB_ARGS"] == "--pwfile=/run/secrets/postgres_password"
+    used = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
+    assert used == set(COMPOSE["secrets"])
+    for name, secret in COMPOSE["secrets"].items():
+        assert secret == {"file": f"${{SECRETS_FOLDER:?run make up}}/{name}"}
     dockerfile = (PROJECT / "Dockerfile").read_text()
     assert not SECRET.search(re.sub(r"^#.*", "", dockerfile, flags=re.MULTILINE)), "an image's layers keep all"
 
 
-@pytest.mark.parametrize("name", ["spark-master", "spark-worker"])
-def test_spark_knows_no_secret_but_its_own(name: str) -> None:
-    assert [variable for variable in SERVICES[name]["environment"] if SECRET.search(variable)] == ["SPARK_SECRET"]
+def test_each_service_knows_the_secrets_that_it_needs() -> None:
+    for name in ("spark-master", "spark-worker"):
+        assert SERVICES[name]["secrets"] == ["spark_secret"]
+    passwords = {"admin_password", "editor_password", "viewer_password"}
+    assert {name for name in SERVICES if passwords & set(SERVICES[name]["secrets"])} == {"airflow-init"}
+    assert {name for name in SERVICES if "jwt_secret" in SERVICES[name]["secrets"]} == {
+        "airflow-api-server",
+        "airflow-scheduler",
+    }
 
 
-def test_airflows_services_share_their_secrets() -> None:
-    shared = "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API__SECRET_KEY"
+def test_airflows_services_agree_on_users_database_and_keys() -> None:
+    shared = [
+        "AIRFLOW__CORE__AUTH_MANAGER",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD",
+        "AIRFLOW__CORE__FERNET_KEY_CMD",
+        "AIRFLOW__API_AUTH__JWT_SECRET_CMD",
+        "AIRFLOW__API__SECRET_KEY_CMD",
+    ]
     for name in OURS - {"spark-master", "spark-worker"}:
         environment = SERVICES[name]["environment"]
         assert [environment[variable] for variable in shared] == [
             SERVICES["airflow-scheduler"]["environment"][variable] for variable in shared
         ]
+        assert environment["AIRFLOW__CORE__AUTH_MANAGER"].endswith(".FabAuthManager")
         assert "airflow-api-server:8080" in environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
 
 
@@ -124,6 +145,8 @@ def test_folders_have_the_same_path_everywhere_and_docker_makes_none_as_root() -
         binds = {volume["target"]: volume for volume in SERVICES[name]["volumes"] if isinstance(volume, dict)}
         assert set(binds) == {"/data/images", "/data/output"}
         assert binds["/data/images"]["read_only"] is True
+        writes = name in ("airflow-scheduler", "spark-worker")
+        assert binds["/data/output"].get("read_only", False) is not writes
         assert all(bind["bind"]["create_host_path"] is False for bind in binds.values())
 
 
@@ -168,21 +191,45 @@ def test_nothing_private_can_get_into_the_image_or_into_git() -> None:
 
 def test_the_secrets_are_random_private_and_drawn_once(tmp_path: Path, env_file: Path) -> None:
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
-    other = _settings(_make_env(tmp_path / "other"))
-    secrets = {name: value for name, value in _settings(env_file).items() if SECRET.search(name)}
-    wanted = set(re.findall(r"\$\{([A-Z_]*(?:PASSWORD|SECRET|_KEY))\b", (PROJECT / "docker-compose.yaml").read_text()))
-    assert set(secrets) == wanted
+    other = _secrets(_make_env(tmp_path / "other"))
+    secrets = _secrets(env_file)
+    assert set(secrets) == set(COMPOSE["secrets"])
+    assert stat.S_IMODE(env_file.with_name(".env.secrets").stat().st_mode) == 0o700
     for name, value in secrets.items():
-        assert len(value) >= 24 and value != other[name], name
+        assert len(value) >= 24 and value != other[name] and value not in env_file.read_text(), name
+        # By any user in a container; on the host, by nobody else, since the folder is closed.
+        assert stat.S_IMODE((tmp_path / ".env.secrets" / name).stat().st_mode) == 0o444
     assert len(set(secrets.values())) == len(secrets)
     from cryptography.fernet import Fernet
 
-    Fernet(secrets["FERNET_KEY"])
+    Fernet(secrets["fernet_key"])
     before = env_file.read_bytes()
     env_file.chmod(0o644)
     _make_env(env_file, IMAGES="elsewhere")
     assert env_file.read_bytes() == before
+    assert _secrets(env_file) == secrets
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
+
+
+def test_the_secrets_of_an_older_env_file_become_files_and_keep_their_values(tmp_path: Path) -> None:
+    old = {"AIRFLOW_PASSWORD": "admin_password", "POSTGRES_PASSWORD": "postgres_password", "FERNET_KEY": "fernet_key"}
+    old |= {"JWT_SECRET": "jwt_secret", "API_SECRET_KEY": "api_secret_key", "SPARK_SECRET": "spark_secret"}
+    env_file = tmp_path / ".env"
+    env_file.write_text("".join(f"{name}=old-{name}=\n" for name in old) + "SPARK_JOBS=3\n")
+    _make_env(env_file)
+    secrets = _secrets(env_file)
+    assert {name: secrets[name] for name in old.values()} == {file: f"old-{name}=" for name, file in old.items()}
+    assert len(secrets["editor_password"]) >= 24
+    assert _settings(env_file) == {"SPARK_JOBS": "3", "SECRETS_FOLDER": f"{tmp_path}/.env.secrets"}
+    assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
+
+
+def test_secrets_that_are_lost_are_not_drawn_again(env_file: Path) -> None:
+    """With others, the database would not let Airflow in, and passwords of connections could not be read."""
+    shutil.rmtree(env_file.with_name(".env.secrets"))
+    run = subprocess.run([PROJECT / "scripts" / "compose_env.sh", env_file], capture_output=True, text=True)
+    assert (run.returncode, "restore it from the backup" in run.stderr) == (1, True)
+    assert not env_file.with_name(".env.secrets").exists()
 
 
 def test_every_setting_that_the_compose_file_takes_is_documented(env_file: Path) -> None:
@@ -199,7 +246,11 @@ def test_sizes_fit_together(env_file: Path) -> None:
     assert 1 <= jobs * cores_of_a_job <= int(settings["WORKER_CORES"])
     assert int(settings["AIRFLOW_PARALLELISM"]) > jobs
     assert int(settings["AIRFLOW_UID"]) > 0
-    assert int(settings["WORKER_HEAP"].rstrip("g")) < int(settings["WORKER_MEMORY"].rstrip("g"))
+    # An image that needs more than this is refused (decode/decoders), so none ends its container by memory.
+    gigabytes = {name: int(settings[name].rstrip("g")) for name in ("SCHEDULER_MEMORY", "WORKER_MEMORY", "WORKER_HEAP")}
+    of_images = jobs * int(settings["COMPRESSION_MAX_MEMORY"]) / 2**30
+    assert of_images + 1 <= gigabytes["SCHEDULER_MEMORY"]
+    assert of_images + gigabytes["WORKER_HEAP"] + 1 <= gigabytes["WORKER_MEMORY"]
 
 
 @pytest.mark.parametrize("name", ["with a space", "$HOME", "a:b", "#1"])
@@ -229,13 +280,82 @@ def test_make_up_without_docker_says_what_is_missing(tmp_path: Path) -> None:
     assert not (tmp_path / ".env").exists()
 
 
+#: A Docker that does nothing, writes down what it is asked, and knows one digest.
+FAKE_DOCKER = """#!/bin/sh
+echo "$*" >> "$LOG"
+case "$*" in
+    "pull --quiet "*) [ -z "${NO_REGISTRY:-}" ] ;;
+    "image inspect --format "*) for image; do :; done; [ -n "${NO_REGISTRY:-}" ] || echo "${image%:*}@sha256:$DIGEST" ;;
+esac
+"""
+
+
+def _make_up(folder: Path, *, terminal: bool = False, **environment: str) -> tuple[str, list[str]]:
+    """`make up` with a Docker that does nothing: what it says, and what Docker was asked."""
+    docker, log = folder / "bin" / "docker", folder / "log"
+    docker.parent.mkdir(exist_ok=True)
+    docker.write_text(FAKE_DOCKER)
+    docker.chmod(0o755)
+    log.write_text("")
+    (folder / "images").mkdir(exist_ok=True)
+    environment |= {
+        "PATH": f"{docker.parent}:{os.environ['PATH']}",
+        "LOG": str(log),
+        "ENV_FILE": str(folder / ".env"),
+        "IMAGES": str(folder / "images"),
+        "OUTPUT": str(folder / "output"),
+    }
+    command: list[str] = [str(PROJECT / "scripts" / "compose_up.sh")]
+    if terminal:
+        reader, writer = os.openpty()
+        run = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        with open(reader, "rb", buffering=0) as screen:
+            said = screen.read(1 << 16).decode()  # It fits into the terminal's buffer.
+    else:
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        said = run.stdout
+    assert run.returncode == 0, run.stderr
+    return said, log.read_text().splitlines()
+
+
+def test_a_password_is_printed_on_a_terminal_only(tmp_path: Path) -> None:
+    said, _ = _make_up(tmp_path, DIGEST="1")
+    secrets = _secrets(tmp_path / ".env")
+    assert [name for name, value in secrets.items() if value in said] == []
+    assert f"admin     in {tmp_path}/.env.secrets/admin_password" in said
+    said, _ = _make_up(tmp_path, terminal=True, DIGEST="1")
+    shown = [name for name, value in secrets.items() if value in said]
+    assert sorted(shown) == ["admin_password", "editor_password", "viewer_password"]
+
+
+def test_images_are_taken_by_their_digest_until_they_are_pulled_again(tmp_path: Path) -> None:
+    bases = {"PYTHON_IMAGE": "python:3.11-slim-bookworm", "POSTGRES_IMAGE": "postgres:16-bookworm"}
+    _, asked = _make_up(tmp_path, DIGEST="1")
+    assert [line for line in asked if line.startswith("pull")] == [f"pull --quiet {tag}" for tag in bases.values()]
+    assert {name: _settings(tmp_path / ".env")[name] for name in bases} == {
+        name: f"{tag}@sha256:1" for name, tag in bases.items()
+    }
+    before = (tmp_path / ".env").read_bytes()
+    _, asked = _make_up(tmp_path, DIGEST="2")
+    assert not [line for line in asked if "pull" in line or "no-cache" in line]
+    assert (tmp_path / ".env").read_bytes() == before
+    _, asked = _make_up(tmp_path, DIGEST="2", PULL="1")
+    assert [line for line in asked if line.startswith("pull")] == [f"pull --quiet {tag}" for tag in bases.values()]
+    assert [line.split(" build ")[1] for line in asked if " build" in line] == ["--no-cache"]
+    assert _settings(tmp_path / ".env")["PYTHON_IMAGE"] == "python:3.11-slim-bookworm@sha256:2"
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+
+
+def test_without_a_registry_the_images_of_this_machine_are_used(tmp_path: Path) -> None:
+    _make_up(tmp_path, NO_REGISTRY="1")
+    assert _settings(tmp_path / ".env")["POSTGRES_IMAGE"] == "postgres:16-bookworm"
+
+
 @pytest.mark.skipif(not _has_compose(), reason="no `docker compose`; the tests above read the file itself")
-def test_docker_compose_reads_the_file_and_no_command_line_has_a_secret(env_file: Path) -> None:
+def test_docker_compose_reads_the_file_and_what_it_makes_of_it_has_no_secret(env_file: Path) -> None:
     rendered = _rendered(env_file)
-    secrets = {value for name, value in _settings(env_file).items() if SECRET.search(name)}
-    for name, service in rendered["services"].items():
-        started_with = json.dumps([service.get("command"), service.get("healthcheck"), service.get("build")])
-        assert [secret for secret in secrets if secret in started_with] == [], name
+    assert [name for name, value in _secrets(env_file).items() if value in json.dumps(rendered)] == []
     (port,) = rendered["services"]["airflow-api-server"]["ports"]
     assert (port["host_ip"], port["target"]) == ("127.0.0.1", 8080)
     environment = rendered["services"]["airflow-scheduler"]["environment"]

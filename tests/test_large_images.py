@@ -127,6 +127,23 @@ def test_what_is_above_the_limit_and_not_tiled_ends_with_65(setting: str, tmp_pa
     assert "has 100 x 100 pixels, more than the limit of 9,999" in JobFailure.read(job.failure).reason
 
 
+def test_what_needs_more_memory_than_a_job_has_ends_with_65_or_is_read_part_by_part(tmp_path: Path) -> None:
+    """A tiled TIFF of the same size as the PNG is refused for another reason, which it has only part by part."""
+    limit = {"COMPRESSION_MAX_MEMORY": str(700_000_000 + 100 * 100 * 18)}  # Nothing is left for the file itself.
+    image = tmp_path / "large.png"
+    Image.fromarray(PIXELS[:100, :100]).save(image)
+    job = _job(image, tmp_path)
+    run = _run(job, **limit)
+    assert run.returncode == 65, run.stderr
+    assert "has 100 x 100 pixels, whose job may need 0.7 GB of memory" in JobFailure.read(job.failure).reason
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, PIXELS[:100, :100], tile=(64, 64), photometric="rgb", metadata=None)
+    job = replace(_job(image, tmp_path), output=str(tmp_path / "a.png"))
+    run = _run(job, **limit)
+    assert run.returncode == 65, run.stderr
+    assert "would replace it; choose another output" in JobFailure.read(job.failure).reason
+
+
 def test_an_empty_limit_is_none_that_was_set(tmp_path: Path) -> None:
     """As docker-compose.yaml passes it where .env does not have it."""
     image = tmp_path / "no image.png"

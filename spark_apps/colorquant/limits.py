@@ -50,6 +50,8 @@ class Limits:
     ----------
     pixels : int
         Of an image that is decoded as a whole: 268 megapixels, 0.8 GB as RGB. Larger TIFFs are read by regions.
+    memory : int
+        Bytes that the process of an image's job may come to need; 2**50, which is no limit, by default.
     file_bytes : int
         Of a file that is decoded as a whole; at most 2 GiB, since decoders count bytes in 32-bit ints.
     frames : int
@@ -64,6 +66,7 @@ class Limits:
     """
 
     pixels: int = _limit("COMPRESSION_MAX_PIXELS", 2**28, 10**12)
+    memory: int = _limit("COMPRESSION_MAX_MEMORY", 2**50, 2**50)
     file_bytes: int = _limit("COMPRESSION_MAX_FILE_BYTES", 2**31 - 1, 2**31 - 1)
     frames: int = _limit("COMPRESSION_MAX_FRAMES", 100, 10**6)
     ratio: int = _limit("COMPRESSION_MAX_RATIO", 2000, 10**9)
@@ -89,6 +92,10 @@ class Limits:
                 values[each.name] = int(text)
         return cls(**values)
 
+    def pixels_in_memory(self, file_bytes: int, bytes_per_pixel: int) -> int:
+        """The most pixels of an image whose job stays within the limit of memory."""
+        return max(0, self.memory - JOB_BYTES - file_bytes) // bytes_per_pixel
+
     def ratio_allows(self, pixels: int, decoded_bytes: int, stored_bytes: int) -> bool:
         """Whether an image may be decoded, of so many pixels and bytes, and of so many bytes in its file."""
         return pixels <= FREE_PIXELS or decoded_bytes <= self.ratio * stored_bytes
@@ -101,6 +108,12 @@ FREE_PIXELS = 2**26
 #: the most being 21.4 for WebP with alpha and JPEG 2000 of 16 bits (docs/limits.md). A decoder that asks for more is
 #: stopped.
 DECODING_BYTES_PER_PIXEL = 28
+
+#: What the process of a job takes without its image: interpreter, JVM, libraries and kernels (docs/limits.md).
+JOB_BYTES = 700_000_000
+#: What a job takes at most for each pixel of an image, besides the file itself: opaque (WebP takes 17.4 while it is
+#: decoded), JPEG 2000 of more than 8 bits (25.3), and with alpha, where nearly every pixel has a color of its own.
+BYTES_PER_PIXEL, DEEP_JPEG2000_BYTES_PER_PIXEL, ALPHA_BYTES_PER_PIXEL = 18, 26, 65
 
 #: The limits where nobody has set any.
 DEFAULT_LIMITS = Limits()

@@ -215,8 +215,9 @@ class Settings:
     metadata: str = _option(
         "stripped",
         "Metadata",
-        "stripped, or copyright to keep copyright and author; the resolution (DPI) is always kept",
-        choices=("stripped", "copyright"),
+        "stripped, or copyright to keep copyright and author; the resolution (DPI) is always kept. Published originals "
+        "are stripped likewise, of positions and cameras; with original they are published as they are",
+        choices=("stripped", "copyright", "original"),
     )
     compare: tuple[str, ...] = _option(
         (),

@@ -43,6 +43,7 @@ class Stack:
             self.output.mkdir()
             self._run("mount", "-t", "tmpfs", "-o", "size=32m,mode=755,uid=50000,gid=50000", "tmpfs", str(self.output))
         self._port = free_port()
+        self._api: AirflowApi | None = None
         #: What the first `make up` said.
         self.greeting = ""
 
@@ -67,6 +68,10 @@ class Stack:
     def settings(self) -> dict[str, str]:
         """What .env holds."""
         return dict(re.findall(r"^([A-Z_]+)=(.*)$", self.env_file.read_text(), re.MULTILINE))
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets by their names, from their files."""
+        return {file.name: file.read_text() for file in (self.folder / ".env.secrets").iterdir()}
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """docker inspect of each container, ended ones included, by the name of its service."""
@@ -117,9 +122,25 @@ class Stack:
         state = self.containers()[service]["State"]
         return state["Running"] and state["Health"]["Status"] == "healthy"
 
+    @property
+    def address(self) -> str:
+        """Of Airflow's UI and API."""
+        return f"http://127.0.0.1:{self._port}"
+
     def api(self) -> AirflowApi:
         """A client that is logged in as admin. Raises httpx.HTTPError where Airflow does not answer."""
-        return AirflowApi(self._port, self.settings()["AIRFLOW_PASSWORD"])
+        # Once: to check a password takes a tenth of a second, and tests ask twice a second.
+        if self._api is None:
+            self._api = AirflowApi(self._port, self.secrets()["admin_password"])
+        return self._api
+
+    def client(self, user: str, password: str | None = None) -> httpx.Client:
+        """A client of the whole server that is logged in as a user, by default with the password of the secrets."""
+        client = httpx.Client(base_url=self.address, trust_env=False, timeout=120)
+        login = {"username": user, "password": password or self.secrets()[f"{user}_password"]}
+        token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        return client
 
     def trigger(self, ks: str, seed: int = 0) -> str:
         """Start a run on the two images; its id."""

@@ -17,8 +17,17 @@ from tests.compose.stack import PROJECT, Stack, wait_until
 
 pytestmark = pytest.mark.compose
 
-
-SECRET = re.compile(r"PASSWORD|SECRET|_KEY")
+#: What each service must know, and no more.
+AIRFLOW = {"postgres_password", "fernet_key"}
+KNOWN = {
+    "airflow-api-server": AIRFLOW | {"api_secret_key", "jwt_secret"},
+    "airflow-scheduler": AIRFLOW | {"api_secret_key", "jwt_secret", "spark_secret"},
+    "airflow-dag-processor": AIRFLOW,
+    "airflow-triggerer": AIRFLOW | {"api_secret_key"},
+    "postgres": {"postgres_password"},
+    "spark-master": {"spark_secret"},
+    "spark-worker": {"spark_secret"},
+}
 
 
 @dataclass
@@ -50,10 +59,13 @@ def test_all_services_are_healthy_and_the_settings_are_private(stack: Stack) -> 
     assert stat.S_IMODE(stack.env_file.stat().st_mode) == 0o600
 
 
-def test_make_up_says_where_it_is_and_who_may_enter(stack: Stack) -> None:
+def test_make_up_says_where_it_is_and_who_may_enter_but_no_password_to_a_file(stack: Stack) -> None:
     said = dict(re.findall(r"^  (\w+) +(\S.*)$", stack.greeting, re.MULTILINE))
-    login = {"username": said["user"], "password": said["password"]}
-    assert httpx.post(f"{said['Airflow']}/auth/token", json=login, trust_env=False).status_code == 201
+    for user in ("admin", "editor", "viewer"):
+        assert said[user] == f"in {stack.folder}/.env.secrets/{user}_password"
+        login = {"username": user, "password": Path(said[user].removeprefix("in ")).read_text()}
+        assert httpx.post(f"{said['Airflow']}/auth/token", json=login, trust_env=False).status_code == 201
+    assert [name for name, value in stack.secrets().items() if value in stack.greeting] == []
     assert (said["images"], said["output"]) == (str(stack.images), str(stack.output))
 
 
@@ -144,10 +156,35 @@ def _local(job: Job, stack: Stack, folder: Path) -> bytes:
     return output.read_bytes()
 
 
+def test_no_process_has_a_secret_in_its_environment_and_each_service_knows_its_own(
+    stack: Stack, run: WatchedRun
+) -> None:
+    """After a run: Spark gives its secret to executors in their environment, and they have ended."""
+    secrets = stack.secrets()
+    for service, known in KNOWN.items():
+        environments = stack.compose(
+            "exec", "-T", service, "sh", "-c", "cat /proc/1/environ /proc/[0-9]*/environ; true"
+        )
+        assert environments.count("PATH=") >= 2
+        assert [name for name, value in secrets.items() if value in environments] == [], service
+        assert set(stack.compose("exec", "-T", service, "ls", "/run/secrets").split()) == known
+    assert set(KNOWN) | {"airflow-init"} == set(stack.containers())
+
+
+def test_only_what_runs_jobs_can_write_outputs_and_nothing_writes_images(stack: Stack) -> None:
+    def can_write(service: str, folder: str) -> bool:
+        try_it = f"touch {folder}/probe 2>/dev/null && rm {folder}/probe && echo yes || echo no"
+        return stack.compose("exec", "-T", service, "sh", "-c", try_it).strip() == "yes"
+
+    mounted = [name for name in KNOWN if name not in ("postgres", "spark-master")]
+    assert {name for name in mounted if can_write(name, "/data/output")} == {"airflow-scheduler", "spark-worker"}
+    assert {name for name in mounted if can_write(name, "/data/images")} == set()
+
+
 def test_secrets_are_in_no_command_line_log_or_layer(stack: Stack, run: WatchedRun) -> None:
     """In and after a run, so that every service and job has had its chance."""
-    secrets = {value for name, value in stack.settings().items() if SECRET.search(name)}
-    assert len(secrets) == 6
+    secrets = stack.secrets()
+    assert len(secrets) == 8
     command_lines = "\n".join(run.command_lines)
     assert "org.apache.spark.deploy.worker.Worker" in command_lines and "compress_image.py" in command_lines
     logs = stack.compose("logs", "--no-color")
@@ -158,8 +195,8 @@ def test_secrets_are_in_no_command_line_log_or_layer(stack: Stack, run: WatchedR
     image = stack.containers()["spark-worker"]["Image"]
     history = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True, check=True)
     for where, text in {"ps": command_lines, "logs": logs, "tasks": task_logs, "image": history.stdout}.items():
-        assert [name for name, value in stack.settings().items() if value in secrets and value in text] == [], where
-    assert _files_with([*secrets, "airflow pools set spark"], image) == ["/opt/kmeans/deploy/init.sh"]
+        assert [name for name, value in secrets.items() if value in text] == [], where
+    assert _files_with([*secrets.values(), "airflow pools set spark"], image) == ["/opt/kmeans/deploy/init.sh"]
 
 
 def _files_with(texts: list[str], image: str) -> list[str]:

@@ -1,7 +1,13 @@
 """What the services do when they are asked for more, or fail. By `make test-compose FAULTS=all`."""
 
+import shutil
+
+import cv2
+import numpy as np
 import pytest
 
+from colorquant.jobs.failure import JobFailure
+from colorquant.jobs.records import CompressionResult
 from colorquant_airflow.checkout.home import DAG_ID
 from tests.compose.stack import Stack, wait_until
 
@@ -39,6 +45,30 @@ def test_three_workers_share_the_jobs(stack: Stack) -> None:
     assert stack.wait_for_end(run_id) == "success"
     stack.check_results(stack.wait_for_plan(run_id))
     assert len(busy) >= 2, "jobs at the same time are on different workers"
+
+
+def test_no_image_ends_its_container_by_memory(stack: Stack) -> None:
+    """The worst format, 16-bit RGBA with a color for each pixel: as large as allowed, and a little larger."""
+    memory = int(stack.settings()["COMPRESSION_MAX_MEMORY"])
+    height = 4000
+    # The file is as long as its samples: 8 bytes for each pixel, besides the 65 of its job.
+    width = (memory - 700_000_000 - 2**20) // (height * (65 + 8))
+    folder = stack.images / "worst"
+    folder.mkdir()
+    for name, more in (("allowed", 0), ("refused", 40)):
+        colors = np.arange(height * (width + more), dtype="<u4") | 254 << 24  # Nearly opaque, all of them different.
+        samples = colors.view(np.uint8).reshape(height, -1, 4).astype(np.uint16) * 257
+        assert cv2.imwrite(str(folder / f"{name}.png"), samples, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    restarts = {name: container["RestartCount"] for name, container in stack.containers().items()}
+    run_id = stack.api().trigger(DAG_ID, {"ks": ["4"], "images": "/data/images/worst", "max_failures": 1})
+    assert stack.wait_for_end(run_id) == "success"
+    allowed, refused = stack.wait_for_plan(run_id).jobs
+    assert CompressionResult.read(stack.on_host(allowed.result)).width == width
+    assert "GB of memory, more than the limit" in JobFailure.read(stack.on_host(refused.failure)).reason
+    assert stack.tries(run_id) == {0: 1, 1: 1}
+    assert {name: container["RestartCount"] for name, container in stack.containers().items()} == restarts
+    assert not any(container["State"]["OOMKilled"] for container in stack.containers().values())
+    shutil.rmtree(folder)
 
 
 def _busy(stack: Stack) -> set[str]:

@@ -17,20 +17,24 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["colorquant.decode", "colorquant.storage", "PIL", "tifffile"]):
+with atheris.instrument_imports(
+    include=["colorquant.decode", "colorquant.publish", "colorquant.storage", "PIL", "tifffile"]
+):
     import colorquant.decode.decoders
     import colorquant.decode.tiff_directories
     import colorquant.decode.tiled_tiff
+    import colorquant.publish.stripping
     import colorquant.storage.json_record  # noqa: F401
 
 from colorquant.decode.decoders import decode
 from colorquant.decode.tiff_directories import find_picture
 from colorquant.decode.tiled_tiff import tiled_image_above
-from colorquant.errors import InvalidRecord, Undecodable, UnsupportedImage
+from colorquant.errors import InvalidRecord, Undecodable, Unpublishable, UnsupportedImage
 from colorquant.jobs import CompressionResult, JobFailure, Plan
 from colorquant.jobs.kills import Kills
 from colorquant.limits import Limits
 from colorquant.publish.manifest import Manifest
+from colorquant.publish.stripping import stripped
 from colorquant.report import Summary
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -44,6 +48,13 @@ def decode_image(content: bytes, path: Path) -> None:
     with suppress(Undecodable):
         pixels = decode(content, _LIMITS)
         assert pixels.dtype == "uint8" and pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.size
+
+
+def strip_image(content: bytes, path: Path) -> None:
+    """A whole image file that is published without its metadata."""
+    with suppress(Unpublishable):
+        for _ in stripped(io.BytesIO(content), bool(len(content) % 2), len):
+            pass
 
 
 def read_tiff(content: bytes, path: Path) -> None:
@@ -67,7 +78,17 @@ def read_json(content: bytes, path: Path) -> None:
             assert isinstance(kind.read(path), kind)
 
 
-TARGETS: dict[str, Callable[[bytes, Path], None]] = {"decode": decode_image, "tiff": read_tiff, "json": read_json}
+TARGETS: dict[str, Callable[[bytes, Path], None]] = {
+    "decode": decode_image,
+    "strip": strip_image,
+    "tiff": read_tiff,
+    "json": read_json,
+}
+
+
+def seeds_of(target: str) -> Path:
+    """The folder of a target's first inputs: what can be decoded can be stripped."""
+    return SEEDS / {"strip": "decode"}.get(target, target)
 
 
 def main() -> None:
@@ -94,7 +115,9 @@ def main() -> None:
         "-print_final_stats=1",
         "-verbosity=0",
     ]
-    atheris.Setup([sys.argv[0], *options, str(corpus), str(SEEDS / arguments.target)], lambda data: target(data, path))
+    atheris.Setup(
+        [sys.argv[0], *options, str(corpus), str(seeds_of(arguments.target))], lambda data: target(data, path)
+    )
     atheris.Fuzz()
 
 

@@ -33,7 +33,7 @@ def encode(palette: Pixels, indexes: Pixels, settings: Settings, metadata: Metad
     metadata : Metadata
         Of the original.
     """
-    kept = metadata if settings.metadata == "copyright" else metadata.resolution_alone()
+    kept = metadata.resolution_alone() if settings.metadata == "stripped" else metadata
     if settings.format == "webp":
         return encode_lossless_webp(palette, indexes, kept.as_exif())
     return kept.into_png(encode_indexed_png(palette, indexes, effort=settings.effort))

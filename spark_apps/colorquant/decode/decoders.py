@@ -22,7 +22,13 @@ from colorquant.decode.levels import scaled
 from colorquant.decode.memory import bounded_memory
 from colorquant.decode.orientation import orientation_of, upright
 from colorquant.errors import Undecodable, UnknownColorSpace
-from colorquant.limits import Limits
+from colorquant.limits import (
+    ALPHA_BYTES_PER_PIXEL,
+    BYTES_PER_PIXEL,
+    DEEP_JPEG2000_BYTES_PER_PIXEL,
+    JOB_BYTES,
+    Limits,
+)
 from colorquant.pixels import Pixels
 from colorquant.storage import FORMATS
 
@@ -86,7 +92,8 @@ def _decode_tiff(content: bytes, limits: Limits) -> Pixels | None:
         if picture.is_left_to_pillow():
             return None
     with _damage_as_undecodable():
-        _check_size(picture.width, picture.height, limits)
+        each = BYTES_PER_PIXEL if picture.alpha_kind is None else ALPHA_BYTES_PER_PIXEL
+        _check_size(picture.width, picture.height, len(content), each, limits)
         picture.check_kind()
         if picture.pages > 1:
             raise _several()
@@ -149,18 +156,24 @@ def _damage_as_undecodable() -> Iterator[None]:
         raise Undecodable(f"is truncated or damaged ({why}); copy it again or save it again.") from error
 
 
-def _check_size(width: int, height: int, limits: Limits) -> None:
+def _check_size(width: int, height: int, file_bytes: int, bytes_per_pixel: int, limits: Limits) -> None:
     if width * height > limits.pixels:
         raise Undecodable(
             f"has {width} x {height} pixels, more than the limit of {limits.pixels:,}; scale it down or raise the "
             "limit."
+        )
+    if width * height > limits.pixels_in_memory(file_bytes, bytes_per_pixel):
+        needed = JOB_BYTES + file_bytes + width * height * bytes_per_pixel
+        raise Undecodable(
+            f"has {width} x {height} pixels, whose job may need {needed / 1e9:.1f} GB of memory, more than the limit, "
+            f"{limits.memory / 1e9:.1f} GB; scale it down or raise the limit."
         )
     if max(width, height) > MAX_SIDE:
         raise Undecodable(f"has {width} x {height} pixels, a side longer than {MAX_SIDE:,}; split it.")
 
 
 def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
-    _check_size(image.width, image.height, limits)
+    _check_size(image.width, image.height, len(content), _bytes_per_pixel(image, content), limits)
     if image.mode not in _MODES or (image.mode == "I" and image.format != "PPM"):
         raise Undecodable(f"has pixels of type {image.mode}, which is not supported; convert it to 8-bit RGB.")
     bits = 1 if image.mode == "1" else (16 if image.mode.startswith("I") else 8) * len(image.getbands())
@@ -168,6 +181,17 @@ def _check_header(image: Image.Image, content: bytes, limits: Limits) -> None:
     with _damage_as_undecodable():
         if image.format not in ("MPO", "TIFF") and _pages(image) > 1:
             raise _several()
+
+
+def _bytes_per_pixel(image: Image.Image, content: bytes) -> int:
+    """The memory that a job may need for each pixel of an image."""
+    if image.has_transparency_data and len(image.getbands()) > 1:  # An opaque palette leads to few colors.
+        return ALPHA_BYTES_PER_PIXEL
+    if image.format != "JPEG2000":
+        return BYTES_PER_PIXEL
+    with _damage_as_undecodable():
+        depths = boxes.depths_of_jpeg2000(content)
+    return DEEP_JPEG2000_BYTES_PER_PIXEL if max(depths)[0] > 8 else BYTES_PER_PIXEL
 
 
 def _check_ratio(width: int, height: int, bits: int, stored: int, limits: Limits) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from colorquant.errors import PublishFailed, Unpublishable
-from colorquant.publish.copying import pieces_of, published_file
+from colorquant.publish.copying import measured, pieces_of, published_file
 from colorquant.publish.manifest import (
     MANIFEST,
     UNFINISHED,
@@ -54,7 +54,7 @@ def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, edition: Ed
         try:
             if path in existing and path not in before:
                 raise Unpublishable(f"cannot be published as {path!r}, which is an object of somebody else")
-            files[path], sources[path] = published_file(one, path, sum(map(len, pieces_of(one)))), one
+            files[path], sources[path] = published_file(one, path, *measured(pieces_of(one))), one
         except Unpublishable as error:
             errors[one.image] = error
     for kept in [published[image] for image in errors if image in published] + left_out(there, edition, paths):

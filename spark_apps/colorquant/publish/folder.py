@@ -15,7 +15,6 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +22,7 @@ from pathlib import Path
 from colorquant.errors import InvalidRecord, PublishFailed, Unpublishable
 from colorquant.jobs import versions_of
 from colorquant.publish.bucket import publish_to_bucket, refuse_objects_of_others
-from colorquant.publish.copying import pieces_of, published_file
+from colorquant.publish.copying import measured, pieces_of, published_file
 from colorquant.publish.manifest import (
     MANIFEST,
     UNFINISHED,
@@ -271,13 +270,12 @@ def _names_in(root: Path) -> set[str]:
 def _add(item: Candidate, version: Path, path: str, known: dict[str, Path]) -> PublishedFile:
     """Copy a candidate's file into a version, or link it to the previous version's, which is the same."""
     with _new(version, path) as target:
+        # Of an original this also says whether it is still what was planned.
+        sha256 = item.sha256 if item.k is not None else measured(pieces_of(item))[1]
         # A version shares unchanged files with the previous version, never with the originals or the outputs.
-        if item.sha256 in known and _is_complete(known[item.sha256], item.sha256):
-            if item.k is None:  # Whether the original is still what was planned, the run must say all the same.
-                deque(pieces_of(item), maxlen=0)
-            if _link(known[item.sha256], target):
-                return published_file(item, path, target.stat().st_size)
-        return published_file(item, path, _write(target, pieces_of(item)))
+        if sha256 in known and _is_complete(known[sha256], sha256) and _link(known[sha256], target):
+            return published_file(item, path, target.stat().st_size, sha256)
+        return published_file(item, path, *_write(target, pieces_of(item)))
 
 
 def _keep(file: PublishedFile, version: Path, before: Path | None) -> PublishedFile:
@@ -290,10 +288,11 @@ def _keep(file: PublishedFile, version: Path, before: Path | None) -> PublishedF
     return file
 
 
-def _write(target: Path, pieces: Iterable[bytes]) -> int:
+def _write(target: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+    """Write a new file; its bytes and its hex SHA-256."""
     with open(target, "xb") as copy:
         try:
-            return sum(map(copy.write, pieces))
+            return measured(piece for piece in pieces if copy.write(piece) or True)
         except BaseException:
             target.unlink()
             raise

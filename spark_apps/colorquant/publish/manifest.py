@@ -32,6 +32,9 @@ class Candidate:
     sha256 : hex SHA-256 that the file must have; None where it could not be read when the run was planned.
     k : palette size of the output; None for an original.
     reason : why this file was chosen, in one sentence.
+    metadata : what is published of the file's metadata: "original" for all of them; "stripped" for none that is
+        private; "copyright" for copyright and author besides.
+    original_sha256 : hex SHA-256 of the image's file; None where it could not be read when the run was planned.
     """
 
     image: str
@@ -40,6 +43,8 @@ class Candidate:
     sha256: str | None
     k: int | None
     reason: str
+    metadata: str = "original"
+    original_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,11 @@ class Edition:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """A file of a published folder: its path below it, its image, and its palette size (None for the original)."""
+    """A file of a published folder: its path below it, its image, and its palette size (None for the original).
+
+    ``sha256`` is that of the published file, ``original_sha256`` that of the image's file in the library: an original
+    without its metadata has two hashes. None in manifests of versions that did not note it.
+    """
 
     path: str
     image: str
@@ -73,6 +82,7 @@ class PublishedFile:
     bytes: Count
     sha256: str
     reason: str
+    original_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candid
                 sha256=hashes[image, choice.k],
                 k=choice.k,
                 reason=choice.reason,
+                original_sha256=job.image_sha256,
             )
         else:
             yield Candidate(
@@ -42,4 +43,6 @@ def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candid
                 sha256=job.image_sha256,
                 k=None,
                 reason=choice.reason if choice else f"Original kept: {reasons[image]}",
+                metadata=job.settings.metadata,
+                original_sha256=job.image_sha256,
             )

@@ -20,7 +20,7 @@ from colorquant.cli import Parser, add_limits, limits_of, quality, whole
 from colorquant.errors import InvalidLocation, UnsupportedImage
 from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure, too_slow_for
 from colorquant.light_imports import lighten
-from colorquant.limits import MAX_COLORS, Limits
+from colorquant.limits import BYTES_PER_PIXEL, MAX_COLORS, Limits
 from colorquant.spark.application import end_after, end_with_parent, fail, reason_of, refusal_of
 from colorquant.storage import allow, is_remote, location
 from colorquant.text import psnr_text
@@ -98,7 +98,8 @@ def _tiled_image(path: str, limits: Limits) -> "TiledImage | None":
         return None
     from colorquant.decode import tiled_image_above
 
-    return tiled_image_above(path, limits.pixels, limits)
+    in_memory = limits.pixels_in_memory(os.path.getsize(path), BYTES_PER_PIXEL)
+    return tiled_image_above(path, min(limits.pixels, in_memory), limits)
 
 
 def _compress_tiled(

@@ -17,7 +17,7 @@ from colorquant.decode.image_file import read_image
 from colorquant.decode.memory import bounded_memory
 from colorquant.decode.tiled_tiff import tiled_image_above
 from colorquant.errors import Undecodable, UnsupportedImage
-from colorquant.limits import DECODING_BYTES_PER_PIXEL
+from colorquant.limits import DECODING_BYTES_PER_PIXEL, Limits
 from tests.conftest import PROJECT, photograph
 from tests.odd_files import encode, png, tiff
 
@@ -73,6 +73,22 @@ def test_decoding_takes_no_more_bytes_a_pixel_than_the_documents_say(name: str, 
     assert run.returncode == 0, run.stderr
     taken, pixels = map(int, run.stdout.split())
     assert taken < float(documented) * pixels + AT_ANY_SIZE
+
+
+@pytest.mark.parametrize(
+    "name, bytes_per_pixel", [("PNG, 16-bit RGBA", 65), ("WebP, RGBA", 65), ("JPEG", 18), ("JPEG 2000, 16 bits", 26)]
+)
+def test_an_image_whose_job_may_need_more_memory_than_it_has_is_refused_by_its_header(
+    name: str, bytes_per_pixel: int, tmp_path: Path
+) -> None:
+    """At the very byte. A job with alpha takes 65 a pixel, of which decoding takes 20 (docs/limits.md)."""
+    path = tmp_path / "image"
+    path.write_bytes(FILES[name]())
+    needed = 700_000_000 + path.stat().st_size + SIDE * SIDE * bytes_per_pixel
+    assert read_image(path, Limits(memory=needed)).pixels.shape[:2] == (SIDE, SIDE)
+    sentence = f"has {SIDE} x {SIDE} pixels, whose job may need {needed / 1e9:.1f} GB of memory, more than the limit"
+    with pytest.raises(UnsupportedImage, match=sentence):
+        read_image(path, Limits(memory=needed - 1))
 
 
 def test_a_decoder_that_asks_for_more_is_refused_and_the_limit_is_lifted_afterwards() -> None:

@@ -1,10 +1,12 @@
 """Publishing to a folder of a bucket, against a real S3 server (moto's) in a process of its own."""
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 
 from colorquant.errors import PublishFailed
 from colorquant.publish import bucket as published_bucket
@@ -57,6 +59,21 @@ def test_files_from_a_disk_and_a_bucket_get_there_and_the_next_run_replaces_them
     _publish(cat, _candidate("dog.png", b"dog"), run_id="second")
     assert _objects().keys() == {"cat.jpg", "dog.png", "of-others.txt", MANIFEST}
     assert verify(storage.location(SITE)) == ["of-others.txt is not in the manifest"]
+
+
+@pytest.mark.usefixtures("s3")
+def test_an_original_gets_there_without_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "SecretMaker"
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(stream, "PNG", exif=exif)
+    item = dataclasses.replace(_candidate("a.png", stream.getvalue(), k=None), metadata="stripped")
+    (file,) = _publish(item).files
+    assert b"SecretMaker" not in _objects()["a.png"]
+    assert (file.sha256, file.bytes) == (sha256_of(f"{SITE}/a.png"), len(_objects()["a.png"]))
+    monkeypatch.setattr(published_bucket, "put", lambda path, content: pytest.fail("it is there already"))
+    _publish(item)
+    assert verify(storage.location(SITE)) == []
 
 
 @pytest.mark.usefixtures("s3")

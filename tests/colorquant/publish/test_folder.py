@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import io
 import itertools
 import json
 import multiprocessing
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 
 from colorquant.errors import PublishFailed
 from colorquant.publish import folder as published
@@ -119,6 +121,41 @@ def test_a_source_that_is_not_what_was_planned_costs_itself_and_its_published_fi
     assert (tmp_path / "site" / "a.png").read_bytes() == b"new"
     assert (tmp_path / "site" / "b.png").read_bytes() == b"old b"
     assert verify(tmp_path / "site") == []
+
+
+def _photograph(root: Path, image: str, **metadata: Any) -> Candidate:
+    """An original of a camera, and its candidate."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation] = "SecretMaker", 6
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(stream, "JPEG", exif=exif)
+    original = _candidate(root, image, stream.getvalue(), k=None)
+    return dataclasses.replace(original, original_sha256=original.sha256, **metadata)
+
+
+def test_an_original_is_published_without_its_metadata_and_the_manifest_has_both_hashes(tmp_path: Path) -> None:
+    item = _photograph(tmp_path, "a.jpg", metadata="stripped")
+    (file,) = _publish(tmp_path, item).files
+    published = tmp_path / "site" / "a.jpg"
+    assert b"SecretMaker" in item.source.read_bytes() and b"SecretMaker" not in published.read_bytes()
+    assert (file.sha256, file.original_sha256) == (sha256_of(published), item.sha256)
+    assert file.bytes == published.stat().st_size and file.sha256 != item.sha256
+    with Image.open(published) as image:
+        assert image.getexif()[ExifTags.Base.Orientation] == 6
+    assert verify(tmp_path / "site") == []
+
+    before = published.resolve()
+    _publish(tmp_path, item)
+    assert before.samefile(published), "what has not changed is not stored twice"
+    _publish(tmp_path, dataclasses.replace(item, metadata="original"))
+    assert published.read_bytes() == item.source.read_bytes()
+
+
+def test_an_original_that_cannot_be_stripped_costs_itself_only(tmp_path: Path) -> None:
+    text = dataclasses.replace(_candidate(tmp_path, "a.jpg", b"GPS 59.9 N", k=None), metadata="stripped")
+    done = publish([text, _candidate(tmp_path, "b.png", b"b")], tmp_path / "site", _edition())
+    assert [problem.split(" of a known")[0] for problem in done.problems] == ["'a.jpg' is not an image"]
+    assert _content((tmp_path / "site").resolve()).keys() == {"b.png", MANIFEST}
 
 
 def test_an_original_that_is_gone_is_named_although_it_was_published_as_planned(tmp_path: Path) -> None:

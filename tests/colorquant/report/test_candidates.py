@@ -7,6 +7,7 @@ from PIL import Image
 from colorquant.publish import Edition, publish, verify
 from colorquant.report import summarize_run
 from colorquant.report.candidates import candidates_of
+from colorquant.storage import sha256_of
 
 
 def test_each_planned_image_has_one_file_the_original_where_no_output_is_worth_it(library, tmp_path) -> None:
@@ -21,9 +22,12 @@ def test_each_planned_image_has_one_file_the_original_where_no_output_is_worth_i
     assert candidates.keys() == {"folder/photograph.png", "flat.jpg", "broken.png"}
     assert candidates["broken.png"].reason == "Original kept: no image"
     edition = Edition(run_id="run", planned_at=plan.planned_at, written_at=summary.written_at)
-    assert publish(candidates.values(), tmp_path / "site", edition).problems == []
+    (problem,) = publish(candidates.values(), tmp_path / "site", edition).problems
+    assert problem.startswith("'broken.png' is not an image of a known format")
     assert verify(tmp_path / "site") == []
-    assert (tmp_path / "site" / "broken.png").read_bytes() == b"nonsense"
+    for image, item in candidates.items():
+        assert item.original_sha256 == sha256_of(library.images / image)
+        assert item.metadata == ("original" if item.k else "stripped")
     for choice in summary.choices:
         item = candidates[choice.image]
         assert (item.k, item.reason) == (choice.k, choice.reason)
