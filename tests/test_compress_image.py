@@ -393,8 +393,10 @@ def test_a_search_for_a_target_on_spark_gives_the_bytes_of_its_k_and_is_not_done
     assert record.search.reached and record.psnr_db >= 30
     assert all(value < 30 for k, value in tried.items() if k < record.k)
     assert math.isclose(tried[record.k], record.psnr_db, rel_tol=1e-12)
-    assert record.search.free == (() if searched == "fewest" else ("objective", "color_space", "rate", "dither"))
-    chosen = {name: record.settings[name] for name in ("objective", "color_space", "rate", "dither")}
+    assert record.search.free == (
+        () if searched == "fewest" else ("objective", "color_space", "rate", "dither", "effort")
+    )
+    chosen = {name: record.settings[name] for name in ("objective", "color_space", "rate", "dither", "effort")}
     quantized = quantize(read_image(image).pixels, record.k, **chosen)
     assert encode_indexed_png(quantized.palette, quantized.indexes) == Path(job.output).read_bytes()
     assert job.is_done()

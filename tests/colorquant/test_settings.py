@@ -148,7 +148,7 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_a_setting_that_is_not_given_is_free_and_has_its_default() -> None:
     parsed = Settings.parse({"rate": 0.2, "dither": " AUTO "})
-    assert parsed.free == ("objective", "color_space", "dither")
+    assert parsed.free == ("objective", "color_space", "dither", "effort")
     assert parsed.fixed() == Settings(rate=0.2)
     assert parsed.identity() != parsed.fixed().identity()
     assert parsed.allows(Settings(rate=0.2, dither="blue-noise")) and not parsed.allows(Settings(rate=0.3))

@@ -29,6 +29,8 @@ from colorquant.quantizer import Solution, solve
 from colorquant.settings import MAX_RATE, Settings
 from colorquant.target import Target
 
+# Only files that may be the smallest are encoded.
+_EFFORT = {"effort": "high"}
 _OKLAB = {"objective": "squared-error", "color_space": "oklab", "dither": "none"}
 _PERCEPTUAL = {"objective": "perceptual", "color_space": "rgb", "dither": "none"}
 _DITHERED = _PERCEPTUAL | {"dither": "direct-search"}
@@ -64,7 +66,7 @@ _CLEARLY = 0.97
 _REFINEMENTS = 2
 # Of the rate: what doubling it costs of a measure, about; trials; and how near two rates are the same.
 _LOSS_OF_DOUBLING = {"ssimulacra2": 7.0, "ssim": 0.02, "psnr": 1.2}
-_RATES = 5
+_RATES = 4
 _SAME_RATE = 1.08
 
 
@@ -112,7 +114,7 @@ def smallest_file(opened: OpenedImage, target: Target, settings: Settings) -> tu
     search = _Search(opened, target, settings)
     if opened.unique_colors <= MAX_COLORS:
         # On graphics that is often the smallest file: without noise, more colors need not take more bytes.
-        search.try_lossless(settings.fixed())
+        search.try_lossless(_distinct(({},), settings)[0])
     search.look(_distinct(_CANDIDATES[target.measure], settings))
     if not search.reached:
         search.look(_distinct(_LAST[target.measure], settings))
@@ -122,7 +124,8 @@ def smallest_file(opened: OpenedImage, target: Target, settings: Settings) -> tu
 def _distinct(candidates: tuple[Mapping[str, Any], ...], settings: Settings) -> list[Settings]:
     """The candidates in the settings that are free; those that are then the same once."""
     chosen = [
-        settings.chosen(**{name: value for name, value in one.items() if name in settings.free}) for one in candidates
+        settings.chosen(**{name: value for name, value in (one | _EFFORT).items() if name in settings.free})
+        for one in map(dict, candidates)
     ]
     return list(dict.fromkeys(chosen))
 

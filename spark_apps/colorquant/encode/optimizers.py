@@ -31,10 +31,11 @@ def smaller_files(ours: bytes, plain: bytes) -> list[bytes]:
         PNG files of the picture, of any color type.
     """
     by_oxipng = oxipng.optimize_from_memory(plain, level=_OXIPNG_LEVEL)
-    return [by_oxipng, zopfli.png.optimize(plain), *map(_compressed_by_zopfli, {ours, by_oxipng})]
+    return [by_oxipng, zopfli.png.optimize(plain), *map(compressed_by_zopfli, {ours, by_oxipng})]
 
 
-def _compressed_by_zopfli(content: bytes) -> bytes:
+def compressed_by_zopfli(content: bytes, iterations: int | None = None) -> bytes:
+    """A PNG file whose rows Zopfli has compressed; by default in as many rounds as zopflipng."""
     rows = zlib.decompress(compressed_rows(content))
-    iterations = _ITERATIONS if len(rows) < _LARGE_BYTES else _ITERATIONS_OF_LARGE
+    iterations = iterations or (_ITERATIONS if len(rows) < _LARGE_BYTES else _ITERATIONS_OF_LARGE)
     return with_compressed_rows(content, zopfli.zlib.compress(rows, numiterations=iterations))

@@ -163,11 +163,17 @@ def _png(content: bytes, texts: bool) -> Iterator[bytes]:
         body = content[at + 8 : at + 8 + length]
         if kind in _PNG_KEPT or (texts and kind in _PNG_TEXTS and body.startswith((b"Copyright\0", b"Author\0"))):
             yield content[at : at + 12 + length]
-        elif kind == b"eXIf" and (exif := least_exif(body, texts)):
+        elif kind == b"eXIf" and _is_intact(content, at, length) and (exif := least_exif(body, texts)):
             yield struct.pack(">I", len(exif)) + kind + exif + struct.pack(">I", zlib.crc32(kind + exif))
         if kind == b"IEND":
             return
         at += 12 + length
+
+
+def _is_intact(content: bytes, at: int, length: int) -> bool:
+    """Whether the checksum of a PNG's chunk is right. Of others viewers do not take the orientation."""
+    checksum = content[at + 8 + length : at + 12 + length]
+    return checksum == struct.pack(">I", zlib.crc32(content[at + 4 : at + 8 + length]))
 
 
 def _webp(content: bytes, texts: bool) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from colorquant.settings import Settings
 from colorquant.target import Target
 from tests.conftest import PROJECT
 
-FREE = ("objective", "color_space", "rate", "dither")
+FREE = ("objective", "color_space", "rate", "dither", "effort")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_record_has_the_settings_that_give_the_same_bytes(opened: OpenedImag
 def test_a_setting_that_is_given_stays(opened: OpenedImage) -> None:
     found = _compressed(opened, "ssimulacra2=55", Settings.parse({"rate": 0.0, "dither": "blue-noise"}))
     assert (found.record.settings["rate"], found.record.settings["dither"]) == (0.0, "blue-noise")
-    assert found.record.search is not None and found.record.search.free == ("objective", "color_space")
+    assert found.record.search is not None and found.record.search.free == ("objective", "color_space", "effort")
 
 
 def test_a_target_out_of_reach_gives_the_best_trial_or_a_refusal(opened: OpenedImage) -> None:

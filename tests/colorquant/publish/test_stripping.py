@@ -157,7 +157,12 @@ def test_every_odd_image_is_decoded_as_before(name: str) -> None:
         before = decode(content, DEFAULT_LIMITS)
     except Undecodable:
         return
-    np.testing.assert_array_equal(decode(_strip(content), DEFAULT_LIMITS), before)
+    try:
+        after = _strip(content)
+    except Unpublishable:
+        assert name.startswith("avif")
+        return
+    np.testing.assert_array_equal(decode(after, DEFAULT_LIMITS), before)
 
 
 def test_a_file_without_metadata_stays_as_it_is() -> None:
