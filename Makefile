@@ -29,6 +29,8 @@ BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
 export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE PULL
 export PATH := $(abspath $(BIN)):$(PATH)
+# Modules of other programs would hide those of this project.
+unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz audit bench check format docs lock wheel sbom clean
@@ -43,12 +45,12 @@ setup-dev: ## the same, with the packages of checks and tests
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
 run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64 256" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" EXCLUDE="*.heic; private/*" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1 PUBLISH_ANYWAY=1
-	@"$(BIN)/python" -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
+	@"$(BIN)/python" -E -X utf8 -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
 		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(EXCLUDE),--exclude "$$EXCLUDE") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force) $(if $(PUBLISH_ANYWAY),--publish-anyway)
 
 ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080
-	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"
+	@"$(BIN)/python" -E -X utf8 -m colorquant_airflow.checkout.ui --port "$(PORT)"
 
 up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time; PULL=1 for new base images
 	@PORT="$(PORT)" scripts/compose_up.sh

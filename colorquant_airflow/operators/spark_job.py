@@ -27,8 +27,8 @@ from colorquant.jobs import (
 )
 from colorquant.storage import remove
 from colorquant_airflow import private, processes
+from colorquant_airflow.environment import submit_environment
 from colorquant_airflow.operators.class_archive import class_archive
-from colorquant_airflow.operators.environment import submit_environment
 from colorquant_airflow.operators.orphans import parent_death_signal, supervisor_watch
 from colorquant_airflow.storage_connection import use_storage
 
@@ -53,7 +53,7 @@ class SparkJobOperator(SparkSubmitOperator):
     - a missing connection is an error, where the provider would submit to a YARN cluster;
     - stopping the task, in whatever way, ends every process of the job, where the provider ends the JVM only;
     - the JVM starts from an archive of its classes (``class_archive``);
-    - the job's environment has no secrets of Airflow (``environment``);
+    - the job's environment has no secrets of Airflow (``colorquant_airflow.environment``);
     - an image that ended the process of its job twice is refused (``jobs.note_kill``).
 
     Subclasses implement ``execute`` with ``run_application``.
@@ -95,7 +95,7 @@ class SparkJobOperator(SparkSubmitOperator):
                     f"{private.spark_binary(hook)} is not on the PATH of Airflow's workers: "
                     "activate the environment of requirements.txt before you start Airflow."
                 )
-            self._make_stoppable(hook)
+            self._make_stoppable(hook, submit_environment(_is_local(connection)))
             try:
                 super().execute(context)
                 if self._is_stopped:
@@ -121,9 +121,9 @@ class SparkJobOperator(SparkSubmitOperator):
             super().on_kill()
             processes.end(job)
 
-    def _make_stoppable(self, hook: "SparkSubmitHook") -> None:
+    def _make_stoppable(self, hook: "SparkSubmitHook", environment: dict[str, str]) -> None:
         """Let a stop work also before the job has started, or while its process is being started."""
-        submit, environment = hook.submit, submit_environment() | private.take_environment(hook)
+        submit, environment = hook.submit, environment | private.take_environment(hook)
 
         def submit_unless_stopped(application: str = "") -> str | None:
             if self._is_stopped:
@@ -155,11 +155,14 @@ class SparkJobOperator(SparkSubmitOperator):
             ) from error
 
     def _use_this_python(self, connection: "Connection") -> None:
-        """Run the driver, and in local mode the workers, with the interpreter that has this project's packages."""
-        python = {"spark.pyspark.driver.python": sys.executable}
-        if (connection.host or "").startswith("local"):
-            python["spark.pyspark.python"] = sys.executable
-        self.conf = python | (self.conf or {})
+        """Run the driver, and in local mode the workers, with the interpreter that has this project's packages.
+
+        In local mode Spark does not ask for the name of this machine, which DNS may not know.
+        """
+        conf = {"spark.pyspark.driver.python": sys.executable}
+        if _is_local(connection):
+            conf |= {"spark.pyspark.python": sys.executable, "spark.driver.host": "127.0.0.1"}
+        self.conf = conf | (self.conf or {})
 
     def _refuse_for_kills(self, kills: str | None, failure: str) -> None:
         """Raise AirflowFailException for an image that has ended too many processes."""
@@ -191,6 +194,10 @@ class SparkJobOperator(SparkSubmitOperator):
         if exit_code in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT):  # Another try of the same job would end the same.
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error
+
+
+def _is_local(connection: "Connection") -> bool:
+    return (connection.host or "").startswith("local")
 
 
 def _is_kill(exit_code: int | None) -> bool:
