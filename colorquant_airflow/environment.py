@@ -88,7 +88,7 @@ def spark_home() -> Path | None:
     """
     program = shutil.which("spark-submit")
     candidates = [Path(program).resolve().parent.parent] if program else []
-    if program is None or Path(program).parent == Path(sys.executable).parent:
+    if program is None or Path(program).parent.resolve() == Path(sys.executable).parent.resolve():
         package = find_spec("pyspark")
         candidates = [Path(package.origin).parent] if package is not None and package.origin else []
     if named := os.environ.get("SPARK_HOME"):

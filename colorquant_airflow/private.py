@@ -96,12 +96,17 @@ def submit_process(hook: "SparkSubmitHook | None") -> "subprocess.Popen[str] | N
     return None if hook is None else hook._submit_sp
 
 
-def before_log(hook: "SparkSubmitHook", act: Callable[[], None]) -> None:
-    """Have the hook call ``act`` as soon as ``submit_process`` is known, before it reads spark-submit's output."""
+def before_log(
+    hook: "SparkSubmitHook", act: Callable[[], None], keep: Callable[[Iterator[str]], Iterator[str]] = iter
+) -> None:
+    """Have the hook call ``act`` as soon as ``submit_process`` is known, before it reads spark-submit's output.
+
+    ``keep`` gets the lines of the output, and passes them on to the hook.
+    """
     read_log = hook._process_spark_submit_log
 
     def act_and_read_log(lines: Iterator[str]) -> None:
         act()
-        read_log(lines)
+        read_log(keep(lines))
 
     hook._process_spark_submit_log = act_and_read_log  # type: ignore[method-assign,assignment]

@@ -31,17 +31,20 @@ def write_plan(context: "Context") -> list[dict[str, Any]]:
     Raises
     ------
     AirflowFailException
-        For a wrong parameter: the message says which one, and what to do. A retry would end the same.
+        For a wrong parameter, and where Spark cannot be used: the message says what to do. A retry would end the same.
     """
     from colorquant.errors import InvalidPlan, InvalidSetting
     from colorquant.jobs import run_folder
+    from colorquant_airflow.spark_master import UnusableSpark, require_spark
 
     params, run_id = context["params"], context["run_id"]
     try:
         use_storage(params)
         check_params(params)
         plan = _plan(params, run_id)
-    except (InvalidPlan, InvalidSetting, AirflowFailException) as error:
+        if plan.pending():
+            require_spark()
+    except (InvalidPlan, InvalidSetting, UnusableSpark, AirflowFailException) as error:
         refuse_run(context, error)
     folder = run_folder(params["output"], run_id)
     plan.write(folder / "plan.json")
