@@ -47,7 +47,7 @@ def may_use(connection: str) -> bool:
 
 def _folder(variable: str, of_checkout: str) -> str:
     folder = os.environ.get(variable)
-    if folder is None:
+    if not folder:
         if not (_CHECKOUT / "dags").is_dir():
             raise ValueError(f"{variable} is not set: set it to a folder in the environment of Airflow")
         folder = str(_CHECKOUT / of_checkout)

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from airflow.models.xcom import XComModel
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
     from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+    from airflow.timetables.trigger import CronTriggerTimetable
     from airflow.utils.types import DagRunType
 
 __all__ = [
+    "CronTriggerTimetable",
     "DagAccessEntity",
     "DagRun",
     "DagRunType",
@@ -52,6 +54,8 @@ AIRFLOW_NAMES = {
     # Tables of the metadata database.
     "DagRun": "models.dagrun",
     "XComModel": "models.xcom",
+    # The SDK's class of this name accepts any text; this one can check it.
+    "CronTriggerTimetable": "timetables.trigger",
     # The SDK accepts these run types, and has no public name for them.
     "DagRunType": "utils.types",
 }

@@ -9,6 +9,7 @@ from colorquant.jobs import AUTO, FEWEST
 from colorquant.limits import MAX_COLORS
 from colorquant.settings import Option, options
 from colorquant_airflow.allowed import image_folder, output_folder, published_folder
+from colorquant_airflow.dag.settings import check_settings
 
 #: Sections of the form. Parameters without a section come first; only these are visible when the form opens.
 QUALITY, RUNNING = "Quality", "How the run goes"
@@ -20,9 +21,10 @@ def library_params() -> dict[str, Param]:
     Raises
     ------
     ValueError
-        If this package is not in a checkout, and the environment does not name the folders. Airflow shows the message
-        as the DAG's import error.
+        If this package is not in a checkout, and the environment does not name the folders; and for every setting of
+        the deployment that a run would stumble over. Airflow shows the message as the DAG's import error.
     """
+    check_settings()
     return {
         "images": Param(
             image_folder(),
