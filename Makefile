@@ -33,7 +33,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz audit bench check format docs lock wheel sbom clean
+.PHONY: help setup setup-dev run ui up down test test-compose test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,9 @@ audit: setup-dev ## look the locked packages up in OSV, a database of known vuln
 
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose
+
+test-machines: setup-dev ## test make run with locales, proxies, host names, users and variables that machines have; half an hour
+	@"$(BIN)/python" -m pytest -m machines -v tests/test_machines.py
 
 test-versions: setup-dev ## test DAGs, operators and applications with the oldest and the newest supported Airflow, Spark provider and PySpark
 	@scripts/test_versions.sh "$(VENV)"

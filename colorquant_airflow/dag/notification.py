@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.planning import planning_task
 from colorquant_airflow.dag.settings import notifier_arguments, notifier_path
 from colorquant_airflow.storage_connection import use_storage
@@ -69,7 +70,7 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     if "output" not in params:
         return []
     use_storage(params)
-    folder = run_folder(params["output"], context["run_id"])
+    folder = run_folder(with_folders(params)["output"], context["run_id"])
     summary = read_summary(folder / "summary.json")
     failures = summary.failures()
     totals = summary.totals

@@ -14,6 +14,8 @@ from colorquant_airflow.dag.settings import check_settings
 #: Sections of the form. Parameters without a section come first; only these are visible when the form opens.
 QUALITY, RUNNING = "Quality", "How the run goes"
 
+_FOLDER = "A path (a relative one starts at the project) or an s3:// URI."
+
 
 def library_params() -> dict[str, Param]:
     """The parameters of a run by name, settings of the compression included.
@@ -31,7 +33,7 @@ def library_params() -> dict[str, Param]:
             type="string",
             minLength=1,
             title="Image folder",
-            description="A path or an s3:// URI. Every image in this folder and its subfolders is compressed.",
+            description=f"{_FOLDER} Every image in this folder and its subfolders is compressed.",
         ),
         "ks": Param(
             ["4", "16", "64", "256"],
@@ -50,13 +52,13 @@ def library_params() -> dict[str, Param]:
             type="string",
             minLength=1,
             title="Output folder",
-            description="A path or an s3:// URI. Compressed images go to its folder 'compressed', reports to 'runs'.",
+            description=f"{_FOLDER} Compressed images go to its folder 'compressed', reports to 'runs'.",
         ),
         "publish": Param(
             published_folder(),
             type=["string", "null"],
             title="Published folder",
-            description="A path or an s3:// URI. It gets the one file worth keeping of each image, under its own "
+            description=f"{_FOLDER} It gets the one file worth keeping of each image, under its own "
             "name. On a path all files change in one step. If this is empty, nothing is published.",
         ),
         "pattern": Param(
