@@ -12,7 +12,9 @@ from typing import Self
 
 from colorquant.errors import InvalidFolder, InvalidLocation
 from colorquant.storage import (
+    OUTPUTS_MARK,
     Listing,
+    StrPath,
     allow,
     is_refusal,
     is_remote,
@@ -21,6 +23,7 @@ from colorquant.storage import (
     location,
     sizes_below,
     status_of,
+    write_atomically,
 )
 
 
@@ -157,3 +160,12 @@ def _readable(folder: str) -> Iterator[None]:
 def versions_of(folder: Path) -> Path:
     """The folder next to a published folder that contains its versions. A bucket has none."""
     return folder.parent / f"{folder.name}.versions"
+
+
+def mark_outputs(output_folder: StrPath) -> None:
+    """Mark the folders to which runs write images, so that a run with another output folder takes none for its own.
+
+    The output folder may lie in the image folder of both. Raises OSError.
+    """
+    for name in ("compressed", "runs"):
+        write_atomically(f"{str(output_folder).rstrip('/')}/{name}/{OUTPUTS_MARK}", b"")
