@@ -29,9 +29,11 @@ BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
 export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE PULL
 export PATH := $(abspath $(BIN)):$(PATH)
+# Modules of other programs would hide those of this project.
+unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose test-versions fuzz audit bench check format docs lock wheel sbom clean
+.PHONY: help setup setup-dev run ui up down test test-compose test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,12 +45,12 @@ setup-dev: ## the same, with the packages of checks and tests
 	@scripts/setup.sh "$(VENV)" requirements-dev.txt
 
 run: setup ## compress the images on Airflow and Spark, and write a report; IMAGES=folder KS="4 16 64 256" TARGET=ssim=0.95 PUBLISH=folder PATTERN="2026/*.jpg" EXCLUDE="*.heic; private/*" OUTPUT=folder SEED=0 SETTINGS="name=value" MAX_FAILURES=0 FORCE=1 PUBLISH_ANYWAY=1
-	@"$(BIN)/python" -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
+	@"$(BIN)/python" -E -X utf8 -m colorquant_airflow.checkout.run $(if $(IMAGES),--images "$$IMAGES") $(if $(KS),--ks "$$KS") $(if $(TARGET),--target "$$TARGET") $(if $(PUBLISH),--publish "$$PUBLISH") \
 		$(if $(PATTERN),--pattern "$$PATTERN") $(if $(EXCLUDE),--exclude "$$EXCLUDE") $(if $(OUTPUT),--output "$$OUTPUT") $(if $(SEED),--seed "$(SEED)") \
 		$(if $(SETTINGS),--settings "$$SETTINGS") $(if $(MAX_FAILURES),--max-failures "$(MAX_FAILURES)") $(if $(FORCE),--force) $(if $(PUBLISH_ANYWAY),--publish-anyway)
 
 ui: setup ## start Airflow's UI on this project, on 127.0.0.1; PORT=8080
-	@"$(BIN)/python" -m colorquant_airflow.checkout.ui --port "$(PORT)"
+	@"$(BIN)/python" -E -X utf8 -m colorquant_airflow.checkout.ui --port "$(PORT)"
 
 up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1; IMAGES=folder OUTPUT=folder the first time; PULL=1 for new base images
 	@PORT="$(PORT)" scripts/compose_up.sh
@@ -71,6 +73,9 @@ audit: setup-dev ## look the locked packages up in OSV, a database of known vuln
 
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose
+
+test-machines: setup-dev ## test make run with locales, proxies, host names, users and variables that machines have; half an hour
+	@"$(BIN)/python" -m pytest -m machines -v tests/test_machines.py
 
 test-versions: setup-dev ## test DAGs, operators and applications with the oldest and the newest supported Airflow, Spark provider and PySpark
 	@scripts/test_versions.sh "$(VENV)"

@@ -4,12 +4,16 @@ The environment of Airflow's processes names them. Who may trigger a run, or edi
 """
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from colorquant.storage import ALLOWED_ROOTS, is_remote, location
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 ALL = "*"
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def image_folder() -> str:
@@ -25,6 +29,19 @@ def output_folder() -> str:
 def published_folder() -> str | None:
     """The default of the parameter ``publish``."""
     return os.environ.get("COMPRESSION_PUBLISH") or None
+
+
+def with_folders(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's parameters, in which relative paths of folders start at the project, wherever Airflow was started.
+
+    Without a checkout the project is the parent folder of this package.
+    """
+    given = {name: params[name] for name in params}
+    for name in ("images", "output", "publish"):
+        folder = given.get(name)
+        if isinstance(folder, str) and folder.strip() and not _URI.match(folder):
+            given[name] = str(_CHECKOUT / folder)
+    return given
 
 
 def use_allowed_roots() -> None:
@@ -47,7 +64,7 @@ def may_use(connection: str) -> bool:
 
 def _folder(variable: str, of_checkout: str) -> str:
     folder = os.environ.get(variable)
-    if folder is None:
+    if not folder:
         if not (_CHECKOUT / "dags").is_dir():
             raise ValueError(f"{variable} is not set: set it to a folder in the environment of Airflow")
         folder = str(_CHECKOUT / of_checkout)

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from airflow.models.xcom import XComModel
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
     from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+    from airflow.timetables.trigger import CronTriggerTimetable
     from airflow.utils.types import DagRunType
 
 __all__ = [
+    "CronTriggerTimetable",
     "DagAccessEntity",
     "DagRun",
     "DagRunType",
@@ -52,6 +54,8 @@ AIRFLOW_NAMES = {
     # Tables of the metadata database.
     "DagRun": "models.dagrun",
     "XComModel": "models.xcom",
+    # The SDK's class of this name accepts any text; this one can check it.
+    "CronTriggerTimetable": "timetables.trigger",
     # The SDK accepts these run types, and has no public name for them.
     "DagRunType": "utils.types",
 }
@@ -96,12 +100,17 @@ def submit_process(hook: "SparkSubmitHook | None") -> "subprocess.Popen[str] | N
     return None if hook is None else hook._submit_sp
 
 
-def before_log(hook: "SparkSubmitHook", act: Callable[[], None]) -> None:
-    """Have the hook call ``act`` as soon as ``submit_process`` is known, before it reads spark-submit's output."""
+def before_log(
+    hook: "SparkSubmitHook", act: Callable[[], None], keep: Callable[[Iterator[str]], Iterator[str]] = iter
+) -> None:
+    """Have the hook call ``act`` as soon as ``submit_process`` is known, before it reads spark-submit's output.
+
+    ``keep`` gets the lines of the output, and passes them on to the hook.
+    """
     read_log = hook._process_spark_submit_log
 
     def act_and_read_log(lines: Iterator[str]) -> None:
         act()
-        read_log(lines)
+        read_log(keep(lines))
 
     hook._process_spark_submit_log = act_and_read_log  # type: ignore[method-assign,assignment]

@@ -57,7 +57,8 @@ install_packages() {
 
 java_version() {
     java=${JAVA_HOME:+$JAVA_HOME/bin/}java
-    "$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
+    # An agent whose file is gone, or two collectors, would end this Java; jobs get none of these options.
+    env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS "$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
 }
 
 check_java() {

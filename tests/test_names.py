@@ -16,8 +16,8 @@ from PIL import Image
 from colorquant.jobs.plan import Plan, RunRequest, plan_run
 from colorquant.report import summarize_run
 from colorquant_airflow.applications import IMAGE_APPLICATION
+from colorquant_airflow.environment import submit_environment
 from colorquant_airflow.operators import CompressImageOperator
-from colorquant_airflow.operators.environment import submit_environment
 from tests.test_compress_image import compress_in_process
 
 NAMES = [
@@ -126,13 +126,13 @@ def test_names_reach_spark_submit_as_they_are_and_airflow_in_one_printable_line(
 
 
 @pytest.mark.parametrize("name", ["cafe\u0301 日本語 \n'\"$(touch evaluated).png"])
-def test_a_name_passes_through_a_real_spark_submit_also_where_the_locale_is_posix(
+def test_a_name_passes_through_a_real_spark_submit_also_where_the_locale_is_not_installed(
     name: str, tmp_path: Path, bare_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A JVM in the POSIX locale would make question marks of it."""
+    """A JVM, which then takes the POSIX locale, would make question marks of it."""
     image = tmp_path / name
     Image.new("RGB", (3, 2)).save(image)
-    for variable, value in (bare_environment | {"LC_ALL": "C"}).items():
+    for variable, value in (bare_environment | {"LC_ALL": "de_XX.ISO-8859-1"}).items():
         monkeypatch.setenv(variable, value)
     conf = ["--conf", "spark.ui.enabled=false", "--conf", f"spark.pyspark.python={sys.executable}"]
     arguments = [f"--image={image}", "--k=2", f"--output={tmp_path}/o.png", f"--result={tmp_path}/r.json"]

@@ -75,6 +75,14 @@ class AirflowApi:
             response = self._send("PATCH", f"/pools/{name}", json={"pool": name} | pool)
         response.raise_for_status()
 
+    def pool(self, name: str) -> dict[str, Any] | None:
+        """A pool, with its ``slots`` and ``open_slots``; None where there is none of that name."""
+        response = self._send("GET", f"/pools/{name}")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        response.raise_for_status()
+        return response.json()
+
     def unfinished_runs(self, dag_id: str) -> list[str]:
         """Ids of the runs that are queued or running."""
         runs = self._get(f"/dags/{dag_id}/dagRuns", state=["queued", "running"], limit=_PAGE)["dag_runs"]

@@ -13,11 +13,10 @@ import psutil
 
 from colorquant.storage import ALLOWED_ROOTS
 from colorquant_airflow.allowed import ALL
+from colorquant_airflow.environment import airflow_environment
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_ID = "kmeans_image_compression"
-#: Airflow's settings that are kept from the caller's environment. The others may be those of another Airflow.
-_KEPT = {"AIRFLOW__CORE__MAX_MAP_LENGTH"}
 #: Marks the processes of a home's services. AIRFLOW_HOME cannot do that: a user may export it for Airflow's commands,
 #: and start other programs from the same shell.
 SERVICES_OF = "KMEANS_SERVICES_OF"
@@ -85,12 +84,15 @@ class AirflowHome:
         schedule : bool
             Whether the DAG runs at night by its schedule.
         """
+        theirs = airflow_environment()
         ours = {
             "AIRFLOW_HOME": str(self.folder),
             SERVICES_OF: str(self.folder),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # By default Airflow asks DNS for this machine's full name, which may take seconds, or fail.
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             # The executor starts this number of idle workers: for the Spark jobs, and one for the other tasks.
             "AIRFLOW__CORE__PARALLELISM": str(self.jobs_at_once + 1),
@@ -109,7 +111,7 @@ class AirflowHome:
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), theirs.get("PATH", os.defpath)]),
             "PYTHONWARNINGS": "ignore",
             # `services.end_processes_of` finds processes by their environment in /proc. Airflow names its processes
             # with setproctitle, which would overwrite that.
@@ -117,14 +119,12 @@ class AirflowHome:
         }
         if not schedule:
             ours["COMPRESSION_SCHEDULE"] = "none"
-        theirs = {key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith("AIRFLOW__")}
         # Whoever starts this Airflow is its only user, and names folders on the command line.
         allowed = {ALLOWED_ROOTS: "/,s3://", "COMPRESSION_ALLOWED_CONNECTIONS": ALL}
         theirs |= {name: value for name, value in allowed.items() if not theirs.get(name)}
-        theirs.setdefault(
-            "AIRFLOW_CONN_SPARK_DEFAULT",
-            json.dumps({"conn_type": "spark", "host": f"local[{min(2, os.cpu_count() or 1)}]"}),
-        )
+        if not theirs.get("AIRFLOW_CONN_SPARK_DEFAULT"):
+            host = f"local[{min(2, os.cpu_count() or 1)}]"
+            theirs["AIRFLOW_CONN_SPARK_DEFAULT"] = json.dumps({"conn_type": "spark", "host": host})
         return theirs | ours
 
     def _secret(self, name: str) -> str:

@@ -4,6 +4,8 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from colorquant_airflow.xcoms import PLANNED, PUBLISHED
 
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 _POLL_SECONDS = 1.0
+# After so long without news, it is looked up what a run waits for.
+_QUIET_SECONDS = 10.0
+_POOL = "spark"
 
 
 def main() -> int:
@@ -40,6 +45,9 @@ def main() -> int:
                     file=sys.stderr,
                 )
                 return 1
+            elif wait := _pool_wait(services.api):
+                print(f"make run: {wait}", file=sys.stderr)
+                return 1
             return _run(services, home, arguments)
     except ServicesFailed as error:
         print(f"make run: {error}", file=sys.stderr)
@@ -53,7 +61,7 @@ def main() -> int:
 
 def _prepare(api: AirflowApi, home: AirflowHome) -> None:
     """Prepare an Airflow that was started for this run. In that of `make ui` its user decides all this."""
-    api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
+    api.set_pool(_POOL, home.jobs_at_once, "Spark jobs at once on this machine")
     for run_id in api.unfinished_runs(DAG_ID):
         print(f"Run {run_id} was interrupted and is marked as failed. Its finished jobs are reused.")
         api.fail_run(DAG_ID, run_id)
@@ -137,9 +145,12 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
-    """Print a line for each job as it ends, until the run ends; return the run's state."""
+    """Print a line for each job as it ends, and what a quiet run waits for, until it ends; return the run's state."""
     pending: list[Job] | None = None
     printed: set[int] = set()
+    told: set[str] = set()
+    news: tuple[tuple[int, str], ...] = ()
+    since = time.monotonic()
     while True:
         # Read before the instances, so that all instances of a run that has ended are printed below.
         state = api.run_state(DAG_ID, run_id)
@@ -147,7 +158,8 @@ def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
             plan = Plan.read(folder / "plan.json")
             pending = plan.pending()
             _print_plan(plan)
-        for instance in api.task_instances(DAG_ID, run_id) if pending else []:
+        instances = api.task_instances(DAG_ID, run_id) if pending else []
+        for instance in instances:
             index = instance["map_index"]
             if instance["task_id"] == "compress_image" and instance["state"] in _ENDED and index not in printed:
                 if pending and 0 <= index < len(pending):
@@ -155,7 +167,37 @@ def _watch(api: AirflowApi, run_id: str, folder: Path) -> str:
                     print(f"[{len(printed)}/{len(pending)}] {_outcome(pending[index])}", flush=True)
         if state in ("success", "failed"):
             return state
+        if news != (news := tuple(sorted((each["map_index"], each["state"] or "") for each in instances))):
+            since = time.monotonic()
+        elif time.monotonic() - since >= _QUIET_SECONDS:
+            for wait in _waits(api, instances, pending or []):
+                if wait not in told:
+                    told.add(wait)
+                    print(f"Waiting: {wait}", flush=True)
+            since = time.monotonic()
         time.sleep(_POLL_SECONDS)
+
+
+def _waits(api: AirflowApi, instances: list[dict[str, Any]], pending: list[Job]) -> Iterator[str]:
+    """What a run waits for that somebody may have to change."""
+    if api.is_paused(DAG_ID):
+        yield f"the DAG {DAG_ID} is paused in Airflow, {api.address}: unpause it there, and the run goes on."
+    jobs = [each for each in instances if each["task_id"] == "compress_image" and 0 <= each["map_index"] < len(pending)]
+    if any(each["state"] == "scheduled" for each in jobs) and not any(each["state"] == "running" for each in jobs):
+        yield from filter(None, [_pool_wait(api)])
+    for job in (pending[each["map_index"]] for each in jobs if each["state"] == "up_for_retry"):
+        with suppress(OSError, InvalidRecord):
+            yield f"{job.title} is tried again: {JobFailure.read(job.failure).reason}"
+
+
+def _pool_wait(api: AirflowApi) -> str | None:
+    """Why Airflow starts no job of its pool for Spark; None where it can."""
+    pool = api.pool(_POOL)
+    if pool is None:
+        return f"there is no pool {_POOL!r} in Airflow, {api.address}: make one there, and give it a slot for each job."
+    if pool["slots"] == 0:
+        return f"the pool {_POOL!r} has no slots in Airflow, {api.address}: give it one for each job at once."
+    return None
 
 
 def _print_plan(plan: Plan) -> None:

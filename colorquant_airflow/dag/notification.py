@@ -1,13 +1,13 @@
 """The notice of a failed run: written to the log, and sent by the notifier that the deployment names."""
 
-import json
 import logging
-import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.planning import planning_task
+from colorquant_airflow.dag.settings import notifier_arguments, notifier_path
 from colorquant_airflow.storage_connection import use_storage
 
 logger = logging.getLogger(__name__)
@@ -30,22 +30,10 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
     # Jinja does not evaluate a value that it inserts, so a file may be called {{ ds }}.png.
     failure = {"subject": _subject(context), "message": _message(context)}
     logger.error("%s\n%s", failure["subject"], failure["message"])
-    notifier = os.environ.get("COMPRESSION_NOTIFIER")
-    if notifier:
+    if notifier := notifier_path():
         from airflow.sdk.module_loading import import_string
 
-        import_string(notifier)(**_arguments())({**context, "failure": failure})
-
-
-def _arguments() -> dict[str, Any]:
-    text = os.environ.get("COMPRESSION_NOTIFIER_ARGUMENTS") or "{}"
-    try:
-        arguments = json.loads(text)
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise ValueError(f"COMPRESSION_NOTIFIER_ARGUMENTS is not a JSON object: {text}")
-    return arguments
+        import_string(notifier)(**notifier_arguments())({**context, "failure": failure})
 
 
 def _subject(context: Mapping[str, Any]) -> str:
@@ -82,7 +70,7 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     if "output" not in params:
         return []
     use_storage(params)
-    folder = run_folder(params["output"], context["run_id"])
+    folder = run_folder(with_folders(params)["output"], context["run_id"])
     summary = read_summary(folder / "summary.json")
     failures = summary.failures()
     totals = summary.totals

@@ -9,9 +9,12 @@ from colorquant.jobs import AUTO, FEWEST
 from colorquant.limits import MAX_COLORS
 from colorquant.settings import Option, options
 from colorquant_airflow.allowed import image_folder, output_folder, published_folder
+from colorquant_airflow.dag.settings import check_settings
 
 #: Sections of the form. Parameters without a section come first; only these are visible when the form opens.
 QUALITY, RUNNING = "Quality", "How the run goes"
+
+_FOLDER = "A path (a relative one starts at the project) or an s3:// URI."
 
 
 def library_params() -> dict[str, Param]:
@@ -20,16 +23,17 @@ def library_params() -> dict[str, Param]:
     Raises
     ------
     ValueError
-        If this package is not in a checkout, and the environment does not name the folders. Airflow shows the message
-        as the DAG's import error.
+        If this package is not in a checkout, and the environment does not name the folders; and for every setting of
+        the deployment that a run would stumble over. Airflow shows the message as the DAG's import error.
     """
+    check_settings()
     return {
         "images": Param(
             image_folder(),
             type="string",
             minLength=1,
             title="Image folder",
-            description="A path or an s3:// URI. Every image in this folder and its subfolders is compressed.",
+            description=f"{_FOLDER} Every image in this folder and its subfolders is compressed.",
         ),
         "ks": Param(
             ["4", "16", "64", "256"],
@@ -48,13 +52,13 @@ def library_params() -> dict[str, Param]:
             type="string",
             minLength=1,
             title="Output folder",
-            description="A path or an s3:// URI. Compressed images go to its folder 'compressed', reports to 'runs'.",
+            description=f"{_FOLDER} Compressed images go to its folder 'compressed', reports to 'runs'.",
         ),
         "publish": Param(
             published_folder(),
             type=["string", "null"],
             title="Published folder",
-            description="A path or an s3:// URI. It gets the one file worth keeping of each image, under its own "
+            description=f"{_FOLDER} It gets the one file worth keeping of each image, under its own "
             "name. On a path all files change in one step. If this is empty, nothing is published.",
         ),
         "pattern": Param(

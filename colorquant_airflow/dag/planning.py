@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.params import library_params
 from colorquant_airflow.storage_connection import use_storage
 from colorquant_airflow.xcoms import PLANNED
@@ -31,19 +32,23 @@ def write_plan(context: "Context") -> list[dict[str, Any]]:
     Raises
     ------
     AirflowFailException
-        For a wrong parameter: the message says which one, and what to do. A retry would end the same.
+        For a wrong parameter, and where Spark cannot be used: the message says what to do. A retry would end the same.
     """
     from colorquant.errors import InvalidPlan, InvalidSetting
-    from colorquant.jobs import run_folder
+    from colorquant.jobs import mark_outputs, run_folder
+    from colorquant_airflow.spark_master import UnusableSpark, require_spark
 
-    params, run_id = context["params"], context["run_id"]
+    params, run_id = with_folders(context["params"]), context["run_id"]
     try:
         use_storage(params)
         check_params(params)
         plan = _plan(params, run_id)
-    except (InvalidPlan, InvalidSetting, AirflowFailException) as error:
+        if plan.pending():
+            require_spark()
+    except (InvalidPlan, InvalidSetting, UnusableSpark, AirflowFailException) as error:
         refuse_run(context, error)
     folder = run_folder(params["output"], run_id)
+    mark_outputs(params["output"])
     plan.write(folder / "plan.json")
     announce_plan(context, folder)
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
@@ -68,27 +73,44 @@ def planning_task(dag: "DAG") -> str:
 
 
 def check_params(params: Mapping[str, Any]) -> None:
-    """Check the names of parameters, and the folders, before hours of work that would be lost.
+    """Check all parameters, and the folders, before hours of work that would be lost.
 
     Raises
     ------
     InvalidPlan
-        If a parameter is unknown, or the run cannot work with a folder.
+        If a parameter is unknown, has a wrong value, or the run cannot work with a folder. The message names each one.
     """
-    from colorquant.errors import InvalidFolder, InvalidPlan, PublishFailed
-    from colorquant.jobs import RunFolders
-    from colorquant.publish import refuse_others
+    from colorquant.errors import InvalidPlan, InvalidRequest, PublishFailed
 
     known = library_params()
     # Airflow accepts any name in a trigger's conf, so a misspelled parameter would be ignored without a message.
     if unknown := sorted(params.keys() - known.keys()):
         raise InvalidPlan(f"There is no parameter {unknown[0]!r}. The parameters are {', '.join(known)}.")
-    try:
-        folders = RunFolders.of(params["images"], params["output"], params["publish"])
-        if folders.published:
-            refuse_others(folders.published)
-    except (InvalidFolder, PublishFailed) as error:
-        raise InvalidPlan(str(error)) from None
+    problems = []
+    for check in (_check_folders, _check_values):
+        try:
+            check(params)
+        except (InvalidRequest, PublishFailed) as error:
+            problems.append(str(error))
+    if problems:
+        raise InvalidPlan(" ".join(problems))
+
+
+def _check_folders(params: Mapping[str, Any]) -> None:
+    from colorquant.jobs import RunFolders
+    from colorquant.publish import refuse_others
+
+    folders = RunFolders.of(params["images"], params["output"], params["publish"])
+    if folders.published:
+        refuse_others(folders.published)
+
+
+def _check_values(params: Mapping[str, Any]) -> None:
+    from colorquant.jobs import parse_ks, parse_target
+    from colorquant.settings import Settings, options
+
+    parse_target(params["target"] or "", parse_ks(params["ks"]))
+    Settings.parse({name: params[name] for name in options()})
 
 
 def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.assets import REPORT
 from colorquant_airflow.dag.planning import planning_task
 from colorquant_airflow.storage_connection import use_storage
-from colorquant_airflow.xcoms import PUBLISHED, REPORTED
+from colorquant_airflow.xcoms import PLANNED, PUBLISHED, REPORTED
 
 _MAX_NAMED = 20
 
@@ -42,15 +43,13 @@ def summarize(context: "Context") -> dict[str, Any]:
     from colorquant.jobs import Plan, run_folder
     from colorquant.report import summarize_run
 
-    params = context["params"]
+    params = with_folders(context["params"])
     use_storage(params)
     try:
         folder = run_folder(params["output"], context["run_id"])
         plan = Plan.read(folder / "plan.json")
     except (FileNotFoundError, InvalidLocation):
-        raise AirflowFailException(
-            f"There is no plan to report on: see the log of {planning_task(context['dag'])}."
-        ) from None
+        raise AirflowFailException(_no_plan(context)) from None
     page = folder / "summary.html"
     summary = summarize_run(plan, folder)
     print(f"Report: {page}\n{summary.table()}")
@@ -74,6 +73,20 @@ def summarize(context: "Context") -> dict[str, Any]:
     return reported
 
 
+def _no_plan(context: "Context") -> str:
+    """Why there is no plan to report on, by what the planning task has told."""
+    task = planning_task(context["dag"])
+    told = context["ti"].xcom_pull(task_ids=task, key=PLANNED) or {}
+    if "refused" in told:
+        return f"There is no plan to report on: {told['refused']}"
+    if "folder" in told:
+        return (
+            f"The plan of this run, {told['folder']}/plan.json, is gone: somebody has removed or moved it since {task} "
+            "wrote it. Trigger the DAG again: finished jobs that are still there are reused."
+        )
+    return f"There is no plan to report on: see the log of {task}."
+
+
 def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> list[str]:
     """Publish the run; return a sentence for each image whose file of this run is not published."""
     from colorquant.errors import InvalidLocation, PublishFailed
@@ -81,7 +94,7 @@ def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path)
     from colorquant.report import candidates_of
     from colorquant.storage import location
 
-    published = context["params"]["publish"]
+    published = with_folders(context["params"])["publish"]
     edition = Edition(
         run_id=summary.run_id,
         planned_at=plan.planned_at,

@@ -16,8 +16,9 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
+
+from colorquant_airflow.environment import spark_home
 
 _QUIET = "-Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
 
@@ -124,13 +125,3 @@ def _folder() -> Path:
     if os.access(environment, os.W_OK):
         return environment
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()).resolve()
-
-
-def spark_home() -> Path | None:
-    """The folder of the Spark that spark-submit starts: SPARK_HOME, or the installed PySpark; None without its jars."""
-    if "SPARK_HOME" in os.environ:
-        home = Path(os.environ["SPARK_HOME"])
-    else:
-        package = find_spec("pyspark")
-        home = Path(package.origin).parent if package is not None and package.origin else Path()
-    return home.resolve() if (home / "jars").is_dir() else None

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from colorquant.errors import InvalidPlan, InvalidSetting
 from colorquant.jobs import parse_ks, parse_target, run_folder
 from colorquant.settings import Settings, options
+from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.applications import CORPUS_APPLICATION
 from colorquant_airflow.dag import announce_plan, check_params, refuse_run
 from colorquant_airflow.operators.spark_job import SparkJobOperator
@@ -35,7 +36,7 @@ class CompressCorpusOperator(SparkJobOperator):
 
     def execute(self, context: "Context") -> None:
         """Run the application. A wrong parameter fails at once, and the message names it."""
-        params, run_id = context["params"], str(context["run_id"])
+        params, run_id = with_folders(context["params"]), str(context["run_id"])
         try:
             use_storage(params)
             check_params(params)

@@ -9,6 +9,7 @@ import json
 import os
 
 from colorquant_airflow.applications import LOG4J_CONFIGURATION
+from colorquant_airflow.environment import SHORT_LIVED
 
 
 def _of_deployment() -> dict[str, str]:
@@ -22,9 +23,6 @@ def _of_deployment() -> dict[str, str]:
             '{"spark.cores.max": "4"}'
         ) from None
 
-
-#: JVM options for short-lived processes: the first compiler tier and the serial collector start and end fast.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 
 SPARK_CONF = {
     # A job takes seconds, so nobody would look at its web server.

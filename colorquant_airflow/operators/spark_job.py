@@ -4,17 +4,12 @@ import shutil
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import (
-    AirflowException,
-    AirflowFailException,
-    AirflowNotFoundException,
-    AirflowTaskTimeout,
-)
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from colorquant.errors import InvalidRecord
 from colorquant.jobs import (
@@ -27,9 +22,11 @@ from colorquant.jobs import (
 )
 from colorquant.storage import remove
 from colorquant_airflow import private, processes
+from colorquant_airflow.environment import submit_environment
 from colorquant_airflow.operators.class_archive import class_archive
-from colorquant_airflow.operators.environment import submit_environment
 from colorquant_airflow.operators.orphans import parent_death_signal, supervisor_watch
+from colorquant_airflow.operators.submit_log import SubmitFailure, SubmitLog
+from colorquant_airflow.spark_master import NoAnswer, UnusableSpark, is_local, require_answer, spark_connection
 from colorquant_airflow.storage_connection import use_storage
 
 if TYPE_CHECKING:
@@ -46,14 +43,15 @@ _SIGNALS_OF_KILLS = frozenset(
 class SparkJobOperator(SparkSubmitOperator):
     """Submit a Spark application of this project.
 
-    It differs from the provider's operator in seven points:
+    It differs from the provider's operator in eight points:
 
     - Jinja renders no field: a file may be called ``{{ ds }}.png``;
     - exit codes 65 (the input cannot be compressed) and 2 (wrong arguments) fail at once; other failures are retried;
-    - a missing connection is an error, where the provider would submit to a YARN cluster;
+    - a missing connection, or one to a YARN cluster that is not there, is an error (``spark_master``);
+    - of spark-submit's output the line that matters is the reason, and what cannot change is not retried;
     - stopping the task, in whatever way, ends every process of the job, where the provider ends the JVM only;
     - the JVM starts from an archive of its classes (``class_archive``);
-    - the job's environment has no secrets of Airflow (``environment``);
+    - the job's environment has no secrets of Airflow (``colorquant_airflow.environment``);
     - an image that ended the process of its job twice is refused (``jobs.note_kill``).
 
     Subclasses implement ``execute`` with ``run_application``.
@@ -61,6 +59,7 @@ class SparkJobOperator(SparkSubmitOperator):
 
     template_fields = ()
     _is_stopped = False
+    _submit_log = SubmitLog()
 
     def run_application(self, context: "Context", failure: str, kills: str | None = None) -> None:
         """Submit the application, and wait for its end.
@@ -81,9 +80,10 @@ class SparkJobOperator(SparkSubmitOperator):
             Where a retry may help.
         """
         use_storage(context.get("params") or {})
+        self._submit_log = SubmitLog()
         remove(failure)  # An earlier try may have left one.
         self._refuse_for_kills(kills, failure)
-        connection = self._spark_connection()
+        connection = self._spark_connection(failure)
         self._use_this_python(connection)
         options = (self.conf or {}).get(_JAVA_OPTIONS, "")
         with supervisor_watch(), class_archive(options) as archive:
@@ -95,7 +95,7 @@ class SparkJobOperator(SparkSubmitOperator):
                     f"{private.spark_binary(hook)} is not on the PATH of Airflow's workers: "
                     "activate the environment of requirements.txt before you start Airflow."
                 )
-            self._make_stoppable(hook)
+            self._make_stoppable(hook, submit_environment(is_local(connection)))
             try:
                 super().execute(context)
                 if self._is_stopped:
@@ -121,9 +121,9 @@ class SparkJobOperator(SparkSubmitOperator):
             super().on_kill()
             processes.end(job)
 
-    def _make_stoppable(self, hook: "SparkSubmitHook") -> None:
+    def _make_stoppable(self, hook: "SparkSubmitHook", environment: dict[str, str]) -> None:
         """Let a stop work also before the job has started, or while its process is being started."""
-        submit, environment = hook.submit, submit_environment() | private.take_environment(hook)
+        submit, environment = hook.submit, environment | private.take_environment(hook)
 
         def submit_unless_stopped(application: str = "") -> str | None:
             if self._is_stopped:
@@ -135,7 +135,7 @@ class SparkJobOperator(SparkSubmitOperator):
                 self._end_processes()
 
         hook.submit = submit_unless_stopped  # type: ignore[method-assign,assignment]
-        private.before_log(hook, end_if_stopped)
+        private.before_log(hook, end_if_stopped, self._submit_log.keep)
 
     def _end_processes(self) -> None:
         processes.end(self._processes())
@@ -144,22 +144,27 @@ class SparkJobOperator(SparkSubmitOperator):
         submit = private.submit_process(private.hook_of(self))
         return processes.tree(submit.pid) if submit is not None and submit.poll() is None else []
 
-    def _spark_connection(self) -> "Connection":
-        name = private.connection_id(self)
+    def _spark_connection(self, failure: str) -> "Connection":
         try:
-            return BaseHook.get_connection(name)
-        except AirflowNotFoundException as error:
-            raise AirflowFailException(
-                f"There is no Airflow connection {name!r}. Make one of type spark, for example with the environment "
-                f'variable AIRFLOW_CONN_{name.upper()}=\'{{"conn_type": "spark", "host": "local[2]"}}\'.'
-            ) from error
+            connection = spark_connection(private.connection_id(self))
+            require_answer(connection)
+        except UnusableSpark as error:
+            JobFailure.of(EXIT_WRONG_ARGUMENTS, str(error)).leave(failure)
+            raise AirflowFailException(str(error)) from None
+        except NoAnswer as error:
+            JobFailure.of(EXIT_FAILED, str(error)).leave(failure)
+            raise AirflowException(str(error)) from None
+        return connection
 
     def _use_this_python(self, connection: "Connection") -> None:
-        """Run the driver, and in local mode the workers, with the interpreter that has this project's packages."""
-        python = {"spark.pyspark.driver.python": sys.executable}
-        if (connection.host or "").startswith("local"):
-            python["spark.pyspark.python"] = sys.executable
-        self.conf = python | (self.conf or {})
+        """Run the driver, and in local mode the workers, with the interpreter that has this project's packages.
+
+        In local mode Spark does not ask for the name of this machine, which DNS may not know.
+        """
+        conf = {"spark.pyspark.driver.python": sys.executable}
+        if is_local(connection):
+            conf |= {"spark.pyspark.python": sys.executable, "spark.driver.host": "127.0.0.1"}
+        self.conf = conf | (self.conf or {})
 
     def _refuse_for_kills(self, kills: str | None, failure: str) -> None:
         """Raise AirflowFailException for an image that has ended too many processes."""
@@ -179,16 +184,20 @@ class SparkJobOperator(SparkSubmitOperator):
         try:
             failure = JobFailure.read(path)
         except (OSError, InvalidRecord):
-            reason = f"spark-submit ended with exit code {exit_code}; its last lines are above"
+            said = self._submit_log.failure(exit_code)
             if self._is_stopped:
-                reason = str(error)
+                said = SubmitFailure(str(error))
             killed = not self._is_stopped and _is_kill(exit_code)
-            failure = JobFailure.of(exit_code or EXIT_FAILED, reason, killed=killed)
+            failure = JobFailure.of(exit_code or EXIT_FAILED, said.reason, killed=killed)
+            if not said.retryable:
+                failure = replace(failure, retryable=False)
             failure.leave(path)
         if failure.killed:
             self._note_kill(context, kills, failure.reason)
         reason = failure.reason
-        if exit_code in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT):  # Another try of the same job would end the same.
+        if (
+            exit_code in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT) or not failure.retryable
+        ):  # Another try of the same job would end the same.
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error
 

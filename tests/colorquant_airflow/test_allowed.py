@@ -16,8 +16,8 @@ from colorquant_airflow.checkout.home import PROJECT, AirflowHome
 from colorquant_airflow.dag.params import library_params
 from colorquant_airflow.dag.planning import write_plan
 from colorquant_airflow.dag.reporting import summarize
+from colorquant_airflow.environment import submit_environment
 from colorquant_airflow.operators import CompressCorpusOperator
-from colorquant_airflow.operators.environment import submit_environment
 from colorquant_airflow.xcoms import PLANNED
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process

@@ -4,7 +4,7 @@ DAG files import this package: nothing here may load numpy, OpenCV or PySpark.
 """
 
 from colorquant.jobs.failure import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_WRONG_ARGUMENTS, JobFailure
-from colorquant.jobs.folders import RunFolders, versions_of
+from colorquant.jobs.folders import RunFolders, mark_outputs, versions_of
 from colorquant.jobs.job import TILED_SUFFIX, Job
 from colorquant.jobs.kills import note_kill, refusal_for_kills, too_slow_for
 from colorquant.jobs.plan import AUTO, FEWEST, Plan, RunRequest, parse_ks, parse_target, plan_run, run_folder
@@ -21,6 +21,7 @@ __all__ = [
     "JobFailure",
     "KSearchRecord",
     "NeededBytes",
+    "mark_outputs",
     "note_kill",
     "parse_ks",
     "parse_target",

@@ -1,6 +1,9 @@
 """Where a run reads and writes: its image folder, its output folder, its published folder. Standard library only."""
 
+import errno
+import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +11,20 @@ from pathlib import Path
 from typing import Self
 
 from colorquant.errors import InvalidFolder, InvalidLocation
-from colorquant.storage import Listing, allow, is_refusal, is_remote, is_within, list_images, location, status_of
+from colorquant.storage import (
+    OUTPUTS_MARK,
+    Listing,
+    StrPath,
+    allow,
+    is_refusal,
+    is_remote,
+    is_within,
+    list_images,
+    location,
+    sizes_below,
+    status_of,
+    write_atomically,
+)
 
 
 @dataclass(frozen=True)
@@ -21,24 +37,34 @@ class RunFolders:
 
     @classmethod
     def of(cls, images: str, output: str, publish: str | None = None) -> Self:
-        """The folders that a run's parameters name: paths, or URIs. Nothing is written.
+        """The folders that a run's parameters name: paths, or URIs. Nothing is left in them.
 
         Raises
         ------
         InvalidFolder
             For a URI that cannot be opened, a folder that this process may not use, an image folder that is not a
-            folder or that the run would write to, an output folder that is not a folder, and a published folder that
-            contains outputs or lies among them. The message names the parameter's value.
+            folder or that the run would write to, an output folder that is not a folder or cannot be written, and a
+            published folder that contains outputs or lies among them. The message names the value of each parameter
+            that is wrong.
         """
-        published = _location("publish", publish) if publish else None
-        folders = cls(_location("images", images), _location("output", output), published)
-        with _readable(f"The image folder {images!r}"):
-            if not _is_folder(folders.images):
-                raise InvalidFolder(f"The image folder {images!r} is not a folder; give the path of one.")
-        with _readable(f"The output folder {output!r}"):
-            output_fits = is_remote(folders.output) or status_of(folders.output) is None or _is_folder(folders.output)
-        if not output_fits:
-            raise InvalidFolder(f"The output folder {output!r} is not a folder; give the path of one, or a new path.")
+        problems: list[str] = []
+        found: dict[str, Path] = {}
+        for parameter, given, check in (
+            ("images", images, _require_images),
+            ("output", output, _require_output),
+            ("publish", publish, None),
+        ):
+            try:
+                if given:
+                    found[parameter] = _location(parameter, given)
+                    if check:
+                        check(found[parameter], given)
+            except InvalidFolder as error:
+                problems.append(str(error))
+        if problems:
+            raise InvalidFolder(" ".join(problems))
+        published = found.get("publish")
+        folders = cls(found["images"], found["output"], published)
         if published and is_within(folders.output, published):
             raise InvalidFolder(f"The published folder {publish!r} contains the output folder: name another one.")
         if published and any(
@@ -68,11 +94,46 @@ class RunFolders:
 
 
 def _location(parameter: str, given: str) -> Path:
+    if "\0" in given:
+        raise InvalidFolder(f"{parameter}: {given!r} is not a path: no name contains a NUL.")
+    if not given.strip():
+        raise InvalidFolder(f"{parameter}: {given!r} is not a folder: give a path or an s3:// URI.")
     try:
         allow(given)
         return location(given)
     except InvalidLocation as error:
         raise InvalidFolder(f"{parameter}: {error}") from None
+
+
+def _require_images(folder: Path, given: str) -> None:
+    with _readable(f"The image folder {given!r}"):
+        if not _is_folder(folder):
+            raise InvalidFolder(f"The image folder {given!r} is not a folder; give the path of one.")
+
+
+def _require_output(folder: Path, given: str) -> None:
+    """Make a folder where the output folder is, or will be, and remove it: hours of work would be lost later."""
+    what = f"The output folder {given!r}"
+    if is_remote(folder):
+        try:
+            with _readable(what):
+                sizes_below(folder / ".tmp-probe")
+        except FileNotFoundError as error:  # The bucket.
+            raise InvalidFolder(f"{what} cannot be written: {error}.") from None
+        return
+    with _readable(what):
+        if status_of(folder) is not None and not _is_folder(folder):
+            raise InvalidFolder(f"{what} is not a folder; give the path of one, or a new path.")
+    existing = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    try:
+        for name in folder.relative_to(existing).parts:
+            if len(os.fsencode(name)) > os.pathconf(existing, "PC_NAME_MAX"):
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        os.rmdir(tempfile.mkdtemp(prefix=".tmp-", dir=existing))
+    except OSError as error:
+        if not is_refusal(error) and error.errno != errno.ENOENT:  # No folder can be made in /proc.
+            raise
+        raise InvalidFolder(f"{what} cannot be written: {error.strerror} ({existing}). Name another one.") from None
 
 
 def _is_folder(folder: Path) -> bool:
@@ -99,3 +160,12 @@ def _readable(folder: str) -> Iterator[None]:
 def versions_of(folder: Path) -> Path:
     """The folder next to a published folder that contains its versions. A bucket has none."""
     return folder.parent / f"{folder.name}.versions"
+
+
+def mark_outputs(output_folder: StrPath) -> None:
+    """Mark the folders to which runs write images, so that a run with another output folder takes none for its own.
+
+    The output folder may lie in the image folder of both. Raises OSError.
+    """
+    for name in ("compressed", "runs"):
+        write_atomically(f"{str(output_folder).rstrip('/')}/{name}/{OUTPUTS_MARK}", b"")

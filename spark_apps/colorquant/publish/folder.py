@@ -40,6 +40,7 @@ from colorquant.publish.manifest import (
     refuse_older,
 )
 from colorquant.storage import (
+    OUTPUTS_MARK,
     allow,
     is_refusal,
     is_remote,
@@ -101,6 +102,7 @@ def publish(candidates: Iterable[Candidate], folder: Path, edition: Edition) -> 
     versions = versions_of(folder)
     allow(versions)
     versions.mkdir(parents=True, exist_ok=True)
+    (versions / OUTPUTS_MARK).touch()  # A run that publishes to another folder takes none of these for its images.
     with _locked(versions):
         before = Path(os.path.realpath(folder)) if folder.is_symlink() else None
         there = manifest_of(before) if before else None

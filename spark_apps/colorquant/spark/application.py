@@ -5,6 +5,7 @@ a retry may help.
 """
 
 import os
+import re
 import sys
 import threading
 import time
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from colorquant.errors import UnsupportedImage
 from colorquant.jobs import EXIT_FAILED, JobFailure
 from colorquant.spark.private import error_of_worker, is_started_by_spark_submit
+
+_FRAME = re.compile(r"[\w.$/@<>]+\([^()]*\)")
 
 
 def end_with_parent() -> None:
@@ -58,8 +61,12 @@ def _tree(root: type[UnsupportedImage]) -> Iterator[type[UnsupportedImage]]:
 
 def reason_of(error: Exception) -> str:
     """What an error says, in one line. Of Spark's errors, which hold the traces of several processes, the cause."""
-    lines = [line.strip() for line in str(error).partition("\n\tat ")[0].splitlines() if line.strip()]
-    return f"{type(error).__name__}: {error_of_worker(error) or (lines[-1] if lines else '')}"
+    lines = [line.strip() for line in str(error).partition("\n\tat ")[0].splitlines()]
+    # Spark says of a stopped context where it was created, in frames of the JVM's stack.
+    said = [line for line in lines if line and not _FRAME.fullmatch(line)]
+    # py4j's first line names the method that was called, the second one begins with a colon and the JVM's exception.
+    of_jvm = [line.removeprefix(": ") for line in said if line.startswith(": ")]
+    return f"{type(error).__name__}: {error_of_worker(error) or next(iter(of_jvm or said[-1:]), '')}"
 
 
 def fail(title: str, failure: JobFailure, path: str | None) -> int:

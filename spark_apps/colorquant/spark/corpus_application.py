@@ -21,6 +21,7 @@ from colorquant.jobs import (
     JobFailure,
     Plan,
     RunRequest,
+    mark_outputs,
     parse_ks,
     parse_target,
     plan_run,
@@ -81,6 +82,7 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
     )
     plan = plan_run(request, look_at_all=map_on(context))
     _remove_failures(plan)
+    mark_outputs(arguments.output)
     plan.write(run_folder(arguments.output, arguments.run) / "plan.json")
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", flush=True)
     batches = make_batches(plan.pending(), context.defaultParallelism)

@@ -5,7 +5,7 @@ Standard library only. All other packages open files through this one, so local 
 
 from colorquant.storage.atomic import sha256_of, sync_folder, temporary_folder, write_atomically
 from colorquant.storage.json_record import JsonRecord
-from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, Listing, is_below, is_within, list_images
+from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, OUTPUTS_MARK, Listing, is_below, is_within, list_images
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
     OPTIONS,
@@ -53,6 +53,7 @@ __all__ = [
     "open_stream",
     "OPTIONS",
     "output_names",
+    "OUTPUTS_MARK",
     "PathText",
     "put",
     "read",

@@ -30,6 +30,9 @@ _SYSTEM_FOLDERS = frozenset(
     + ("System Volume Information", "__MACOSX")
 )
 
+#: The name of a file that marks a folder of outputs. Below it nothing is an image of a library, whoever lists it.
+OUTPUTS_MARK = ".colorquant-outputs"
+
 #: The formats that are decoded, by Pillow's names. Other plugins of Pillow are never run (EPS starts Ghostscript).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -57,7 +60,7 @@ def list_images(folder: StrPath, pattern: str = "*", without: Collection[StrPath
     An image is a file whose name has one of ``IMAGE_SUFFIXES``, in upper or lower case. Ignored are all other files,
     symbolic links to folders and out of the folder, and names that are not UTF-8, which databases and JVMs cannot
     store. Hidden files and folders, the folders of file systems and NASes (``lost+found``, ``@eaDir``, ``#recycle``),
-    and files that do not match the pattern or that are excluded, are skipped.
+    folders with ``OUTPUTS_MARK``, and files that do not match the pattern or that are excluded, are skipped.
 
     Parameters
     ----------
@@ -155,8 +158,12 @@ class _Walk:
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(folder) as entries:
-                return [entry for entry in entries if not entry.name.startswith(".")]
+            with os.scandir(folder) as found:
+                entries = list(found)
+            # Whoever names a marked folder itself means it.
+            if folder != self._folder and any(entry.name == OUTPUTS_MARK for entry in entries):
+                return []
+            return [entry for entry in entries if not entry.name.startswith(".")]
         except OSError as error:
             if folder == self._folder:
                 raise
@@ -174,8 +181,10 @@ def _real(path: Path) -> Path:
 
 def _names_in_bucket(folder: StrPath, without: Collection[StrPath]) -> Iterator[tuple[str, bool]]:
     root, skipped = _as_prefix(folder), tuple(map(_as_prefix, without))
-    for name in sizes_below(folder):
+    names = sizes_below(folder)
+    marked = tuple(name.removesuffix(OUTPUTS_MARK) for name in names if name.endswith(f"/{OUTPUTS_MARK}"))
+    for name in names:
         *folders, file = name.split("/")
         is_hidden = any(part.startswith(".") for part in (*folders, file)) or not _SYSTEM_FOLDERS.isdisjoint(folders)
-        if not f"{root}{name}".startswith(skipped) and not is_hidden:
+        if not f"{root}{name}".startswith(skipped) and not name.startswith(marked) and not is_hidden:
             yield name, is_nameable(name)

@@ -293,7 +293,7 @@ def _key(file: Path) -> str:
 
 def is_refusal(error: Exception) -> bool:
     """Whether a disk or an object store denies access, or can have no such path, so that a retry is useless."""
-    if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+    if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EROFS):
         return True
     # NoCredentialsError is botocore's, which is installed and imported only where URIs are used.
     return isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError"

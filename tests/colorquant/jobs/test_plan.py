@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from colorquant.errors import InvalidPlan, TooManyJobs
+from colorquant.jobs.folders import mark_outputs
 from colorquant.jobs.plan import Plan, RunRequest, parse_ks, plan_run, run_folder
 from colorquant.publish import Candidate, Edition, publish
 from colorquant.settings import Settings
@@ -271,6 +272,10 @@ def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(tmp_path: Pa
     again = _plan(images, images / "output", run_id="second", publish=str(site))
     assert [job.name for job in again.jobs] == [job.name for job in plan.jobs]
     assert again.ignored == ()
+    mark_outputs(images / "output")  # As a run does with its plan.
+    other = _plan(images, tmp_path / "elsewhere", run_id="third", publish=str(tmp_path / "other site"))
+    assert [job.name for job in other.jobs] == [job.name for job in plan.jobs]
+    assert other.ignored == ("site.org",), "a link to a folder"
 
 
 @pytest.mark.parametrize("output", ["", "images"])
@@ -325,3 +330,13 @@ def test_auto_leaves_settings_free_and_anything_else_fixes_them(photographs: Pat
 
     assert planned(["auto"]).free == ("objective", "color_space", "dither")
     assert planned(["fewest"]) == planned(["16"]) == Settings(rate=0.2)
+
+
+def test_what_a_run_with_other_folders_left_inside_the_image_folder_is_no_image(tmp_path: Path) -> None:
+    """Its outputs would be compressed, and published, as images. The mark tells, not the parameters of this run."""
+    output = tmp_path / "in" / "smaller"
+    _touch(tmp_path / "in", "a.png", "smaller/compressed/a.png/0/k004.png", "smaller/runs/r/sheet.png", "smaller/b.png")
+    mark_outputs(output)
+    assert [job.name for job in _plan(tmp_path / "in", tmp_path / "elsewhere").jobs] == ["a.png", "smaller/b.png"]
+    # Who names the folder itself means it.
+    assert len(_plan(output / "compressed", tmp_path / "elsewhere").jobs) == 1

@@ -12,6 +12,7 @@ from pyspark import SparkContext
 from pyspark.sql import types
 
 from colorquant.light_imports import _is_pyspark_archive
+from colorquant.spark.application import reason_of
 from colorquant.spark.private import GATEWAY_PORT, error_of_worker, remove_numpy_converters
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -144,3 +145,37 @@ def test_an_error_of_the_jvm_is_none_of_a_worker(printed: str) -> None:
 def test_daemon_module_is_what_spark_starts(printed: str) -> None:
     (daemon,) = [line for line in printed.splitlines() if line.startswith("DAEMON")]
     assert "colorquant.spark.worker_daemon" in daemon
+
+
+_STOPPED = """An error occurred while calling o33.parallelize.
+: java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.
+This stopped SparkContext was created at:
+
+org.apache.spark.api.java.JavaSparkContext.<init>(JavaSparkContext.scala:53)
+java.base/jdk.internal.reflect.NativeConstructorAccessorImpl.newInstance0(Native Method)
+java.base/java.lang.Thread.run(Thread.java:840)
+
+The currently active SparkContext was created at:
+
+java.base/java.lang.Thread.run(Thread.java:840)
+         \n\tat org.apache.spark.SparkContext.assertNotStopped(SparkContext.scala:122)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (_STOPPED, "java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext."),
+        (
+            "An error occurred while calling z:a.b.\n: org.apache.spark.SparkException: Job aborted: lost task\n"
+            "Driver stacktrace:\n\tat a.b(C.scala:1)",
+            "org.apache.spark.SparkException: Job aborted: lost task",
+        ),
+        ("no space left", "no space left"),
+        ("first\nlast (of two)", "last (of two)"),
+        ("java.base/java.lang.Thread.run(Thread.java:840)", ""),
+        ("", ""),
+    ],
+)
+def test_the_reason_is_what_the_jvm_says_and_not_a_frame_of_its_stack(text: str, reason: str) -> None:
+    assert reason_of(RuntimeError(text)) == f"RuntimeError: {reason}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from colorquant.storage import put
 from colorquant.storage.listing import IMAGE_SUFFIXES, list_images
 
 
@@ -73,3 +74,10 @@ def test_a_folder_that_cannot_be_read_can_be_excluded(tmp_path: Path, monkeypatc
     assert list(list_images(tmp_path).unreadable) == ["away"]
     for exclude in ("away", "away/*"):
         assert list_images(tmp_path, exclude=exclude).unreadable == {}
+
+
+def test_a_folder_with_the_mark_of_outputs_is_skipped_in_a_bucket_too(s3: dict[str, str]) -> None:
+    mark = "smaller/compressed/.colorquant-outputs"
+    for name in ("a.png", mark, "smaller/compressed/a.png/0/k004.png", "smaller/b.png"):
+        put(f"s3://results/marked/{name}", b"")
+    assert list_images("s3://results/marked").images == ["a.png", "smaller/b.png"]

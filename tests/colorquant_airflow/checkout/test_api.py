@@ -75,3 +75,8 @@ def test_an_expired_token_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     airflow = _Airflow(401)
     assert _client(airflow, monkeypatch).run_state("dag", "run") == "running"
     assert airflow.asked == ["GET", "GET"]
+
+
+def test_a_pool_that_does_not_exist_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _client(_Airflow(404), monkeypatch).pool("spark") is None
+    assert _client(_Airflow(), monkeypatch).pool("spark") is not None

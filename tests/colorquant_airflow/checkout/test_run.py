@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from colorquant.jobs import JobFailure, Plan, RunRequest, plan_run
 from colorquant_airflow.checkout import run
 from colorquant_airflow.checkout.services import Services
 from colorquant_airflow.dag.params import library_params
@@ -30,6 +31,9 @@ class _Api:
 
     def set_pool(self, name: str, slots: int, description: str) -> None:
         self.changes.append("pool")
+
+    def pool(self, name: str) -> dict[str, Any] | None:
+        return {"slots": 2}
 
     def unfinished_runs(self, dag_id: str) -> list[str]:
         return ["old"]
@@ -83,6 +87,72 @@ def test_an_airflow_of_its_own_is_made_ready_and_stops_with_it(
     assert _make_run(api, True, tmp_path, monkeypatch) == 1
     assert api.changes == ["pool", "fail old", "unpause", "trigger"]
     assert "Stopped. `make run` continues from here" in capsys.readouterr().err
+
+
+class _Waiting(_Api):
+    """An Airflow in which a run with two jobs goes on only after a while."""
+
+    def __init__(self, paused: bool, pool: dict[str, Any] | None, *states: str) -> None:
+        super().__init__(paused)
+        self.states, self._pool, self.polls = states, pool, 0
+
+    def pool(self, name: str) -> dict[str, Any] | None:
+        return self._pool
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        self.polls += 1
+        return "running" if self.polls < 6 else "failed"
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return [
+            {"task_id": "compress_image", "map_index": index, "state": state} for index, state in enumerate(self.states)
+        ]
+
+
+def _plan(photographs: Path, folder: Path) -> Plan:
+    plan = plan_run(RunRequest(run_id="run", images=str(photographs), ks=[4], output=str(folder)))
+    plan.write(folder / "plan.json")
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("paused", "pool", "states", "sentence"),
+    [
+        (True, {"slots": 2}, ("scheduled", "scheduled"), "kmeans_image_compression is paused in Airflow, http://127"),
+        (False, None, ("scheduled", "scheduled"), "there is no pool 'spark'"),
+        (False, {"slots": 0}, ("scheduled", "success"), "the pool 'spark' has no slots"),
+        (False, {"slots": 0}, ("scheduled", "running"), None),
+        (False, {"slots": 2}, ("scheduled", "scheduled"), None),
+        (False, {"slots": 2}, ("up_for_retry", "success"), "is tried again: The Spark master does not answer"),
+    ],
+)
+def test_a_quiet_run_says_once_what_it_waits_for(
+    paused: bool,
+    pool: dict[str, Any] | None,
+    states: tuple[str, ...],
+    sentence: str | None,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = _plan(photographs, tmp_path / "out")
+    JobFailure.of(1, "The Spark master does not answer").write(plan.jobs[0].failure)
+    monkeypatch.setattr(run, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(run, "_QUIET_SECONDS", 0.0)
+    run._watch(_Waiting(paused, pool, *states), "run", tmp_path / "out")  # type: ignore[arg-type]
+    waits = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Waiting: ")]
+    assert len(waits) == (sentence is not None)
+    assert sentence is None or sentence in waits[0]
+
+
+def test_a_run_in_an_airflow_without_the_pool_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = _Waiting(False, None)
+    assert _make_run(api, False, tmp_path, monkeypatch) == 1
+    assert api.changes == []
+    assert "there is no pool 'spark'" in capsys.readouterr().err
 
 
 def _params(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:

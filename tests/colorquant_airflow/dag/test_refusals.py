@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant.jobs.plan import run_folder
 from colorquant.storage import paths as storage
+from colorquant_airflow import allowed
 from colorquant_airflow.dag.params import library_params
 from colorquant_airflow.dag.planning import write_plan
 from colorquant_airflow.dag.reporting import summarize
@@ -67,6 +68,21 @@ def which(request: pytest.FixtureRequest) -> str:
         ({"publish": "file://{folder}/full"}, "full exists and was not published by this project"),
         ({"publish": "{folder}/file"}, "file exists and was not published by this project"),
         ({"publish": "s3://results/full"}, "full exists and was not published by this project"),
+        ({"images": "a\0b"}, "images: .* is not a path"),
+        ({"output": "a\0b"}, "output: .* is not a path"),
+        ({"publish": "a\0b"}, "publish: .* is not a path"),
+        ({"publish": " "}, "publish: ' ' is not a folder"),
+        ({"images": "{folder}/" + "n" * 256}, "The image folder .* File name too long"),
+        ({"output": "{folder}/" + "n" * 256}, "The output folder .* File name too long"),
+        ({"output": "{folder}/new/" + "n" * 256}, "The output folder .* File name too long"),
+        ({"publish": "{folder}/" + "n" * 256}, "Nothing can be published to .* File name too long"),
+        ({"images": "{folder}/file/below"}, "The image folder .* is not a folder"),
+        ({"output": "{folder}/file/below"}, "The output folder .* Not a directory"),
+        ({"publish": "{folder}/file/below"}, "Nothing can be published to .* Not a directory"),
+        ({"output": "/proc/out"}, "The output folder '/proc/out' cannot be written"),
+        ({"publish": "/proc/site"}, "Nothing can be published to /proc/site"),
+        ({"output": "s3://nowhere/out"}, "The output folder 's3://nowhere/out' cannot be written: .*bucket"),
+        ({"output": "/proc/out", "images": "/nowhere", "ks": "", "target": "x"}, "'/nowhere' .* '/proc/out' .* k "),
         ({"storage_connection": "gone"}, "There is no Airflow connection 'gone'"),
         ({"publish": "s3://nowhere/site"}, "Nothing can be published to s3://nowhere/site: .*bucket does not exist"),
     ],
@@ -87,6 +103,7 @@ def test_a_folder_that_a_run_cannot_work_with_is_refused_and_the_list_of_runs_sa
     told: dict[str, Any] = {}
     good = {"images": str(photographs), "output": str(tmp_path / "out")}
     params = {name: value.format(folder=tmp_path) for name, value in params.items()}
+    params |= {"ks": []} if "ks" in params else {}
     with pytest.raises(AirflowFailException, match=sentence) as caught:
         _start(which, good | params, monkeypatch, told)
     assert told == {PLANNED: {"refused": str(caught.value)}}
@@ -139,10 +156,44 @@ def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_
     [("kmeans_image_compression", "plan_jobs"), ("kmeans_corpus_compression", "compress_corpus")],
 )
 @pytest.mark.parametrize("output", ["{folder}/out", "gs://bucket/out"])
-def test_who_finds_no_plan_is_sent_to_the_task_that_makes_it(
-    dag_id: str, task_id: str, output: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        (None, "There is no plan to report on: see the log of {task}.$"),
+        ({"refused": "There is no image"}, "There is no plan to report on: There is no image$"),
+        ({"folder": "/out/runs/a"}, "The plan of this run, /out/runs/a/plan.json, is gone: .* since {task} wrote it"),
+    ],
+)
+def test_who_finds_no_plan_says_why(
+    dag_id: str, task_id: str, output: str, told: dict[str, str] | None, sentence: str, tmp_path: Path
 ) -> None:
+    """It was never made, it was refused, or it is gone: then no log has anything."""
     context = _context({"output": output.format(folder=tmp_path)}, {})
+    context["ti"].xcom_pull = lambda task_ids, key: told if (task_ids, key) == (task_id, PLANNED) else None
     context["dag"] = DagBag(str(FOLDER / f"{dag_id}.py")).dags[dag_id]
-    with pytest.raises(AirflowFailException, match=f"There is no plan to report on: see the log of {task_id}.$"):
+    with pytest.raises(AirflowFailException, match=sentence.format(task=task_id)):
         summarize(context)
+
+
+def test_relative_folders_start_at_the_project_wherever_airflow_was_started(
+    which: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("elsewhere", "dags"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(allowed, "_CHECKOUT", tmp_path)
+    told: dict[str, Any] = {}
+    _start(which, {"images": photographs.name, "output": "out", "publish": "site"}, monkeypatch, told)
+    assert told[PLANNED]["folder"] == str(run_folder(tmp_path / "out", "run"))
+    if which == "corpus":
+        assert {f"--images={photographs}", f"--publish={tmp_path / 'site'}"} <= set(told["arguments"])
+
+
+def test_a_check_leaves_nothing_in_the_output_folder(
+    which: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "target": "nonsense"}
+    with pytest.raises(AirflowFailException, match="target"):
+        _start(which, params, monkeypatch, {})
+    assert list((tmp_path / "out").iterdir()) == []

@@ -82,7 +82,9 @@ def test_another_spark_or_java_has_an_archive_of_its_own(
     for name in ("spark", "java"):
         (tmp_path / name / ("jars" if name == "spark" else "bin")).mkdir(parents=True)
     (tmp_path / "java" / "bin" / "java").touch(mode=0o755)
-    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
+    (tmp_path / "spark" / "bin").mkdir()
+    (tmp_path / "spark" / "bin" / "spark-submit").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "spark" / "bin"), prepend=os.pathsep)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "java"))
     first = made()
     assert len(first) == 1

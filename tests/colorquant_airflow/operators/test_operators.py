@@ -222,7 +222,7 @@ def test_a_task_that_was_stopped_has_not_succeeded(tmp_path: Path, submit_script
     assert JobFailure.read(tmp_path / "failure.json").retryable
 
 
-@pytest.mark.parametrize("step", ["BaseHook.get_connection", "class_archive", "shutil.which"])
+@pytest.mark.parametrize("step", ["spark_connection", "class_archive", "shutil.which"])
 def test_a_task_that_is_stopped_before_its_job_starts_none(
     step: str, tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,3 +260,60 @@ def test_a_task_that_is_stopped_while_its_job_starts_ends_it(
         operator.execute({})
     assert started[0].poll() is not None
     assert not (tmp_path / "done").exists(), "the job went on"
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason", "is_final"),
+    [
+        (
+            "Exception in thread \"main\" org.apache.spark.SparkException: When running with master 'yarn' either "
+            "HADOOP_CONF_DIR or YARN_CONF_DIR must be set in the environment.",
+            "set HADOOP_CONF_DIR",
+            True,
+        ),
+        ("Error occurred during initialization of VM\nMultiple garbage collectors selected", "JAVA_TOOL_OPTIONS", True),
+        ("26/11/26 ERROR StandaloneSchedulerBackend: All masters are unresponsive! Giving up.", "start it", False),
+        (
+            "26/11/26 ERROR SparkContext: Error initializing SparkContext.\njava.net.BindException: Cannot assign "
+            "requested address: Service 'sparkDriver' failed after 16 retries",
+            "SPARK_LOCAL_IP",
+            True,
+        ),
+        (
+            'Exception in thread "main" a.B: c\nCaused by: java.net.UnknownHostException: hdfs-host: Name or service '
+            "not known",
+            "UnknownHostException: hdfs-host: Name or service not known. DNS does not know this host",
+            True,
+        ),
+        (
+            "py4j.Py4JError: a\nCaused by: java.lang.IllegalStateException: b\n\tat c",
+            "IllegalStateException: b",
+            False,
+        ),
+        ("nothing that names a cause", "its last lines are above", False),
+    ],
+)
+def test_the_line_that_matters_is_the_reason_and_what_cannot_change_is_not_retried(
+    printed: str, reason: str, is_final: bool, tmp_path: Path, submit_script: Path
+) -> None:
+    (tmp_path / "printed").write_text(f"WARNING: first\n{printed}\n" + "\tat a.b.C(D.java:1)\n" * 40 + "shutdown\n")
+    submit_script.write_text(f"#!/bin/sh\ncat {tmp_path}/printed >&2\nexit 1\n")
+    with pytest.raises(AirflowException) as caught:
+        _operator(tmp_path).execute({})
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
+    assert isinstance(caught.value, AirflowFailException) == is_final
+    failure = JobFailure.read(tmp_path / "failure.json")
+    assert (failure.reason, failure.retryable) == (str(caught.value), not is_final)
+
+
+def test_a_master_that_does_not_answer_is_named_and_asked_again_later(
+    tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be restarted while a run goes on."""
+    submit_script.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-called\n")
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://127.0.0.1:9")
+    with pytest.raises(AirflowException, match="spark://127.0.0.1:9 .* does not answer .Connection refused.") as caught:
+        _operator(tmp_path).execute({})
+    assert not isinstance(caught.value, AirflowFailException)
+    assert JobFailure.read(tmp_path / "failure.json").reason == str(caught.value)
+    assert not (tmp_path / "was-called").exists()

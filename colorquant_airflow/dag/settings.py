@@ -1,0 +1,40 @@
+"""Settings of the deployment that only a run would stumble over: the DAG files check them when they are parsed."""
+
+import json
+import os
+import re
+from contextlib import suppress
+from typing import Any
+
+from colorquant.errors import NotAllowed
+from colorquant.limits import Limits
+from colorquant.storage import root_of
+
+
+def check_settings() -> None:
+    """Raise ValueError for a setting that cannot be used. The message names it; Airflow shows it as an import error."""
+    Limits.of_environment()
+    notifier_path()
+    notifier_arguments()
+    with suppress(NotAllowed):  # Whether the list of allowed folders can be read, whatever it allows.
+        root_of(os.sep)
+
+
+def notifier_path() -> str | None:
+    """The import path of the notifier that COMPRESSION_NOTIFIER names. Raises ValueError for any other text."""
+    path = os.environ.get("COMPRESSION_NOTIFIER") or None
+    if path and not re.fullmatch(r"\w+(\.\w+)+", path):
+        raise ValueError(f"COMPRESSION_NOTIFIER={path!r} is not an import path, as package.module.Notifier")
+    return path
+
+
+def notifier_arguments() -> dict[str, Any]:
+    """The arguments of the notifier. Raises ValueError where COMPRESSION_NOTIFIER_ARGUMENTS is not a JSON object."""
+    text = os.environ.get("COMPRESSION_NOTIFIER_ARGUMENTS") or "{}"
+    try:
+        arguments = json.loads(text)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ValueError(f"COMPRESSION_NOTIFIER_ARGUMENTS is not a JSON object: {text}")
+    return arguments

@@ -1,0 +1,106 @@
+"""The Spark master that an Airflow connection names: whether jobs can be submitted to it.
+
+Airflow starts with a connection ``spark_default`` to a YARN cluster that is not there, and Spark asks a master that
+does not answer for a minute, at each try of each job. So this is looked at before any job.
+"""
+
+import os
+import re
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+#: The connection of the DAGs.
+CONNECTION = "spark_default"
+
+_KNOWN = re.compile(r"local(?:\[[\w*]+(?: *, *\d+)?\])?|local-cluster\[.+\]|yarn|(?:spark|k8s)://\S+")
+_DEFAULT_PORT = 7077
+_SECONDS = 5.0
+
+
+class UnusableSpark(LookupError):
+    """No job can be submitted, and a retry is useless; the message says why, and what to do."""
+
+
+class NoAnswer(ConnectionError):
+    """The master does not answer; the message names it. It may come back."""
+
+
+def spark_connection(name: str = CONNECTION) -> "Connection":
+    """The Airflow connection of a name.
+
+    Raises
+    ------
+    UnusableSpark
+        Where there is none, or what it names cannot be a master; YARN needs the cluster's settings.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    example = f'AIRFLOW_CONN_{name.upper()}=\'{{"conn_type": "spark", "host": "local[2]"}}\''
+    try:
+        connection = BaseHook.get_connection(name)
+    except AirflowNotFoundException as error:
+        raise UnusableSpark(
+            f"There is no Airflow connection {name!r}. Make one of type spark, for example with the environment "
+            f"variable {example}."
+        ) from error
+    master = master_of(connection)
+    if not _KNOWN.fullmatch(master):
+        raise UnusableSpark(
+            f"The Airflow connection {name!r} names {master!r}, which is not a Spark master: its host is local[2], or "
+            "spark://host:7077, for example."
+        )
+    if master == "yarn" and not (os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")):
+        raise UnusableSpark(
+            f"The Airflow connection {name!r} names the master yarn, as it does where nobody has changed Airflow's "
+            "default, and neither HADOOP_CONF_DIR nor YARN_CONF_DIR says where that cluster is. Change the host of the "
+            f"connection, for example with the environment variable {example}; or set HADOOP_CONF_DIR."
+        )
+    return connection
+
+
+def master_of(connection: "Connection") -> str:
+    """The master's URL, as the Spark provider reads it from a connection."""
+    host = connection.host or ""
+    if connection.conn_type == "spark" and host and ("://" in host or not connection.port):
+        master = host
+    else:
+        master = f"{connection.conn_type}://{host}"
+    return f"{master}:{connection.port}" if connection.port else master
+
+
+def is_local(connection: "Connection") -> bool:
+    """Whether all of Spark runs in one JVM of this machine."""
+    return re.match(r"local(?:\[|$)", master_of(connection)) is not None
+
+
+def require_answer(connection: "Connection") -> None:
+    """Raise NoAnswer where no master of a standalone cluster accepts a connection within 5 seconds."""
+    master = master_of(connection)
+    if not master.startswith("spark://"):
+        return
+    why = ""
+    for address in master.removeprefix("spark://").split(","):
+        try:
+            parts = urlsplit(f"//{address.strip()}")
+            socket.create_connection((parts.hostname or "", parts.port or _DEFAULT_PORT), _SECONDS).close()
+            return
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+    raise NoAnswer(
+        f"The Spark master {master} of the Airflow connection {connection.conn_id!r} does not answer ({why}): start "
+        "it, or correct the connection."
+    )
+
+
+def require_spark(name: str = CONNECTION) -> None:
+    """Raise UnusableSpark where jobs of this connection would end without a result, whatever the images are."""
+    connection = spark_connection(name)
+    try:
+        require_answer(connection)
+    except NoAnswer as error:
+        raise UnusableSpark(str(error)) from None
