@@ -4,6 +4,7 @@ The package ``colorquant`` is imported when a task runs: a DAG file is parsed ev
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -49,10 +50,23 @@ def write_plan(context: "Context") -> list[dict[str, Any]]:
         refuse_run(context, error)
     folder = run_folder(params["output"], run_id)
     mark_outputs(params["output"])
+    plan = replace(plan, pending_before=_pending_before(folder))
     plan.write(folder / "plan.json")
     announce_plan(context, folder)
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
     return plan.submissions()
+
+
+def _pending_before(folder: Path) -> tuple[str, ...]:
+    """The jobs of the tasks that were mapped before a run was cleared: links of these tasks still lead to them."""
+    from colorquant.errors import InvalidRecord
+    from colorquant.jobs import Plan
+
+    try:
+        before = Plan.read(folder / "plan.json")
+    except (OSError, InvalidRecord):
+        return ()
+    return tuple(job.label for job in before.pending()) or before.pending_before
 
 
 def announce_plan(context: "Context", folder: Path) -> None:

@@ -39,16 +39,21 @@ def summarize(context: "Context") -> dict[str, Any]:
         publish to is not one of this project; or, after all else is done, if a part of the library could not be read
         or published.
     """
-    from colorquant.errors import InvalidLocation
+    from colorquant.errors import InvalidLocation, InvalidRecord
     from colorquant.jobs import Plan, run_folder
     from colorquant.report import summarize_run
+    from colorquant.storage import is_refusal
 
     params = with_folders(context["params"])
     use_storage(params)
     try:
         folder = run_folder(params["output"], context["run_id"])
         plan = Plan.read(folder / "plan.json")
-    except (FileNotFoundError, InvalidLocation):
+    except (InvalidLocation, FileNotFoundError):
+        raise AirflowFailException(_no_plan(context)) from None
+    except (InvalidRecord, OSError) as error:
+        if not is_refusal(error) and "\0" not in params["output"]:
+            raise
         raise AirflowFailException(_no_plan(context)) from None
     page = folder / "summary.html"
     summary = summarize_run(plan, folder)

@@ -167,9 +167,14 @@ class Run:
     def pending_job(self, map_index: int) -> Job:
         """The job of a mapped task instance. Raises NoSuchPage."""
         pending = self.plan.pending()
-        if not 0 <= map_index < len(pending):
-            raise NoSuchPage(f"This run mapped {len(pending)} jobs, and none has the index {map_index}.")
-        return pending[map_index]
+        if 0 <= map_index < len(pending):
+            return pending[map_index]
+        # After a run was cleared, its plan has fewer jobs to do than there are task instances.
+        before = self.plan.pending_before[map_index : map_index + 1] if map_index >= 0 else ()
+        for job in self.plan.jobs:
+            if job.label in before:
+                return job
+        raise NoSuchPage(f"This run mapped {len(pending)} jobs, and none has the index {map_index}.")
 
 
 @lru_cache(maxsize=2)

@@ -125,3 +125,10 @@ def test_a_run_that_has_nothing_to_compute_needs_no_spark(
         compress_in_process(job.arguments())
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://127.0.0.1:9")
     assert write_plan(context | {"run_id": "later"}) == []
+    # The same run, cleared: the links of its two task instances still lead to their jobs.
+    assert write_plan(context) == []
+    plan = Plan.read(run_folder(tmp_path / "out", "run") / "plan.json")
+    assert plan.pending() == [] and plan.pending_before == tuple(job.label for job in plan.jobs)
+    assert write_plan(context) == []
+    again = Plan.read(run_folder(tmp_path / "out", "run") / "plan.json")
+    assert again.pending_before == plan.pending_before

@@ -16,6 +16,7 @@ from colorquant.storage import (
     Listing,
     StrPath,
     allow,
+    is_file,
     is_refusal,
     is_remote,
     is_within,
@@ -168,4 +169,6 @@ def mark_outputs(output_folder: StrPath) -> None:
     The output folder may lie in the image folder of both. Raises OSError.
     """
     for name in ("compressed", "runs"):
-        write_atomically(f"{str(output_folder).rstrip('/')}/{name}/{OUTPUTS_MARK}", b"")
+        mark = f"{str(output_folder).rstrip('/')}/{name}/{OUTPUTS_MARK}"
+        if not is_file(mark):
+            write_atomically(mark, b"")

@@ -45,6 +45,7 @@ class Plan(JsonRecord):
     planned_at : ISO 8601 time in UTC when the library was listed; None in plans of versions that did not note it.
     unreadable : folders of the library that could not be read, and photographs in formats that are not read, by their
         paths below it, each with the reason. Their images are not part of the run, and not gone either.
+    pending_before : labels of the jobs that were pending in the run's previous plan, where it was planned again.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -61,6 +62,7 @@ class Plan(JsonRecord):
     exclude: str = ""
     unreadable: dict[str, str] = field(default_factory=dict)
     planned_at: str | None = None
+    pending_before: tuple[str, ...] = ()
 
     def pending(self) -> list[Job]:
         """The jobs that are still to be done."""

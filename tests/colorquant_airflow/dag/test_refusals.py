@@ -155,7 +155,7 @@ def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_
     ("dag_id", "task_id"),
     [("kmeans_image_compression", "plan_jobs"), ("kmeans_corpus_compression", "compress_corpus")],
 )
-@pytest.mark.parametrize("output", ["{folder}/out", "gs://bucket/out"])
+@pytest.mark.parametrize("output", ["{folder}/out", "gs://bucket/out", "a\0b", "{folder}/" + "n" * 256, "{file}/out"])
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
@@ -168,7 +168,7 @@ def test_who_finds_no_plan_says_why(
     dag_id: str, task_id: str, output: str, told: dict[str, str] | None, sentence: str, tmp_path: Path
 ) -> None:
     """It was never made, it was refused, or it is gone: then no log has anything."""
-    context = _context({"output": output.format(folder=tmp_path)}, {})
+    context = _context({"output": output.format(folder=tmp_path, file=__file__)}, {})
     context["ti"].xcom_pull = lambda task_ids, key: told if (task_ids, key) == (task_id, PLANNED) else None
     context["dag"] = DagBag(str(FOLDER / f"{dag_id}.py")).dags[dag_id]
     with pytest.raises(AirflowFailException, match=sentence.format(task=task_id)):
