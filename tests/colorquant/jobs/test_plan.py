@@ -328,7 +328,7 @@ def test_auto_leaves_settings_free_and_anything_else_fixes_them(photographs: Pat
         assert {job.settings for job in plan.jobs} == {plan.settings}
         return plan.settings
 
-    assert planned(["auto"]).free == ("objective", "color_space", "dither")
+    assert planned(["auto"]).free == ("objective", "color_space", "dither", "effort")
     assert planned(["fewest"]) == planned(["16"]) == Settings(rate=0.2)
 
 
