@@ -17,10 +17,6 @@ _DEFAULT_DPI = 72
 _MAX_ENTRY_BYTES = 4096
 
 
-class Damaged(Exception):
-    """The content does not follow its format; the message says where, if that is known."""
-
-
 @dataclass(frozen=True)
 class Tiff:
     """How the numbers of a TIFF, or of EXIF data, are written."""
@@ -30,10 +26,10 @@ class Tiff:
 
     @classmethod
     def of(cls, header: bytes) -> "Tiff":
-        """Raises Damaged where it is the header of none."""
+        """Raises ValueError where it is the header of none."""
         order = {b"II": "<", b"MM": ">"}.get(header[:2])
         if order is None or len(header) < 8:
-            raise Damaged("it is no TIFF")
+            raise ValueError("it is no TIFF")
         return cls(order, struct.unpack_from(f"{order}H", header, 2)[0] == 43)
 
     @property
@@ -61,7 +57,7 @@ def least_exif(exif: bytes, texts: bool) -> bytes:
         main = _entries(exif, tiff, first)
         camera = _entries(exif, tiff, _address(tiff, main, EXIF_IFD))
         interop = _entries(exif, tiff, _address(tiff, camera, INTEROP_IFD))
-    except (Damaged, struct.error):
+    except (ValueError, struct.error):
         return b""  # Viewers ignore damaged EXIF data.
     wanted = (_ORIENTATION, *_RESOLUTION, *((ARTIST, COPYRIGHT) if texts else ()))
     kept = {tag: main[tag] for tag in wanted if tag in main}

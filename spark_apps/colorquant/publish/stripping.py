@@ -18,7 +18,7 @@ from io import BufferedIOBase
 from itertools import islice
 
 from colorquant.errors import Unpublishable
-from colorquant.publish.exif import ARTIST, COPYRIGHT, EXIF_IFD, GPS_IFD, INTEROP_IFD, SIZES, Damaged, Tiff, least_exif
+from colorquant.publish.exif import ARTIST, COPYRIGHT, EXIF_IFD, GPS_IFD, INTEROP_IFD, SIZES, Tiff, least_exif
 
 _PIECE_BYTES = 2**20
 # Of a file that is rewritten: it is held in memory, twice.
@@ -80,7 +80,7 @@ def stripped(original: BufferedIOBase, texts: bool, seen: Callable[[bytes], obje
             yield from rewritten(content, texts)
             return
         holes = _holes_in(original, kind, texts)
-    except (Damaged, struct.error, IndexError) as error:
+    except (ValueError, struct.error, IndexError) as error:
         raise Unpublishable(
             f"is a {kind} file whose metadata cannot be told from its pixels ({error}); save it again, or publish "
             "originals with metadata=original"
@@ -115,7 +115,7 @@ def _jpeg(content: bytes, texts: bool) -> Iterator[bytes]:
     at, end = 2, len(content)
     while at < end:
         if content[at] != 0xFF:
-            raise Damaged("a marker is missing")
+            raise ValueError("a marker is missing")
         if (code := _MARKER.search(content, at)) is None:
             break
         marker, at = content[code.start() + 1], code.end()
@@ -217,7 +217,7 @@ def _gif(content: bytes, texts: bool) -> Iterator[bytes]:
         elif kind == 0:
             at += 1
         else:
-            raise Damaged("a block of an unknown kind")
+            raise ValueError("a block of an unknown kind")
     yield b";"
 
 
@@ -244,7 +244,7 @@ def _holes_in(file: BufferedIOBase, kind: str, texts: bool) -> list[_Hole]:
     if kind in ("TIFF", "JPEG 2000"):
         holes = list(islice(_tiff_holes(file, texts) if kind == "TIFF" else _box_holes(file), _MAX_HOLES + 1))
         if len(holes) > _MAX_HOLES:
-            raise Damaged(f"it has more than {_MAX_HOLES} of them")
+            raise ValueError(f"it has more than {_MAX_HOLES} of them")
         return holes
     if kind == "AVIF" and _has_metadata(file):
         raise Unpublishable(
@@ -270,11 +270,11 @@ def _patched(file: BufferedIOBase, holes: list[_Hole], seen: Callable[[bytes], o
 
 def _read_at(file: BufferedIOBase, at: int, size: int) -> bytes:
     if at > _MAX_ADDRESS:
-        raise Damaged("an address leads out of the file")
+        raise ValueError("an address leads out of the file")
     file.seek(at)
     content = file.read(size)
     if len(content) < size:
-        raise Damaged("an address leads out of the file")
+        raise ValueError("an address leads out of the file")
     return content
 
 
@@ -289,7 +289,7 @@ def _tiff_holes(file: BufferedIOBase, texts: bool) -> Iterator[_Hole]:
             continue
         known.add(at)
         if len(known) > _MAX_IFDS:
-            raise Damaged(f"it has more than {_MAX_IFDS} directories")
+            raise ValueError(f"it has more than {_MAX_IFDS} directories")
         yield from _directory_holes(file, tiff, at, private, texts, waiting)
 
 
@@ -300,7 +300,7 @@ def _directory_holes(
     counter = f"{tiff.order}{'Q' if tiff.big else 'H'}"
     (count,) = struct.unpack(counter, _read_at(file, at, struct.calcsize(counter)))
     if count > _MAX_ENTRIES:
-        raise Damaged("a directory is too long")
+        raise ValueError("a directory is too long")
     start, word = at + struct.calcsize(counter), struct.calcsize(tiff.word)
     table = _read_at(file, start, count * tiff.entry_bytes + word)
     kept = []
@@ -339,7 +339,7 @@ def _boxes(file: BufferedIOBase) -> Iterator[tuple[bytes, int, int, int]]:
             begin = 16
         size = size or end - at
         if size < begin:
-            raise Damaged("a box is too short")
+            raise ValueError("a box is too short")
         yield kind, at, at + begin, min(at + size, end)
         at += size
 
