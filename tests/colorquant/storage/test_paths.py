@@ -204,7 +204,7 @@ def test_the_dag_of_single_jobs_takes_the_credentials_from_an_airflow_connection
     assert SECRET not in printed and SECRET not in command_lines
     objects = _objects("results")
     assert sorted(name.rsplit("/", 1)[-1] for name in objects if "/compressed/" in f"/{name}") == [
-        *("k005.json", "k005.json", "k005.png", "k005.png")
+        *(".colorquant-outputs", "k005.json", "k005.json", "k005.png", "k005.png")
     ]
     assert [name for name in objects if name.endswith("summary.html")]
     assert not [name for name, content in objects.items() if SECRET.encode() in content]
