@@ -114,7 +114,7 @@ def smallest_file(opened: OpenedImage, target: Target, settings: Settings) -> tu
     search = _Search(opened, target, settings)
     if opened.unique_colors <= MAX_COLORS:
         # On graphics that is often the smallest file: without noise, more colors need not take more bytes.
-        search.try_lossless(_distinct(({},), settings)[0])
+        search.try_lossless(_chosen({}, settings))
     search.look(_distinct(_CANDIDATES[target.measure], settings))
     if not search.reached:
         search.look(_distinct(_LAST[target.measure], settings))
@@ -123,11 +123,12 @@ def smallest_file(opened: OpenedImage, target: Target, settings: Settings) -> tu
 
 def _distinct(candidates: tuple[Mapping[str, Any], ...], settings: Settings) -> list[Settings]:
     """The candidates in the settings that are free; those that are then the same once."""
-    chosen = [
-        settings.chosen(**{name: value for name, value in (one | _EFFORT).items() if name in settings.free})
-        for one in map(dict, candidates)
-    ]
-    return list(dict.fromkeys(chosen))
+    return list(dict.fromkeys(_chosen(one, settings) for one in candidates))
+
+
+def _chosen(candidate: Mapping[str, Any], settings: Settings) -> Settings:
+    """The values of a candidate in the settings that are free."""
+    return settings.chosen(**{name: value for name, value in {**candidate, **_EFFORT}.items() if name in settings.free})
 
 
 class _Search:

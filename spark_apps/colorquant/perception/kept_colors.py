@@ -185,24 +185,9 @@ def _flat_blocks(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     for top in range(0, height - _BLOCK + 1, _BLOCK):
         for left in range(0, width - _BLOCK + 1, _BLOCK):
             flat = True
-            # Its diagonal ends alike in few blocks of a photograph.
-            for row, column in (
-                (3, 3),
-                (0, 3),
-                (3, 0),
-                (0, 1),
-                (0, 2),
-                (1, 0),
-                (1, 1),
-                (1, 2),
-                (1, 3),
-                (2, 0),
-                (2, 1),
-                (2, 2),
-                (2, 3),
-                (3, 1),
-                (3, 2),
-            ):
+            # From the far corner, which in a photograph has another color than the near one.
+            for i in range(_BLOCK**2 - 1, 0, -1):
+                row, column = i // _BLOCK, i % _BLOCK
                 for channel in range(channels):
                     if pixels[top + row, left + column, channel] != pixels[top, left, channel]:
                         flat = False

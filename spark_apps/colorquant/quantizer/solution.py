@@ -42,7 +42,7 @@ class Solution:
         Sum over pixels of the squared distance to the nearest entry: exact for RGB; for RGBA that of
         ``alpha.premultiplied``, rounded. The mean squared error is this divided by the number of pixels.
     iterations : int
-        Rounds over the exact histogram.
+        Rounds over the exact histogram; where the colors of areas were put into the palette, those after that.
     converged : bool
         Whether the last round changed nothing.
     """

@@ -133,6 +133,17 @@ def with_most_effort(palette: np.ndarray, indexes: np.ndarray) -> int:
     return len(ours)
 
 
+def test_high_effort_makes_graphics_smaller_and_leaves_photographs() -> None:
+    numbers = np.random.default_rng(7)
+    palette = numbers.integers(0, 256, (12, 3), dtype=np.uint8)
+    noise = numbers.integers(0, 12, (300, 300), dtype=np.uint8)
+    for indexes, at_most in ((np.tile(shapes("text", 12), (3, 3)), 0.99), (noise, 1.0)):
+        normal, high = (encode_indexed_png(palette, indexes, effort=effort) for effort in ("normal", "high"))
+        assert np.array_equal(in_pillow(high, "RGB"), palette[indexes])
+        assert len(high) <= at_most * len(normal)
+        assert (high == normal) is (indexes is noise)
+
+
 @pytest.mark.parametrize("colors", [2, 4, 12, 16, 60])
 def test_it_is_at_most_as_large_as_pillow_and_oxipng_make_it_in_luminance_order(colors: int) -> None:
     indexes = shapes("photograph", colors)
