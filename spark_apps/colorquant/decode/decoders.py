@@ -92,9 +92,9 @@ def _decode_tiff(content: bytes, limits: Limits) -> Pixels | None:
         if picture.is_left_to_pillow():
             return None
     with _damage_as_undecodable():
+        picture.check_kind()
         each = BYTES_PER_PIXEL if picture.alpha_kind is None else ALPHA_BYTES_PER_PIXEL
         _check_size(picture.width, picture.height, len(content), each, limits)
-        picture.check_kind()
         if picture.pages > 1:
             raise _several()
         bits = picture.page.bitspersample * picture.page.samplesperpixel
