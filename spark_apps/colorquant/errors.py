@@ -15,6 +15,7 @@
     ├── UnsupportedImage (ValueError)   an image that cannot be compressed: exit code 65, a retry is useless
     │   ├── Undecodable                   its content cannot be decoded
     │   └── UnknownColorSpace             its colors cannot be converted to sRGB
+    ├── DecoderEnded                    the process that decodes an image died
     ├── InvalidRecord (ValueError)      a JSON file that is not what its reader expects
     ├── StoreUnavailable (OSError)      an object store refuses or does not answer
     ├── Unpublishable                   a file cannot be published, and others can
@@ -87,6 +88,10 @@ class Undecodable(UnsupportedImage):
 
 class UnknownColorSpace(UnsupportedImage):
     """The colors of an image cannot be converted to sRGB. The message says why."""
+
+
+class DecoderEnded(ColorquantError):
+    """The process that decodes an image ended without an answer; a retry may help. The message says how it ended."""
 
 
 class InvalidRecord(ColorquantError, ValueError):

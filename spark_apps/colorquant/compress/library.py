@@ -17,7 +17,7 @@ import cv2
 
 from colorquant.compress.pipeline import Compressed, compress_opened, open_image
 from colorquant.compress.stopwatch import Stopwatch
-from colorquant.errors import InvalidRecord, UnsupportedImage
+from colorquant.errors import DecoderEnded, InvalidRecord, UnsupportedImage
 from colorquant.jobs import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -110,6 +110,7 @@ def compress_batch(
     """
     # There is one task for each core: OpenCV's own threads would only compete with the other tasks.
     cv2.setNumThreads(1)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # Of the process that decodes.
     counts = Counts()
     # Writing to a disk or an object store takes no CPU time: meanwhile the next image is compressed.
     with ThreadPoolExecutor(_WRITERS) as writers:
@@ -242,7 +243,7 @@ def _failed(job: Job, error: Exception) -> Counts:
     if isinstance(error, UnsupportedImage):
         failure = JobFailure.of(EXIT_BAD_INPUT, str(error), job.image, job.k)
     else:
-        killed = isinstance(error, MemoryError)
+        killed = isinstance(error, MemoryError | DecoderEnded)
         failure = JobFailure.of(EXIT_FAILED, f"{type(error).__name__}: {error}", job.image, job.k, killed)
     failure.leave(job.failure)
     _remember(job)

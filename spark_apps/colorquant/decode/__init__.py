@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from colorquant.decode.decoders import decode
     from colorquant.decode.image_file import DecodedImage, changed, decode_output, is_tiff, read_image
     from colorquant.decode.metadata import Metadata
+    from colorquant.decode.process import DecodingProcess, start_decoding
     from colorquant.decode.tiled_tiff import Region, TiledImage, encode_tiles, tiled_image_above, write_tiled
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "decode",
     "decode_output",
     "DecodedImage",
+    "DecodingProcess",
     "encode_tiles",
     "is_tiff",
     "Metadata",
@@ -32,6 +34,7 @@ __all__ = [
     "orientation_of",
     "read_image",
     "Region",
+    "start_decoding",
     "tiled_image_above",
     "TiledImage",
     "write_tiled",
@@ -47,6 +50,8 @@ __getattr__ = imported_on_first_use(
         "is_tiff": "image_file",
         "read_image": "image_file",
         "Metadata": "metadata",
+        "DecodingProcess": "process",
+        "start_decoding": "process",
         "Region": "tiled_tiff",
         "TiledImage": "tiled_tiff",
         "encode_tiles": "tiled_tiff",

@@ -8,7 +8,6 @@ import contextlib
 import io
 from collections.abc import Iterator
 
-import cv2
 import imagecodecs
 import numpy as np
 from PIL import Image
@@ -253,7 +252,7 @@ def _decode_png(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | No
     """Decode a PNG; its 16-bit colors by libpng, since Pillow drops their low bytes."""
     key, bits = png_file.transparent_key(content), png_file.bits_of(content)
     if bits == 16:
-        deep = _deep_png(png_file.pixels_alone(content), png_file.is_interlaced(content))
+        deep = _deep_png(png_file.pixels_alone(content))
         png_file.check_pixels(content)
         samples, colors = scaled(deep, 65535), 3 if deep.shape[2] > 2 else 1
         alpha = png_file.keyed(deep, key) if samples.shape[2] == colors else np.ascontiguousarray(samples[..., -1])
@@ -266,16 +265,9 @@ def _decode_png(image: Image.Image, content: bytes) -> tuple[Pixels, Pixels | No
     return color, alpha
 
 
-def _deep_png(content: bytes, is_interlaced: bool) -> np.ndarray:
+def _deep_png(content: bytes) -> np.ndarray:
     """The samples uint16 (H, W, channels) of a PNG of 16 bits."""
-    if is_interlaced:
-        # libpng would print a warning of imagecodecs' way to call it.
-        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-        if decoded is None:
-            raise ValueError("its data are damaged")
-        deep = decoded[..., [2, 1, 0, 3][: decoded.shape[2]]] if decoded.ndim == 3 else decoded
-    else:
-        deep = imagecodecs.png_decode(content)
+    deep = imagecodecs.png_decode(content)
     return deep[..., None] if deep.ndim == 2 else deep
 
 

@@ -12,9 +12,9 @@ from typing import BinaryIO
 import imagecodecs
 import numpy as np
 
-from colorquant.decode.decoders import decode
-from colorquant.decode.metadata import Metadata, metadata_of
+from colorquant.decode.metadata import Metadata
 from colorquant.decode.png_file import SIGNATURE
+from colorquant.decode.process import decode_apart
 from colorquant.errors import Undecodable, UnsupportedImage
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
@@ -60,7 +60,7 @@ class DecodedImage:
 def read_image(
     path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, stream: BinaryIO | None = None
 ) -> DecodedImage:
-    """Read and decode a still image.
+    """Read a still image, and decode it in a process of its own (``decode/process``).
 
     Parameters
     ----------
@@ -78,18 +78,20 @@ def read_image(
         format, animated or of several pages, beyond a limit, truncated, or cannot be decoded for another reason.
     OSError
         The file system failed for a reason that may go away.
+    DecoderEnded
+        The process that decodes the file died.
     """
     read_all = partial(_read_bytes, path) if stream is None else partial(_read_stream, stream, path)
     content = read_all(limits.file_bytes)
     try:
-        pixels = decode(content, limits)
+        pixels, metadata = decode_apart(content, limits)
     except Undecodable as error:
         raise UnsupportedImage(f"{_name(path)} {error}") from error
     return DecodedImage(
         pixels=pixels,
         sha256=hashlib.sha256(content).hexdigest(),
         original_bytes=len(content),
-        metadata=metadata_of(content),
+        metadata=Metadata.of_answer(metadata),
     )
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from colorquant.errors import Undecodable
 from colorquant.limits import DECODING_BYTES_PER_PIXEL
@@ -30,7 +31,7 @@ def bounded_memory(pixels: int) -> Iterator[None]:
     """
     used = _data_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = (used or 0) + _BASE + _PER_CORE * (os.cpu_count() or 1) + DECODING_BYTES_PER_PIXEL * pixels
+    wanted = (used or 0) + _allowance(pixels)
     if used is None or resource.RLIM_INFINITY != soft <= wanted or resource.RLIM_INFINITY != hard < wanted:
         yield
         return
@@ -44,10 +45,24 @@ def bounded_memory(pixels: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
+def needed_bytes(pixels: int, file_bytes: int) -> int:
+    """What this process may come to have while it decodes a file of so many bytes and pixels, at most."""
+    return (_data_bytes() or 0) + _BASE + file_bytes + _allowance(pixels)
+
+
+def _allowance(pixels: int) -> int:
+    return _BASE + _PER_CORE * (os.cpu_count() or 1) + DECODING_BYTES_PER_PIXEL * pixels
+
+
 def _data_bytes() -> int | None:
     """The bytes that count for RLIMIT_DATA: private memory that can be written. None where the system does not say."""
     try:
-        with open("/proc/self/statm", "rb", buffering=0) as pages:
-            return int(pages.read().split()[5]) * resource.getpagesize()
+        return int(os.pread(_statm(os.getpid()), 200, 0).split()[5]) * resource.getpagesize()
     except (OSError, IndexError):
         return None
+
+
+@lru_cache(maxsize=1)
+def _statm(process: int) -> int:
+    """A descriptor that stays open: the process that decodes cannot open one when it needs it."""
+    return os.open(f"/proc/{process}/statm", os.O_RDONLY | os.O_CLOEXEC)

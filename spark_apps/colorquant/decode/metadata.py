@@ -5,13 +5,13 @@ All other metadata are dropped: positions, cameras, thumbnails and texts are pri
 
 import struct
 from dataclasses import dataclass
+from typing import Any, Self
 
 from PIL import ExifTags, Image
 
 from colorquant.decode import png_file
 from colorquant.decode.decoders import opened
 from colorquant.decode.orientation import orientation_of
-from colorquant.encode import SIGNATURE_AND_HEADER, chunk
 
 _INCH = 0.0254
 # Programs write this when they do not know the resolution.
@@ -36,12 +36,25 @@ class Metadata:
     copyright: str = ""
     author: str = ""
 
+    @classmethod
+    def of_answer(cls, fields: dict[str, Any]) -> Self:
+        """The metadata that the process that decodes has found. It may answer anything."""
+        dpi = fields.get("dpi")
+        return cls(
+            _dpi(tuple(dpi), False) if isinstance(dpi, list) else None,
+            _text(fields.get("copyright")),
+            _text(fields.get("author")),
+        )
+
     def resolution_alone(self) -> "Metadata":
         """The same resolution without the texts."""
         return Metadata(dpi=self.dpi)
 
     def into_png(self, content: bytes) -> bytes:
         """Add this metadata to the bytes of a PNG: chunks pHYs and iTXt after its header."""
+        # What encodes loads numba, which the process that decodes does without.
+        from colorquant.encode import SIGNATURE_AND_HEADER, chunk
+
         chunks = b""
         if self.dpi:
             chunks += chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / _INCH) for dpi in self.dpi), 1))

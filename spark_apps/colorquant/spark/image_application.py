@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from colorquant import settings
 from colorquant.cli import Parser, add_limits, limits_of, quality, whole
-from colorquant.errors import InvalidLocation, UnsupportedImage
+from colorquant.errors import DecoderEnded, InvalidLocation, UnsupportedImage
 from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure, too_slow_for
 from colorquant.light_imports import lighten
 from colorquant.limits import BYTES_PER_PIXEL, MAX_COLORS, Limits
@@ -53,7 +53,7 @@ def main() -> int:
         refusal = refusal_of(error)
         if refusal is None:
             traceback.print_exc()
-            killed = isinstance(error, MemoryError)
+            killed = isinstance(error, MemoryError | DecoderEnded)
             failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k, killed)
         else:
             failure = JobFailure.of(EXIT_BAD_INPUT, refusal, job.image, job.k)
@@ -66,6 +66,10 @@ def _compress(job: Job, partitions: int | None, limits: Limits) -> CompressionRe
     # Spark's start takes most of a small job's time, nearly all of it in the JVM. Meanwhile, this process imports
     # modules and decodes the image.
     context = _Promised(lambda: _start_context(job.title))
+    from colorquant.decode import is_tiff, start_decoding
+
+    if not is_tiff(job.image):
+        start_decoding(limits)
     from colorquant.compress import compress_image
 
     tiled = _tiled_image(job.image, limits)

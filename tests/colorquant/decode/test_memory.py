@@ -47,11 +47,15 @@ FILES = {
 }
 MEASURE = """
 import re, sys
+from colorquant.decode import process
 from colorquant.decode.image_file import read_image
 def peak():
-    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
-read_image(sys.argv[1])
-open("/proc/self/clear_refs", "w").write("5")
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", open(f"/proc/{child}/status").read())[1])
+is_tiff = open(sys.argv[2], "rb").read(2) in (b"II", b"MM")
+decoding = process._process_for(process.Limits(), is_tiff)
+decoding.decode(open(sys.argv[1], "rb").read())
+child = decoding._process.pid
+open(f"/proc/{child}/clear_refs", "w").write("5")
 before = peak()
 image = read_image(sys.argv[2])
 print(peak() - before - image.original_bytes, image.pixels[..., 0].size)
