@@ -48,6 +48,7 @@ def test_the_check_of_access_can_be_called_for_a_dag_that_is_in_no_address() -> 
     [
         ("DagRun", ["id", "dag_id", "run_id", "state", "run_type", "run_after"]),
         ("XComModel", ["dag_run_id", "key", "value"]),
+        ("Pool", ["pool", "slots", "description", "include_deferred"]),
     ],
 )
 def test_tables_of_the_metadata_database_have_the_columns(table: str, columns: list[str]) -> None:
