@@ -1,4 +1,4 @@
-"""The Spark master that an Airflow connection names: whether jobs can be submitted to it.
+"""The Spark master that an Airflow connection names, and the deployment's Spark properties: whether jobs can start.
 
 Airflow starts with a connection ``spark_default`` to a YARN cluster that is not there, and Spark asks a master that
 does not answer for a minute, at each try of each job. So this is looked at before any job.
@@ -18,6 +18,7 @@ CONNECTION = "spark_default"
 
 _KNOWN = re.compile(r"local(?:\[[\w*]+(?: *, *\d+)?\])?|local-cluster\[.+\]|yarn|(?:spark|k8s)://\S+")
 _DEFAULT_PORT = 7077
+_PROPERTIES = "COMPRESSION_SPARK_PROPERTIES"
 _SECONDS = 5.0
 
 
@@ -35,11 +36,13 @@ def spark_connection(name: str = CONNECTION) -> "Connection":
     Raises
     ------
     UnusableSpark
-        Where there is none, or what it names cannot be a master; YARN needs the cluster's settings.
+        Where there is none, or what it names cannot be a master; YARN needs the cluster's settings; and where the file
+        of Spark properties cannot be read.
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
+    _require_properties()
     example = f'AIRFLOW_CONN_{name.upper()}=\'{{"conn_type": "spark", "host": "local[2]"}}\''
     try:
         connection = BaseHook.get_connection(name)
@@ -61,6 +64,35 @@ def spark_connection(name: str = CONNECTION) -> "Connection":
             f"connection, for example with the environment variable {example}; or set HADOOP_CONF_DIR."
         )
     return connection
+
+
+def properties_file() -> str | None:
+    """Path of the deployment's own Spark properties, which replace Spark's conf/spark-defaults.conf; None without any.
+
+    The file may have secrets, and only those who run jobs need to read it: so its path is all that is checked here.
+
+    Raises
+    ------
+    ValueError
+        For a relative path, which would start wherever Airflow does.
+    """
+    path = os.environ.get(_PROPERTIES) or None
+    if path and not os.path.isabs(path):
+        raise ValueError(f"{_PROPERTIES}={path!r} is not an absolute path; write for example /etc/spark.properties")
+    return path
+
+
+def _require_properties() -> None:
+    path = properties_file()
+    try:
+        if path:
+            open(path).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnusableSpark(
+            f"The file of Spark properties cannot be read: {_PROPERTIES}={path!r} ({reason}). Correct the path, or its "
+            "rights for the user of Airflow's workers."
+        ) from None
 
 
 def master_of(connection: "Connection") -> str:

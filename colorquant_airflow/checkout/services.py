@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,17 +71,21 @@ def airflow_services(
     """
     try:
         home.make()
-    except PermissionError as error:
+        lock = open(home.lock_file, "a+")
+    except OSError as error:
         raise ServicesFailed(
-            f"{home.folder} belongs to another user; name a folder of your own with KMEANS_AIRFLOW_HOME=/your/folder"
+            f"{home.folder} cannot be used ({error.strerror}); name a folder of your own with "
+            "KMEANS_AIRFLOW_HOME=/your/folder"
         ) from error
-    with open(home.lock_file, "a+") as lock:
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield Services(_join(home, lock.name), own=False)
             return
         end_processes_of(home)
+        if port and not _is_free(port):
+            raise ServicesFailed(f"port {port} of 127.0.0.1 is taken by another program; name another one with PORT")
         port = port or free_port()
         _write_holder(lock.name, purpose, port)
         environment = home.environment(port, schedule)
@@ -97,6 +102,18 @@ def airflow_services(
             yield Services(_wait_until_ready(home, services, port), own=True)
         finally:
             _stop(home, services)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # As a server does: what was closed just now is free.
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def interrupt_on_signals() -> None:

@@ -132,3 +132,13 @@ def test_a_run_that_has_nothing_to_compute_needs_no_spark(
     assert write_plan(context) == []
     again = Plan.read(run_folder(tmp_path / "out", "run") / "plan.json")
     assert again.pending_before == plan.pending_before
+
+
+@pytest.mark.parametrize("path", ["{folder}/gone", "{folder}", "{folder}/" + "n" * 256])
+def test_a_file_of_properties_that_cannot_be_read_is_named(
+    path: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPRESSION_SPARK_PROPERTIES", path.format(folder=tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://local")
+    with pytest.raises(UnusableSpark, match=r"The file of Spark properties cannot be read: COMPRESSION_SPARK_PROPER"):
+        require_spark()
