@@ -65,17 +65,18 @@ def _summarize(context: "Context") -> dict[str, Any]:
     regressed = len(summary.changes.regressed) if summary.changes else 0
     reported = {"report": str(page), "regressed": regressed, **_totals(summary)}
     context["ti"].xcom_push(REPORTED, reported)
-    if plan.pending() and _is_ended_by_hand(context):
-        _announce_refusal(context, "somebody ended the run before all its jobs were tried.")
-        raise AirflowFailException(
-            "Somebody ended this run before all its jobs were tried. Trigger the DAG again: finished jobs are reused. "
-            f"The report is written: {page}"
-        )
     if summary.totals.failed > params["max_failures"]:
         _announce_refusal(context, "more jobs failed than max_failures allows.")
         raise AirflowFailException(
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
             f"{params['max_failures']}. The report is written: {page}"
+        )
+    if untried := sum(row.untried for row in summary.rows):
+        # Whatever max_failures allows: whoever marks a run as failed, or as success, does not want it published.
+        sentence = f"{untried} of {summary.totals.jobs} jobs left no result: somebody ended the run before them."
+        _announce_refusal(context, sentence)
+        raise AirflowFailException(
+            f"{sentence} Trigger the DAG again: finished jobs are reused. The report is written: {page}"
         )
     problems = _publish(context, plan, summary, folder) if params["publish"] else []
     if plan.unreadable:
@@ -84,13 +85,6 @@ def _summarize(context: "Context") -> dict[str, Any]:
         raise AirflowFailException(f"{' '.join(problems)} All else is done. The report is written: {page}")
     context["outlet_events"][REPORT].extra = reported
     return reported
-
-
-def _is_ended_by_hand(context: "Context") -> bool:
-    """Whether somebody marked a run with jobs to do as failed or as success: Airflow skips those not yet started."""
-    run_id = context["run_id"]
-    states = context["ti"].get_task_states(dag_id=context["dag"].dag_id, run_ids=[run_id]).get(run_id, {})
-    return "skipped" in states.values()
 
 
 def _plan_of(context: "Context", output: str) -> "Plan":
