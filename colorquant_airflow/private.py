@@ -44,7 +44,6 @@ __all__ = [
     "hookimpl",
     "make_hook",
     "requires_access_dag",
-    "spark_binary",
     "submit_command",
     "submit_process",
     "take_environment",
@@ -87,11 +86,6 @@ def make_hook(operator: "SparkSubmitOperator") -> "SparkSubmitHook":
     """Make the hook that the operator's ``execute`` will use. It has a copy of the operator's ``conf``."""
     operator._hook = operator._get_hook()
     return operator._hook
-
-
-def spark_binary(hook: "SparkSubmitHook") -> str:
-    """The name of spark-submit's program in the hook's connection."""
-    return hook._connection["spark_binary"]
 
 
 def submit_command(hook: "SparkSubmitHook", application: str) -> list[str]:

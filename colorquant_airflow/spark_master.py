@@ -6,9 +6,12 @@ does not answer for a minute, at each try of each job. So this is looked at befo
 
 import os
 import re
+import shutil
 import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from colorquant_airflow.environment import submit_environment
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -36,8 +39,8 @@ def spark_connection(name: str = CONNECTION) -> "Connection":
     Raises
     ------
     UnusableSpark
-        Where there is none, or what it names cannot be a master; YARN needs the cluster's settings; and where the file
-        of Spark properties cannot be read.
+        Where there is none, or what it names cannot be a master; YARN needs the cluster's settings; and where this
+        machine has no spark-submit, no Java, or no right to read the file of Spark properties.
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -48,8 +51,8 @@ def spark_connection(name: str = CONNECTION) -> "Connection":
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException as error:
         raise UnusableSpark(
-            f"There is no Airflow connection {name!r}. Make one of type spark, for example with the environment "
-            f"variable {example}."
+            f"There is no Airflow connection {name!r} that can be read. Make one of type spark, for example with the "
+            f"environment variable {example}."
         ) from error
     master = master_of(connection)
     if not _KNOWN.fullmatch(master):
@@ -63,7 +66,18 @@ def spark_connection(name: str = CONNECTION) -> "Connection":
             "default, and neither HADOOP_CONF_DIR nor YARN_CONF_DIR says where that cluster is. Change the host of the "
             f"connection, for example with the environment variable {example}; or set HADOOP_CONF_DIR."
         )
+    _require_programs(connection.extra_dejson.get("spark-binary") or "spark-submit")
     return connection
+
+
+def _require_programs(submit: str) -> None:
+    if shutil.which(submit) is None:
+        raise UnusableSpark(
+            f"{submit} is not on the PATH of Airflow's workers: activate the environment of requirements.txt before "
+            "you start Airflow."
+        )
+    if "JAVA_HOME" not in submit_environment() and shutil.which("java") is None:
+        raise UnusableSpark("Spark needs Java 17 or newer: install it on Airflow's workers, or correct JAVA_HOME.")
 
 
 def properties_file() -> str | None:

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import psutil
 
 from colorquant_airflow import processes
 from colorquant_airflow.checkout.api import AirflowApi
-from colorquant_airflow.checkout.home import DAG_ID, SERVICES_OF, AirflowHome, free_port
+from colorquant_airflow.checkout.home import DAG_ID, SERVICES_OF, AirflowHome, free_port, is_free
 
 _START_TIMEOUT = 180.0
 # Airflow waits for its tasks. Spark jobs must end within 10 s after their Airflow was stopped.
@@ -84,7 +83,7 @@ def airflow_services(
             yield Services(_join(home, lock.name), own=False)
             return
         end_processes_of(home)
-        if port and not _is_free(port):
+        if port and not is_free(port):
             raise ServicesFailed(f"port {port} of 127.0.0.1 is taken by another program; name another one with PORT")
         port = port or free_port()
         _write_holder(lock.name, purpose, port)
@@ -102,18 +101,6 @@ def airflow_services(
             yield Services(_wait_until_ready(home, services, port), own=True)
         finally:
             _stop(home, services)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # As a server does: what was closed just now is free.
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def interrupt_on_signals() -> None:

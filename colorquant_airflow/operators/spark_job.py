@@ -1,6 +1,5 @@
 """The base of this project's operators: spark-submit, with exit codes that have a meaning, and nothing left running."""
 
-import shutil
 import signal
 import sys
 from contextlib import suppress
@@ -102,11 +101,6 @@ class SparkJobOperator(SparkSubmitOperator):
             if connection.extra_dejson.get("deploy-mode") != "cluster":  # The driver's JVM runs on this machine.
                 self.conf = (self.conf or {}) | {_JAVA_OPTIONS: f"{options} {archive}".strip()}
             hook = private.make_hook(self)
-            if shutil.which(private.spark_binary(hook)) is None:
-                raise AirflowFailException(
-                    f"{private.spark_binary(hook)} is not on the PATH of Airflow's workers: "
-                    "activate the environment of requirements.txt before you start Airflow."
-                )
             self._make_stoppable(hook, environment)
             try:
                 super().execute(context)

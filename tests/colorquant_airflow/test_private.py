@@ -71,10 +71,6 @@ def test_an_operator_uses_the_hook_that_get_hook_made(
     assert submitted == ["given.py"]
 
 
-def test_a_hook_has_its_program_in_connection(operator: SparkSubmitOperator) -> None:
-    assert private.spark_binary(private.make_hook(operator)) == "spark-submit"
-
-
 def test_a_hook_makes_its_command_by_build_spark_submit_command(operator: SparkSubmitOperator) -> None:
     command = private.submit_command(private.make_hook(operator), "other.py")
     assert (command[0], command[-1]) == ("spark-submit", "other.py")

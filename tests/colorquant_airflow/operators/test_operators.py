@@ -179,6 +179,7 @@ def test_a_missing_spark_submit_is_named(tmp_path: Path, submit_script: Path, mo
     monkeypatch.setenv("PATH", str(tmp_path / "nothing-here"))
     with pytest.raises(AirflowFailException, match="spark-submit is not on the PATH"):
         _operator(tmp_path).execute({})
+    assert not JobFailure.read(tmp_path / "failure.json").retryable
 
 
 def test_stopping_the_task_ends_every_process_also_those_with_a_group_of_their_own(
@@ -223,7 +224,7 @@ def test_a_task_that_was_stopped_has_not_succeeded(tmp_path: Path, submit_script
     assert JobFailure.read(tmp_path / "failure.json").retryable
 
 
-@pytest.mark.parametrize("step", ["spark_connection", "class_archive", "shutil.which"])
+@pytest.mark.parametrize("step", ["spark_connection", "class_archive"])
 def test_a_task_that_is_stopped_before_its_job_starts_none(
     step: str, tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
