@@ -4,7 +4,7 @@ Airflow never schedules tasks of a pool that does not exist, or has no slots, wi
 cannot ask for a pool. So the plugin makes the pool where a service of Airflow starts, and its pages say what is wrong.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from colorquant_airflow import private
 
@@ -15,18 +15,8 @@ if TYPE_CHECKING:
 POOL = "spark"
 
 
-class PoolMaker:
-    """A listener of Airflow that makes the pool, with one slot, where there is none."""
-
-    @private.hookimpl
-    def on_starting(self, component: Any) -> None:
-        """Make the pool when a scheduler, DAG processor or triggerer starts; a task's process has no database."""
-        if type(component).__name__ == "Job":
-            make_pool()
-
-
 def make_pool() -> None:
-    """Make the pool, unless it exists. An existing pool is not changed."""
+    """Make the pool, with one slot, unless it exists. An existing pool is not changed."""
     from sqlalchemy import select
     from sqlalchemy.exc import IntegrityError
 

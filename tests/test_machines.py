@@ -179,11 +179,11 @@ def test_a_user_id_without_a_name_does_no_harm(machine: dict[str, str], tmp_path
 
 
 def test_few_open_files_and_private_ones_do_no_harm(machine: dict[str, str], tmp_path: Path) -> None:
-    _make_run(tmp_path, machine, "sh", "-c", 'ulimit -n 256 && umask 077 && exec "$@"', "sh")
+    _make_run(tmp_path, machine, "sh", "-c", 'ulimit -S -n 256 && umask 077 && exec "$@"', "sh")
 
 
-def test_a_checkout_at_a_path_of_any_characters_works(machine: dict[str, str], tmp_path: Path) -> None:
-    checkout = tmp_path / "Größe & co, it's (1) $HOME %20"
+def test_a_checkout_at_a_path_of_odd_characters_works(machine: dict[str, str], tmp_path: Path) -> None:
+    checkout = tmp_path / 'Größe & co, it\'s (1) "x"'
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
     for name in filter(None, tracked.stdout.split("\0")):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)

@@ -89,6 +89,7 @@ class SparkJobOperator(SparkSubmitOperator):
             Where a retry may help.
         """
         use_storage(context.get("params") or {})
+        processes.allow_open_files()
         self._submit_log = SubmitLog()
         remove(failure)  # An earlier try may have left one.
         self._refuse_for_kills(kills, failure)

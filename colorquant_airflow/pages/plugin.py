@@ -5,7 +5,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from colorquant_airflow.links import PREFIX, VIEW, base_path
-from colorquant_airflow.pool import PoolMaker
+from colorquant_airflow.pages.pool_maker import PoolMaker
 
 
 async def _pages(scope: Any, receive: Any, send: Any) -> None:

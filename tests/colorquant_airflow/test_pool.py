@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from colorquant_airflow import pool, private
+from colorquant_airflow.pages.pool_maker import PoolMaker
 
 
 class Job:
@@ -40,7 +41,7 @@ def _slots(database: Engine) -> list[Any]:
 
 
 def test_a_service_that_starts_makes_it_once_and_leaves_that_of_somebody(database: Engine) -> None:
-    maker = pool.PoolMaker()
+    maker = PoolMaker()
     maker.on_starting(Job())
     maker.on_starting(Job())
     assert _slots(database) == [1]
@@ -53,7 +54,7 @@ def test_a_service_that_starts_makes_it_once_and_leaves_that_of_somebody(databas
 
 def test_the_process_of_a_task_asks_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private, "create_session", None, raising=False)
-    pool.PoolMaker().on_starting(SimpleNamespace())
+    PoolMaker().on_starting(SimpleNamespace())
 
 
 def test_two_services_may_make_it_at_once(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

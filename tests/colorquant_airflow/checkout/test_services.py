@@ -151,3 +151,14 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(
         services.airflow_services(home, purpose="ui", port=other.getsockname()[1]),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["$HOME", "100%", "a{b}", "what?", "#1"])
+def test_a_path_that_airflow_would_take_for_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    odd = AirflowHome(tmp_path / name, jobs_at_once=1)
+    with (
+        pytest.raises(services.ServicesFailed, match="Airflow cannot work in a folder whose path has a"),
+        services.airflow_services(odd, purpose="run"),
+    ):
+        pass
+    assert not odd.folder.exists()

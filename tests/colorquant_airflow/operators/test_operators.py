@@ -16,7 +16,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from colorquant.jobs import JobFailure
-from colorquant_airflow import private
+from colorquant_airflow import private, processes
 from colorquant_airflow.operators import CompressImageOperator, spark_job
 
 _POPEN = subprocess.Popen
@@ -292,6 +292,7 @@ def test_a_task_that_is_stopped_while_its_job_starts_ends_it(
             "IllegalStateException: b",
             False,
         ),
+        ("java.io.FileNotFoundException: tzdb.dat (Too many open files)", "Raise the limit of open files", True),
         ("nothing that names a cause", "its last lines are above", False),
     ],
 )
@@ -356,3 +357,16 @@ def test_a_job_that_waits_too_long_is_ended_and_not_tried_again(
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
     failure = JobFailure.read(tmp_path / "failure.json")
     assert not failure.retryable and not failure.killed
+
+
+@pytest.mark.parametrize(("soft", "hard", "allowed"), [(64, 4096, 4096), (64, 300, 300), (5000, 5000, 5000)])
+def test_a_job_may_open_the_files_that_spark_needs(
+    soft: int, hard: int, allowed: int, tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell of macOS allows 256 files, and Spark's JVM opens some 300 jars."""
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(processes.resource, "getrlimit", lambda which: (soft, hard))
+    monkeypatch.setattr(processes.resource, "setrlimit", lambda which, given: limits.append(given))
+    submit_script.write_text("#!/bin/sh\n")
+    _operator(tmp_path).execute({})
+    assert limits == ([] if soft >= allowed else [(allowed, hard)])
