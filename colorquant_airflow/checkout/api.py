@@ -32,7 +32,8 @@ class AirflowApi:
         self.address = f"http://127.0.0.1:{port}"
         self._login = {"username": "admin", "password": password}
         # Without the proxy that the environment may name: it could not reach the loopback address of this machine.
-        self._client = httpx.Client(base_url=self.address, timeout=30, trust_env=False)
+        # On a busy machine an answer may take a minute, while Airflow's processes start.
+        self._client = httpx.Client(base_url=self.address, timeout=120, trust_env=False)
         self._log_in()
 
     @staticmethod
