@@ -29,8 +29,8 @@ BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
 export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE PULL
 export PATH := $(abspath $(BIN)):$(PATH)
-# Modules of other programs would hide those of this project.
-unexport PYTHONPATH PYTHONHOME
+# What is set for other Pythons: modules that would hide those of this project, warnings that end programs.
+unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run ui up down test test-compose test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean

@@ -24,9 +24,10 @@ _PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|TZ|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|LD_PRELOAD|XDG_\w+|JAVA_HOME"
     # Python: what changes neither its modules nor its encodings.
     r"|PYTHON(?:DONTWRITEBYTECODE|PYCACHEPREFIX|UNBUFFERED|FAULTHANDLER|NOUSERSITE)"
-    r"|VIRTUAL_ENV|CONDA_\w+|NUMBA_\w+|OMP_\w+|OPENBLAS_\w+|MKL_\w+|OPENCV_\w+|MALLOC_\w+"
+    # Of the libraries, what changes no result: numba can be told to compile nothing, OpenBLAS to round in another way.
+    r"|VIRTUAL_ENV|CONDA_\w+|NUMBA_CACHE_DIR|(?:OMP|OPENBLAS|MKL)_NUM_THREADS|MALLOC_\w+"
     # Clusters and their tickets.
-    r"|SPARK_(?:CONF_DIR|LOCAL_\w+|PUBLIC_DNS|USER|DIST_CLASSPATH|EXECUTOR_\w+|DRIVER_\w+|SCALA_VERSION)"
+    r"|SPARK_(?:CONF_DIR|LOCAL_\w+|PUBLIC_DNS|USER|DIST_CLASSPATH|EXECUTOR_\w+|DRIVER_\w+)"
     r"|PYSPARK_PYTHON|HADOOP_\w+|YARN_\w+|KRB5\w*|KUBECONFIG|KUBERNETES_\w+"
     # Object stores: a job reads and writes with its run's credentials.
     r"|AWS_\w+|FSSPEC_S3(?:_\w+)?|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
@@ -45,8 +46,13 @@ _JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", _SUBM
 # or an agent whose file is gone, end the JVM. Encodings would change file names.
 _JAVA_PROPERTY = re.compile(r"""(?:^|\s)(-D(?!\w+(?:\.\w+)?\.encoding\b)(?:[^\s"']|"[^"]*"|'[^']*')+)""")
 
-# What a JVM that is all of Spark has no use for. A file system of the cluster may be on a host that is not known here.
-_OF_CLUSTER = re.compile(r"HADOOP_|YARN_|SPARK_LOCAL_(?:IP|HOSTNAME)$|SPARK_PUBLIC_DNS$")
+# What a JVM that is all of Spark has no use for. A file system of the cluster may be on a host that is not known here,
+# and its defaults may want logs and jars there.
+_OF_CLUSTER = re.compile(
+    r"HADOOP_|YARN_|SPARK_LOCAL_(?:IP|HOSTNAME)$|SPARK_(?:PUBLIC_DNS|CONF_DIR|DIST_CLASSPATH)$|SPARK_EXECUTOR_"
+)
+# Of an installation that was removed: programs that find such a variable do not look elsewhere.
+_PATHS = re.compile(r"JAVA_HOME|SSL_CERT_\w+|\w+_CA_BUNDLE|TMPDIR|TEMP|TMP")
 
 _PROXY = re.compile("(?:https?|all)_proxy", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -99,10 +105,19 @@ def spark_home() -> Path | None:
 def _common(given: Mapping[str, str]) -> dict[str, str]:
     """What Airflow and jobs get both."""
     passed = {name: text for name, text in given.items() if _PASSED.fullmatch(name) and not _NEVER.fullmatch(name)}
+    passed = {name: text for name, text in passed.items() if not _PATHS.fullmatch(name) or _is_usable(name, text)}
     passed |= dict(_java_options(given)) | _proxies(given) | _user(given)
     # Image paths are arguments. In the locale C, which is also what a JVM takes for one that is not installed, it
     # replaces each character that is not ASCII by a question mark.
     return passed | {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+
+
+def _is_usable(name: str, path: str) -> bool:
+    if name == "JAVA_HOME":
+        return os.access(os.path.join(path, "bin", "java"), os.X_OK)
+    if name in ("TMPDIR", "TEMP", "TMP"):
+        return os.path.isdir(path) and os.access(path, os.W_OK)
+    return os.access(path, os.R_OK)
 
 
 def _named(given: Mapping[str, str]) -> dict[str, str]:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
     from airflow.api_fastapi.common.db.common import SessionDep
     from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+    from airflow.listeners import hookimpl
     from airflow.models.dagrun import DagRun
+    from airflow.models.pool import Pool
     from airflow.models.xcom import XComModel
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
     from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
     from airflow.timetables.trigger import CronTriggerTimetable
+    from airflow.utils.session import create_session
     from airflow.utils.types import DagRunType
 
 __all__ = [
@@ -31,14 +34,16 @@ __all__ = [
     "DagRun",
     "DagRunType",
     "GetUserDep",
+    "Pool",
     "SessionDep",
     "XComModel",
     "before_log",
     "connection_id",
+    "create_session",
     "hook_of",
+    "hookimpl",
     "make_hook",
     "requires_access_dag",
-    "spark_binary",
     "submit_command",
     "submit_process",
     "take_environment",
@@ -51,9 +56,13 @@ AIRFLOW_NAMES = {
     "GetUserDep": "api_fastapi.core_api.security",
     "SessionDep": "api_fastapi.common.db.common",
     "requires_access_dag": "api_fastapi.core_api.security",
-    # Tables of the metadata database.
+    # Tables of the metadata database, and a session outside of the API server.
+    "create_session": "utils.session",
     "DagRun": "models.dagrun",
+    "Pool": "models.pool",
     "XComModel": "models.xcom",
+    # What marks a method as a listener's.
+    "hookimpl": "listeners",
     # The SDK's class of this name accepts any text; this one can check it.
     "CronTriggerTimetable": "timetables.trigger",
     # The SDK accepts these run types, and has no public name for them.
@@ -77,11 +86,6 @@ def make_hook(operator: "SparkSubmitOperator") -> "SparkSubmitHook":
     """Make the hook that the operator's ``execute`` will use. It has a copy of the operator's ``conf``."""
     operator._hook = operator._get_hook()
     return operator._hook
-
-
-def spark_binary(hook: "SparkSubmitHook") -> str:
-    """The name of spark-submit's program in the hook's connection."""
-    return hook._connection["spark_binary"]
 
 
 def submit_command(hook: "SparkSubmitHook", application: str) -> list[str]:

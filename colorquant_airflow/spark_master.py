@@ -1,4 +1,4 @@
-"""The Spark master that an Airflow connection names: whether jobs can be submitted to it.
+"""The Spark master that an Airflow connection names, and the deployment's Spark properties: whether jobs can start.
 
 Airflow starts with a connection ``spark_default`` to a YARN cluster that is not there, and Spark asks a master that
 does not answer for a minute, at each try of each job. So this is looked at before any job.
@@ -6,9 +6,12 @@ does not answer for a minute, at each try of each job. So this is looked at befo
 
 import os
 import re
+import shutil
 import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from colorquant_airflow.environment import submit_environment
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -18,6 +21,7 @@ CONNECTION = "spark_default"
 
 _KNOWN = re.compile(r"local(?:\[[\w*]+(?: *, *\d+)?\])?|local-cluster\[.+\]|yarn|(?:spark|k8s)://\S+")
 _DEFAULT_PORT = 7077
+_PROPERTIES = "COMPRESSION_SPARK_PROPERTIES"
 _SECONDS = 5.0
 
 
@@ -35,18 +39,20 @@ def spark_connection(name: str = CONNECTION) -> "Connection":
     Raises
     ------
     UnusableSpark
-        Where there is none, or what it names cannot be a master; YARN needs the cluster's settings.
+        Where there is none, or what it names cannot be a master; YARN needs the cluster's settings; and where this
+        machine has no spark-submit, no Java, or no right to read the file of Spark properties.
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
+    _require_properties()
     example = f'AIRFLOW_CONN_{name.upper()}=\'{{"conn_type": "spark", "host": "local[2]"}}\''
     try:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException as error:
         raise UnusableSpark(
-            f"There is no Airflow connection {name!r}. Make one of type spark, for example with the environment "
-            f"variable {example}."
+            f"There is no Airflow connection {name!r} that can be read. Make one of type spark, for example with the "
+            f"environment variable {example}."
         ) from error
     master = master_of(connection)
     if not _KNOWN.fullmatch(master):
@@ -60,7 +66,47 @@ def spark_connection(name: str = CONNECTION) -> "Connection":
             "default, and neither HADOOP_CONF_DIR nor YARN_CONF_DIR says where that cluster is. Change the host of the "
             f"connection, for example with the environment variable {example}; or set HADOOP_CONF_DIR."
         )
+    _require_programs(connection.extra_dejson.get("spark-binary") or "spark-submit")
     return connection
+
+
+def _require_programs(submit: str) -> None:
+    if shutil.which(submit) is None:
+        raise UnusableSpark(
+            f"{submit} is not on the PATH of Airflow's workers: activate the environment of requirements.txt before "
+            "you start Airflow."
+        )
+    if "JAVA_HOME" not in submit_environment() and shutil.which("java") is None:
+        raise UnusableSpark("Spark needs Java 17 or newer: install it on Airflow's workers, or correct JAVA_HOME.")
+
+
+def properties_file() -> str | None:
+    """Path of the deployment's own Spark properties, which replace Spark's conf/spark-defaults.conf; None without any.
+
+    The file may have secrets, and only those who run jobs need to read it: so its path is all that is checked here.
+
+    Raises
+    ------
+    ValueError
+        For a relative path, which would start wherever Airflow does.
+    """
+    path = os.environ.get(_PROPERTIES) or None
+    if path and not os.path.isabs(path):
+        raise ValueError(f"{_PROPERTIES}={path!r} is not an absolute path; write for example /etc/spark.properties")
+    return path
+
+
+def _require_properties() -> None:
+    path = properties_file()
+    try:
+        if path:
+            open(path).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnusableSpark(
+            f"The file of Spark properties cannot be read: {_PROPERTIES}={path!r} ({reason}). Correct the path, or its "
+            "rights for the user of Airflow's workers."
+        ) from None
 
 
 def master_of(connection: "Connection") -> str:

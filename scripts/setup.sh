@@ -56,7 +56,9 @@ install_packages() {
 }
 
 java_version() {
-    java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+    java=java
+    # Jobs do not get a JAVA_HOME without a Java either.
+    if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then java=$JAVA_HOME/bin/java; fi
     # An agent whose file is gone, or two collectors, would end this Java; jobs get none of these options.
     env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u JDK_JAVA_OPTIONS "$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
 }
@@ -65,7 +67,7 @@ check_java() {
     version=$(java_version || true)
     [ "${version:-0}" -ge 17 ] && return
     found=${version:+"found Java $version"}
-    if can_apt && [ -z "${JAVA_HOME:-}" ]; then
+    if can_apt && { [ -z "${JAVA_HOME:-}" ] || [ ! -x "$JAVA_HOME/bin/java" ]; }; then
         for release in 21 17; do
             if apt-cache policy "openjdk-$release-jre-headless" 2>/dev/null | grep -q 'Candidate: [0-9]'; then break; fi
         done

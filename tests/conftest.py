@@ -17,7 +17,8 @@ __all__ = ["browser", "endpoint", "page", "s3"]  # Fixtures for every test.
 # Tests use folders of their own. In processes that they start, each says what is allowed.
 os.environ["COMPRESSION_ALLOWED_ROOTS"] = "/,s3://"
 os.environ["COMPRESSION_ALLOWED_CONNECTIONS"] = "*"
-# Plans are refused where no job could be submitted.
+# Plans are refused where no job could be submitted: an activated environment has spark-submit on its PATH.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ["AIRFLOW_CONN_SPARK_DEFAULT"] = '{"conn_type": "spark", "host": "local[1]"}'
 
 # A test must not fail because the machine is busy.

@@ -116,6 +116,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         patch.delenv("PYTHONPATH", raising=False)
         environment = home.environment(port, schedule=True)
         with airflow_services(home, purpose="ui", port=port, schedule=True) as services:
+            made = services.api.pool("spark")
+            assert made is not None and made["slots"] == 1, "the plugin makes it"
             services.api.set_pool("spark", 2, "of the tests")
             client = httpx.Client(base_url=services.api.address, trust_env=False, timeout=120)
             login = {"username": "admin", "password": home.password()}
@@ -383,6 +385,31 @@ def test_a_bad_night_has_a_report_and_a_notice_and_the_next_run_does_only_what_i
     assert airflow.wait(good) == "success"
     assert airflow.labels(good) == {"broken.png k=2": ("success", 2)}
     assert output.read_bytes() == content
+
+
+@pytest.mark.parametrize("mark", ["failed", "success"])
+def test_a_run_that_somebody_marks_has_its_report_and_a_notice(mark: str, airflow: Airflow, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.fromarray(photograph(seed=1)).save(images / "one.png")
+    run_id = airflow.trigger(images=str(images), output=str(tmp_path / "out"), ks=["2", "3", "4", "5", "6", "7"])
+    until(lambda: "running" in {state for state, _ in airflow.labels(run_id).values()})
+    airflow.client.patch(f"{_RUNS}/{run_id}", json={"state": mark}).raise_for_status()
+    assert airflow.wait(run_id) == "failed"
+    states = {each["task_id"]: each["state"] for each in airflow.api.task_instances(DAG_ID, run_id)}
+    assert states["summarize"] == "failed"
+    mail = until(lambda: [mail for mail in airflow.mailbox if run_id in mail["Subject"]])[0]
+    assert "somebody ended the run before it" in unescape(mail.get_body(("html",)).get_content())
+    assert airflow.page(run_id, "/report").status_code == 200
+    assert len(list((tmp_path / "out").rglob("k00?.png"))) < 6, "the jobs were ended"
+
+
+def test_a_pool_that_is_gone_is_said_in_the_list_of_runs(airflow: Airflow, triggered: str) -> None:
+    pool = airflow.client.get("/api/v2/pools/spark").json()
+    airflow.client.delete("/api/v2/pools/spark").raise_for_status()
+    assert "there is no pool &#39;spark&#39; in Airflow" in airflow.client.get("/image-compression/").text
+    airflow.api.set_pool("spark", pool["slots"], "of the tests")
+    assert "No Spark job starts" not in airflow.client.get("/image-compression/").text
 
 
 def test_the_pages_obey_airflows_login_and_the_right_to_read_the_dag(airflow: Airflow, triggered: str) -> None:

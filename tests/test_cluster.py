@@ -227,6 +227,29 @@ def test_a_killed_driver_leaves_nothing_half_written_and_the_retry_succeeds(
     assert output.read_bytes() == local_bytes
 
 
+def test_a_job_without_workers_says_so_and_goes_on_when_one_comes(
+    image: Path,
+    local_bytes: bytes,
+    environment: dict[str, str],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    empty = Cluster(tmp_path_factory.mktemp("empty"), environment, size=0)
+    output = tmp_path / "o.png"
+    task = start_task(empty.master, image, output, environment, ["--k=32"])
+    try:
+        failure = output.with_suffix(".failure")
+        _wait(lambda: failure.exists() or task.poll() is not None, "what the job says")
+        assert f"{empty.master} has no worker with free cores" in JobFailure.read(failure).reason
+        empty.workers.append(empty.start_worker(0))
+        assert task.wait(_PATIENCE) == 0, output.with_suffix(".log").read_text()
+    finally:
+        task.kill()
+        empty.stop()
+    assert not failure.exists()
+    assert output.read_bytes() == local_bytes
+
+
 def test_a_worker_without_numpy_and_numba_is_named(submit: Submit, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", symlinks=True)
     python = tmp_path / "venv" / "bin" / "python"

@@ -186,7 +186,7 @@ def test_the_compression_dag_has_its_shape(compression: dict[str, Any]) -> None:
     assert tasks["compress_image"]["pool"] == "spark"
     assert tasks["compress_image"]["label"]
     assert tasks["compress_image"]["backoff"]
-    assert tasks["summarize"]["trigger_rule"] == "all_done"
+    assert tasks["summarize"]["trigger_rule"] == "all_done_setup_success"  # A teardown's: without setups, all done.
     assert compression["max_active_runs"] == 1
 
 
@@ -215,5 +215,7 @@ def test_the_corpus_dag_has_its_shape_and_the_same_parameters(loaded: dict[str, 
         "summarize": ["compress_corpus"],
     }
     assert corpus["tasks"]["compress_corpus"]["template_fields"] == []
-    assert corpus["tasks"]["summarize"]["trigger_rule"] == "all_done"
+    assert (
+        corpus["tasks"]["summarize"]["trigger_rule"] == "all_done_setup_success"
+    )  # A teardown's: without setups, all done.
     assert {"images", "pattern", "ks", "output", "seed", "max_failures", "force"} <= set(corpus["params"])

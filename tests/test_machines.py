@@ -40,6 +40,47 @@ VARIABLES = {
     "encoding of Java": {"JAVA_TOOL_OPTIONS": "-Dsun.jnu.encoding=ANSI_X3.4-1968 -Dfile.encoding=ISO-8859-1"},
     "modules of the same names": {"PYTHONPATH": "{folder}/junk", "PYTHONSAFEPATH": "1"},
     "another Hadoop": {"HADOOP_CONF_DIR": "{folder}/hadoop", "SPARK_LOCAL_HOSTNAME": "no.such.host"},
+    "another Spark": {
+        "SPARK_CONF_DIR": "{folder}/spark",
+        "SPARK_DIST_CLASSPATH": "{folder}/hadoop",
+        "SPARK_MASTER": "yarn",
+        "SPARK_DRIVER_MEMORY": "900g",
+        "PYSPARK_PYTHON": "/opt/gone/python",
+        "PYSPARK_SUBMIT_ARGS": "--master yarn pyspark-shell",
+    },
+    "another Airflow": {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "garbage",
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__API__PORT": "garbage",
+        "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+        "AIRFLOW_CONN_OTHER": "{not JSON",
+    },
+    "another Python": {
+        "PYTHONHOME": "/opt/gone",
+        "PYTHONSTARTUP": "/opt/gone/start.py",
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONWARNINGS": "error",
+        "PYTHONINSPECT": "1",
+        "PYTHONMALLOC": "garbage",
+        "PYTHONUTF8": "0",
+    },
+    "paths of what was removed": {
+        "JAVA_HOME": "/opt/gone",
+        "SSL_CERT_FILE": "/opt/gone/cacert.pem",
+        "REQUESTS_CA_BUNDLE": "/opt/gone/cacert.pem",
+        "TMPDIR": "/opt/gone",
+        "LD_PRELOAD": "/opt/gone/libjemalloc.so",
+        "XDG_CACHE_HOME": "/proc/gone",
+        "HOME": "/proc/gone",
+    },
+    "libraries": {
+        "NUMBA_DISABLE_JIT": "1",
+        "NUMBA_NUM_THREADS": "many",
+        "OPENBLAS_NUM_THREADS": "many",
+        "OPENCV_IO_MAX_IMAGE_PIXELS": "1",
+        "TZ": "Garbage/Zone",
+    },
+    "shell": {"CDPATH": "/", "COLUMNS": "1", "GIT_DIR": "/opt/gone", "BASH_ENV": "/opt/gone", "TERM": "garbage"},
 }
 
 
@@ -55,12 +96,14 @@ def machine(tmp_path: Path, bare_environment: dict[str, str]) -> dict[str, str]:
     return kept | {"KMEANS_AIRFLOW_HOME": str(tmp_path / "airflow")}
 
 
-def _make_run(folder: Path, environment: dict[str, str], *before: str, seconds: int = 600) -> str:
+def _make_run(
+    folder: Path, environment: dict[str, str], *before: str, checkout: Path = PROJECT, seconds: int = 600
+) -> str:
     """Run, and return what is printed; the images are compressed to the bytes that they have on any machine."""
     command = [*before, "make", "--no-print-directory", "run", f"VENV={VENV}", f"IMAGES={folder / 'images'}", "KS=4"]
     run = subprocess.run(
         [*command, f"OUTPUT={folder / 'out'}"],
-        cwd=PROJECT,
+        cwd=checkout,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -70,11 +113,11 @@ def _make_run(folder: Path, environment: dict[str, str], *before: str, seconds: 
     assert run.returncode == 0, printed
     for name in NAMES:
         (output,) = (folder / "out" / "compressed" / name).glob("*/k004.png")
-        expected = folder / "expected.png"
+        expected = folder / "expected" / Path(name).name
         # The library's command, in this process's environment, has the same bytes.
         subprocess.run(
-            [sys.executable, "-m", "colorquant", folder / "images" / name, "--k=4", f"--output={expected}", "--force"]
-            + ["--keep-larger", "--quiet"],
+            [sys.executable, "-m", "colorquant", folder / "images" / name, "--k=4", f"--output={expected.parent}"]
+            + ["--force", "--keep-larger", "--quiet"],
             env=os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps")},
             check=True,
         )
@@ -90,6 +133,11 @@ def test_a_variable_of_the_shell_does_no_harm(case: str, machine: dict[str, str]
     (tmp_path / "hadoop").mkdir()
     settings = "<configuration><property><name>fs.defaultFS</name><value>hdfs://no.such.host</value></property>"
     (tmp_path / "hadoop" / "core-site.xml").write_text(f"{settings}</configuration>")
+    (tmp_path / "spark").mkdir()
+    (tmp_path / "spark" / "spark-defaults.conf").write_text(
+        "spark.master yarn\nspark.eventLog.enabled true\nspark.eventLog.dir hdfs://no.such.host/logs\n"
+    )
+    (tmp_path / "spark" / "spark-env.sh").write_text("exit 7\n")
     variables = {name: value.replace("{folder}", str(tmp_path)) for name, value in VARIABLES[case].items()}
     _make_run(tmp_path, machine | variables)
 
@@ -128,6 +176,22 @@ def test_a_user_id_without_a_name_does_no_harm(machine: dict[str, str], tmp_path
     _in_namespace(*unknown, "true")
     nameless = {name: value for name, value in machine.items() if name not in ("USER", "LOGNAME", "HOME")}
     _make_run(tmp_path, nameless, "unshare", "--user", *unknown)
+
+
+def test_few_open_files_and_private_ones_do_no_harm(machine: dict[str, str], tmp_path: Path) -> None:
+    _make_run(tmp_path, machine, "sh", "-c", 'ulimit -S -n 256 && umask 077 && exec "$@"', "sh")
+
+
+def test_a_checkout_at_a_path_of_odd_characters_works(machine: dict[str, str], tmp_path: Path) -> None:
+    checkout = tmp_path / 'Größe & co, it\'s (1) "x"'
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
+    for name in filter(None, tracked.stdout.split("\0")):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT / name, checkout / name)
+    (checkout / "scripts" / "setup.sh").chmod(0o755)
+    del machine["KMEANS_AIRFLOW_HOME"]
+    _make_run(tmp_path, machine, checkout=checkout)
+    assert (checkout / ".airflow").is_dir()
 
 
 def _in_namespace(*arguments: str) -> None:

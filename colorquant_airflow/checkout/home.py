@@ -1,7 +1,9 @@
 """The private Airflow of this checkout: the folder of its state, and the environment of its processes."""
 
+import errno
 import json
 import os
+import random
 import secrets
 import socket
 import sys
@@ -21,6 +23,8 @@ DAG_ID = "kmeans_image_compression"
 #: and start other programs from the same shell.
 SERVICES_OF = "KMEANS_SERVICES_OF"
 _BYTES_FOR_EACH_JOB = 1_500_000_000
+# Below net.ipv4.ip_local_port_range, above the ports that services are known by.
+_PORTS = range(20_000, 32_768)
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,24 @@ class AirflowHome:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now."""
+    """A TCP port of 127.0.0.1 that is free, and likely to be free in a minute, when a service of Airflow binds it.
+
+    The kernel gives none of these ports to a connection of another program, as it does with those that it chooses.
+    """
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        if is_free(port):
+            return port
+    raise OSError(errno.EADDRINUSE, "no TCP port of 127.0.0.1 is free")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server can use a TCP port of 127.0.0.1 now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # As a server does: what was closed just now is free.
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -19,13 +19,13 @@ from colorquant.text import printable, psnr_text
 from colorquant_airflow.checkout.api import AirflowApi
 from colorquant_airflow.checkout.home import DAG_ID, PROJECT, AirflowHome
 from colorquant_airflow.checkout.services import Services, ServicesFailed, airflow_services, interrupt_on_signals
+from colorquant_airflow.pool import POOL, wait_for_slots
 from colorquant_airflow.xcoms import PLANNED, PUBLISHED
 
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 _POLL_SECONDS = 1.0
 # After so long without news, it is looked up what a run waits for.
 _QUIET_SECONDS = 10.0
-_POOL = "spark"
 
 
 def main() -> int:
@@ -61,7 +61,7 @@ def main() -> int:
 
 def _prepare(api: AirflowApi, home: AirflowHome) -> None:
     """Prepare an Airflow that was started for this run. In that of `make ui` its user decides all this."""
-    api.set_pool(_POOL, home.jobs_at_once, "Spark jobs at once on this machine")
+    api.set_pool(POOL, home.jobs_at_once, "Spark jobs at once on this machine")
     for run_id in api.unfinished_runs(DAG_ID):
         print(f"Run {run_id} was interrupted and is marked as failed. Its finished jobs are reused.")
         api.fail_run(DAG_ID, run_id)
@@ -185,19 +185,20 @@ def _waits(api: AirflowApi, instances: list[dict[str, Any]], pending: list[Job])
     jobs = [each for each in instances if each["task_id"] == "compress_image" and 0 <= each["map_index"] < len(pending)]
     if any(each["state"] == "scheduled" for each in jobs) and not any(each["state"] == "running" for each in jobs):
         yield from filter(None, [_pool_wait(api)])
-    for job in (pending[each["map_index"]] for each in jobs if each["state"] == "up_for_retry"):
+    for each in jobs:
+        job = pending[each["map_index"]]
+        # A job that runs has a failure only while it waits for its cluster.
         with suppress(OSError, InvalidRecord):
-            yield f"{job.title} is tried again: {JobFailure.read(job.failure).reason}"
+            if each["state"] == "up_for_retry":
+                yield f"{job.title} is tried again: {JobFailure.read(job.failure).reason}"
+            elif each["state"] == "running":
+                yield f"{job.title}: {JobFailure.read(job.failure).reason}"
 
 
 def _pool_wait(api: AirflowApi) -> str | None:
     """Why Airflow starts no job of its pool for Spark; None where it can."""
-    pool = api.pool(_POOL)
-    if pool is None:
-        return f"there is no pool {_POOL!r} in Airflow, {api.address}: make one there, and give it a slot for each job."
-    if pool["slots"] == 0:
-        return f"the pool {_POOL!r} has no slots in Airflow, {api.address}: give it one for each job at once."
-    return None
+    pool = api.pool(POOL)
+    return wait_for_slots(pool["slots"] if pool else None, f"Airflow, {api.address}")
 
 
 def _print_plan(plan: Plan) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,12 +19,14 @@ import psutil
 
 from colorquant_airflow import processes
 from colorquant_airflow.checkout.api import AirflowApi
-from colorquant_airflow.checkout.home import DAG_ID, SERVICES_OF, AirflowHome, free_port
+from colorquant_airflow.checkout.home import DAG_ID, PROJECT, SERVICES_OF, AirflowHome, free_port, is_free
 
 _START_TIMEOUT = 180.0
 # Airflow waits for its tasks. Spark jobs must end within 10 s after their Airflow was stopped.
 _STOP_TIMEOUT = 6.0
 _SWEEPS = 5
+# What Airflow's settings expand, and what ends a path in the URL of its database.
+_EXPANDED = re.compile(r"[$%{}?#]")
 
 
 class ServicesFailed(RuntimeError):
@@ -68,19 +71,29 @@ def airflow_services(
     ------
     ServicesFailed
     """
+    for folder in (PROJECT, home.folder):
+        if odd := _EXPANDED.search(str(folder)):
+            raise ServicesFailed(
+                f"Airflow cannot work in a folder whose path has a {odd[0]!r}: {folder}; rename or move it, or name "
+                "another home with KMEANS_AIRFLOW_HOME"
+            )
     try:
         home.make()
-    except PermissionError as error:
+        lock = open(home.lock_file, "a+")
+    except OSError as error:
         raise ServicesFailed(
-            f"{home.folder} belongs to another user; name a folder of your own with KMEANS_AIRFLOW_HOME=/your/folder"
+            f"{home.folder} cannot be used ({error.strerror}); name a folder of your own with "
+            "KMEANS_AIRFLOW_HOME=/your/folder"
         ) from error
-    with open(home.lock_file, "a+") as lock:
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield Services(_join(home, lock.name), own=False)
             return
         end_processes_of(home)
+        if port and not is_free(port):
+            raise ServicesFailed(f"port {port} of 127.0.0.1 is taken by another program; name another one with PORT")
         port = port or free_port()
         _write_holder(lock.name, purpose, port)
         environment = home.environment(port, schedule)

@@ -6,6 +6,7 @@ import threading
 
 from colorquant_airflow.checkout.home import AirflowHome
 from colorquant_airflow.checkout.services import ServicesFailed, airflow_services, interrupt_on_signals
+from colorquant_airflow.pool import POOL
 
 
 def main() -> int:
@@ -19,7 +20,7 @@ def main() -> int:
     try:
         with airflow_services(home, purpose="ui", port=port, schedule=True) as services:
             api = services.api
-            api.set_pool("spark", home.jobs_at_once, "Spark jobs at once on this machine")
+            api.set_pool(POOL, home.jobs_at_once, "Spark jobs at once on this machine")
             print(
                 f"\n  Airflow   {api.address}\n  user      admin\n  password  {home.password()}\n\nCtrl-C stops it.",
                 flush=True,

@@ -32,7 +32,7 @@ DAG_DEFAULTS: dict[str, Any] = {
 def report_task(**options: Any) -> XComArg:
     """Make the task ``summarize`` of the current DAG; ``options`` are arguments of its operator."""
 
-    @task(trigger_rule="all_done", outlets=[REPORT], **options)
+    @task(outlets=[REPORT], **options)
     def summarize() -> dict[str, object]:
         """Write the report of the run, failures included.
 
@@ -42,4 +42,7 @@ def report_task(**options: Any) -> XComArg:
 
     report = summarize()
     report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
+    # A teardown runs whatever became of the tasks before it, and also where somebody marks the run as failed or as
+    # success: Airflow ends the jobs, and then the run has its report and its notice as any other.
+    report.as_teardown(on_failure_fail_dagrun=True)
     return report

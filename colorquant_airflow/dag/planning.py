@@ -3,12 +3,13 @@
 The package ``colorquant`` is imported when a task runs: a DAG file is parsed every few seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.params import library_params
@@ -35,23 +36,20 @@ def write_plan(context: "Context") -> list[dict[str, Any]]:
     AirflowFailException
         For a wrong parameter, and where Spark cannot be used: the message says what to do. A retry would end the same.
     """
-    from colorquant.errors import InvalidPlan, InvalidSetting
     from colorquant.jobs import mark_outputs, run_folder
-    from colorquant_airflow.spark_master import UnusableSpark, require_spark
+    from colorquant_airflow.spark_master import require_spark
 
     params, run_id = with_folders(context["params"]), context["run_id"]
-    try:
+    with refusing(context):
         use_storage(params)
         check_params(params)
         plan = _plan(params, run_id)
         if plan.pending():
             require_spark()
-    except (InvalidPlan, InvalidSetting, UnusableSpark, AirflowFailException) as error:
-        refuse_run(context, error)
-    folder = run_folder(params["output"], run_id)
-    mark_outputs(params["output"])
-    plan = replace(plan, pending_before=_pending_before(folder))
-    plan.write(folder / "plan.json")
+        folder = run_folder(params["output"], run_id)
+        mark_outputs(params["output"])
+        plan = replace(plan, pending_before=_pending_before(folder))
+        plan.write(folder / "plan.json")
     announce_plan(context, folder)
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
     return plan.submissions()
@@ -75,10 +73,40 @@ def announce_plan(context: "Context", folder: Path) -> None:
     context["ti"].xcom_push(PLANNED, {"folder": str(folder), "storage_connection": connection})
 
 
-def refuse_run(context: "Context", error: Exception) -> NoReturn:
-    """Tell the UI's pages why nothing is planned, and fail the task without a retry. Raises AirflowFailException."""
-    context["ti"].xcom_push(PLANNED, {"refused": str(error)})
-    raise AirflowFailException(str(error)) from None
+@contextmanager
+def refusing(context: "Context") -> Iterator[None]:
+    """Within the block, tell the UI's pages why nothing is planned, whatever is raised.
+
+    Raises
+    ------
+    AirflowFailException
+        In place of what another try would raise too: wrong parameters, Spark that cannot be used, refusals of a disk
+        or a store. All else is raised as it is, and Airflow tries again.
+    """
+    from colorquant.errors import InvalidRequest
+    from colorquant.storage import is_refusal
+    from colorquant_airflow.spark_master import UnusableSpark
+
+    try:
+        yield
+    except Exception as error:
+        if is_lasting := isinstance(error, (InvalidRequest, UnusableSpark, AirflowFailException)):
+            reason = str(error)
+        else:
+            reason = sentence_of(error)
+        context["ti"].xcom_push(PLANNED, {"refused": reason})
+        if is_lasting or is_refusal(error):
+            raise AirflowFailException(reason) from None
+        raise
+
+
+def sentence_of(error: Exception) -> str:
+    """What an exception says to people: its class too, unless its message is a sentence of this project."""
+    from colorquant.errors import StoreUnavailable
+
+    if isinstance(error, StoreUnavailable):
+        return error.strerror or str(error)
+    return str(error) if isinstance(error, AirflowException) else f"{type(error).__name__}: {error}"
 
 
 def planning_task(dag: "DAG") -> str:

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.assets import REPORT
-from colorquant_airflow.dag.planning import planning_task
+from colorquant_airflow.dag.planning import planning_task, sentence_of
 from colorquant_airflow.storage_connection import use_storage
 from colorquant_airflow.xcoms import PLANNED, PUBLISHED, REPORTED
 
@@ -35,26 +35,28 @@ def summarize(context: "Context") -> dict[str, Any]:
     Raises
     ------
     AirflowFailException
-        If there is no plan; or, after the report is written, if more jobs failed than are allowed, or the folder to
-        publish to is not one of this project; or, after all else is done, if a part of the library could not be read
-        or published.
+        If there is no plan; if a disk or a store refuses to be read or written; or, after the report is written, if
+        somebody ended the run, if more jobs failed than are allowed, or the folder to publish to is not one of this
+        project; or, after all else is done, if a part of the library could not be read or published.
     """
-    from colorquant.errors import InvalidLocation, InvalidRecord
-    from colorquant.jobs import Plan, run_folder
-    from colorquant.report import summarize_run
     from colorquant.storage import is_refusal
+
+    try:
+        return _summarize(context)
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        raise AirflowFailException(sentence_of(error)) from None
+
+
+def _summarize(context: "Context") -> dict[str, Any]:
+    from colorquant.jobs import run_folder
+    from colorquant.report import summarize_run
 
     params = with_folders(context["params"])
     use_storage(params)
-    try:
-        folder = run_folder(params["output"], context["run_id"])
-        plan = Plan.read(folder / "plan.json")
-    except (InvalidLocation, FileNotFoundError):
-        raise AirflowFailException(_no_plan(context)) from None
-    except (InvalidRecord, OSError) as error:
-        if not is_refusal(error) and "\0" not in params["output"]:
-            raise
-        raise AirflowFailException(_no_plan(context)) from None
+    plan = _plan_of(context, params["output"])
+    folder = run_folder(params["output"], context["run_id"])
     page = folder / "summary.html"
     summary = summarize_run(plan, folder)
     print(f"Report: {page}\n{summary.table()}")
@@ -69,6 +71,13 @@ def summarize(context: "Context") -> dict[str, Any]:
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
             f"{params['max_failures']}. The report is written: {page}"
         )
+    if untried := sum(row.untried for row in summary.rows):
+        # Whatever max_failures allows: whoever marks a run as failed, or as success, does not want it published.
+        sentence = f"{untried} of {summary.totals.jobs} jobs left no result: somebody ended the run before them."
+        _announce_refusal(context, sentence)
+        raise AirflowFailException(
+            f"{sentence} Trigger the DAG again: finished jobs are reused. The report is written: {page}"
+        )
     problems = _publish(context, plan, summary, folder) if params["publish"] else []
     if plan.unreadable:
         problems.insert(0, _unreadable_sentence(plan.unreadable))
@@ -78,18 +87,34 @@ def summarize(context: "Context") -> dict[str, Any]:
     return reported
 
 
-def _no_plan(context: "Context") -> str:
-    """Why there is no plan to report on, by what the planning task has told."""
+def _plan_of(context: "Context", output: str) -> "Plan":
+    """The plan of the run. Raises AirflowFailException, by what the planning task has told, where there is none."""
+    from colorquant.errors import InvalidLocation
+    from colorquant.jobs import Plan, run_folder
+    from colorquant.storage import is_refusal
+
     task = planning_task(context["dag"])
     told = context["ti"].xcom_pull(task_ids=task, key=PLANNED) or {}
     if "refused" in told:
-        return f"There is no plan to report on: {told['refused']}"
+        raise AirflowFailException(f"There is no plan to report on: {told['refused']}")
+    try:
+        return Plan.read(run_folder(output, context["run_id"]) / "plan.json")
+    except (InvalidLocation, FileNotFoundError):
+        raise AirflowFailException(_no_plan(task, told)) from None
+    except Exception as error:
+        if not is_refusal(error) and not isinstance(error, ValueError):  # InvalidRecord, and a NUL in the path.
+            raise
+        cannot = f"The plan of this run cannot be read: {sentence_of(error)}"
+        raise AirflowFailException(cannot if told else _no_plan(task, told)) from None
+
+
+def _no_plan(task: str, told: Mapping[str, Any]) -> str:
     if "folder" in told:
         return (
             f"The plan of this run, {told['folder']}/plan.json, is gone: somebody has removed or moved it since {task} "
             "wrote it. Trigger the DAG again: finished jobs that are still there are reused."
         )
-    return f"There is no plan to report on: see the log of {task}."
+    return f"There is no plan to report on: see the log of {task}. It has none where somebody ended the run before."
 
 
 def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path) -> list[str]:
@@ -112,10 +137,9 @@ def _publish(context: "Context", plan: "Plan", summary: "Summary", folder: Path)
     except (PublishFailed, InvalidLocation) as error:
         _announce_refusal(context, str(error))
         raise AirflowFailException(f"Nothing is published: {error}") from None
-    except Exception as error:  # A full disk, a read-only folder, a store that does not answer: a retry may help.
-        _announce_refusal(
-            context, f"{type(error).__name__}: {error}. Trigger the run again when the cause is gone: outputs are kept."
-        )
+    except Exception as error:
+        said = f"{sentence_of(error)}. Trigger the run again when the cause is gone: outputs are kept."
+        _announce_refusal(context, said)
         raise
     count = len(done.manifest.files)
     print(f"Published: {count} files in {published}", *done.problems, sep="\n")

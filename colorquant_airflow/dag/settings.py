@@ -16,8 +16,15 @@ def check_settings() -> None:
     Limits.of_environment()
     notifier_path()
     notifier_arguments()
+    _names_of_variables()
     with suppress(NotAllowed):  # Whether the list of allowed folders can be read, whatever it allows.
         root_of(os.sep)
+
+
+def _names_of_variables() -> None:
+    names = os.environ.get("COMPRESSION_JOB_ENVIRONMENT", "")
+    if not all(re.fullmatch(r"[A-Za-z_]\w*", name) for name in names.split()):
+        raise ValueError(f"COMPRESSION_JOB_ENVIRONMENT={names!r} are not names of variables, separated by spaces")
 
 
 def notifier_path() -> str | None:

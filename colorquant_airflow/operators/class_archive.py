@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _QUIET = "-Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
 
 
 @contextmanager
-def class_archive(java_options: str) -> Iterator[str]:
+def class_archive(java_options: str, environment: Mapping[str, str]) -> Iterator[str]:
     """JVM options that use the archive, or make one, for one application; empty where neither is possible.
 
     Of several jobs at a time only one makes the archive. It is kept only if the block ends without an exception.
@@ -33,8 +33,10 @@ def class_archive(java_options: str) -> Iterator[str]:
     ----------
     java_options : str
         The other options of the JVM. Those that begin with ``-X`` are part of the archive's name.
+    environment : mapping
+        That of the JVM.
     """
-    prefix = _prefix(java_options)
+    prefix = _prefix(java_options, environment)
     if prefix is None:
         yield ""
     elif archive := _whole_archive(prefix):
@@ -93,16 +95,17 @@ def _unfinished_archive(prefix: Path) -> Iterator[Path | None]:
             unfinished.unlink(missing_ok=True)
 
 
-def _prefix(java_options: str) -> Path | None:
+def _prefix(java_options: str, environment: Mapping[str, str]) -> Path | None:
     """The path of this environment's archive without checksum and suffix; None where there can be no archive.
 
     There is none where Java or Spark is not found, or Spark's class path has folders.
     """
-    java = shutil.which(os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java")
+    home = environment.get("JAVA_HOME")
+    java = shutil.which(os.path.join(home, "bin", "java") if home else "java", path=environment.get("PATH"))
     folder = _folder()
     spark = spark_home()
     # A path with a space would become two options.
-    if java is None or spark is None or " " in str(folder) or _has_class_path_folders(spark):
+    if java is None or spark is None or " " in str(folder) or _has_class_path_folders(spark, environment):
         return None
     facts: list[object] = [option for option in java_options.split() if option.startswith("-X")]
     for path in [Path(java).resolve(), *sorted((spark / "jars").iterdir())]:
@@ -111,12 +114,12 @@ def _prefix(java_options: str) -> Path | None:
     return folder / f"spark-classes-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
 
 
-def _has_class_path_folders(spark: Path) -> bool:
+def _has_class_path_folders(spark: Path, environment: Mapping[str, str]) -> bool:
     """Whether the class path has folders with files. A JVM that makes an archive would then end with an error."""
-    if os.environ.get("SPARK_DIST_CLASSPATH"):
+    if environment.get("SPARK_DIST_CLASSPATH"):
         return True
-    named = [os.environ.get("SPARK_CONF_DIR") or spark / "conf"]
-    named += [os.environ[name] for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR") if os.environ.get(name)]
+    named = [environment.get("SPARK_CONF_DIR") or spark / "conf"]
+    named += [environment[name] for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR") if environment.get(name)]
     return any(any(folder.iterdir()) for folder in map(Path, named) if folder.is_dir())
 
 

@@ -5,14 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
-from colorquant.errors import InvalidPlan, InvalidSetting
 from colorquant.jobs import parse_ks, parse_target, run_folder
 from colorquant.settings import Settings, options
 from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.applications import CORPUS_APPLICATION
-from colorquant_airflow.dag import announce_plan, check_params, refuse_run
+from colorquant_airflow.dag import announce_plan, check_params, refusing
 from colorquant_airflow.operators.spark_job import SparkJobOperator
 from colorquant_airflow.storage_connection import use_storage
 
@@ -37,12 +34,10 @@ class CompressCorpusOperator(SparkJobOperator):
     def execute(self, context: "Context") -> None:
         """Run the application. A wrong parameter fails at once, and the message names it."""
         params, run_id = with_folders(context["params"]), str(context["run_id"])
-        try:
+        with refusing(context):
             use_storage(params)
             check_params(params)
             arguments = corpus_arguments(params, run_id)
-        except (InvalidPlan, InvalidSetting, AirflowFailException) as error:
-            refuse_run(context, error)
         folder = run_folder(params["output"], run_id)
         failure = str(folder / "application.json")
         announce_plan(context, folder)
@@ -50,12 +45,12 @@ class CompressCorpusOperator(SparkJobOperator):
         self.application_args = [*arguments, f"--failure={failure}"]
         try:
             self.run_application(context, failure)
-        except AirflowFailException as error:
-            # The application may have refused the run, for example because there are no images. An earlier try may
-            # have planned the run and done a part of it.
-            if not _exists(folder / "plan.json"):
-                refuse_run(context, error)
-            raise
+        except Exception:
+            # An earlier try may have planned the run and done a part of it.
+            if _exists(folder / "plan.json"):
+                raise
+            with refusing(context):  # The application may have refused the run: there are no images, say.
+                raise
 
 
 def _exists(plan: Path) -> bool:

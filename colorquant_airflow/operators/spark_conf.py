@@ -10,18 +10,26 @@ import os
 
 from colorquant_airflow.applications import LOG4J_CONFIGURATION
 from colorquant_airflow.environment import SHORT_LIVED
+from colorquant_airflow.spark_master import properties_file
 
 
 def _of_deployment() -> dict[str, str]:
     text = os.environ.get("COMPRESSION_SPARK_CONF", "").strip() or "{}"
     try:
         conf = json.loads(text)
-        return {str(name): str(value) for name, value in conf.items()}
-    except (ValueError, AttributeError):
+    except ValueError:
+        conf = None
+    if not isinstance(conf, dict) or not all(map(_is_setting, conf, conf.values())):
         raise ValueError(
             f"COMPRESSION_SPARK_CONF={text!r} is not a JSON object of Spark settings; write for example "
             '{"spark.cores.max": "4"}'
-        ) from None
+        )
+    return {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in conf.items()}
+
+
+def _is_setting(name: str, value: object) -> bool:
+    # spark-submit ignores all other names, and only warns.
+    return name.startswith("spark.") and isinstance(value, (str, int, float))
 
 
 SPARK_CONF = {
@@ -38,5 +46,5 @@ SPARK_CONF = {
 #: Settings of the application that compresses a whole library: it runs alone and may use every core.
 CORPUS_CONF = {name: value for name, value in SPARK_CONF.items() if name != "spark.cores.max"}
 
-#: Path of the deployment's own Spark properties, which replace Spark's conf/spark-defaults.conf; None without any.
-PROPERTIES_FILE = os.environ.get("COMPRESSION_SPARK_PROPERTIES") or None
+#: Path of the deployment's own Spark properties; None without any.
+PROPERTIES_FILE = properties_file()

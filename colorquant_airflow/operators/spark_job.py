@@ -1,10 +1,8 @@
 """The base of this project's operators: spark-submit, with exit codes that have a meaning, and nothing left running."""
 
-import shutil
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import psutil
@@ -26,7 +24,16 @@ from colorquant_airflow.environment import submit_environment
 from colorquant_airflow.operators.class_archive import class_archive
 from colorquant_airflow.operators.orphans import parent_death_signal, supervisor_watch
 from colorquant_airflow.operators.submit_log import SubmitFailure, SubmitLog
-from colorquant_airflow.spark_master import NoAnswer, UnusableSpark, is_local, require_answer, spark_connection
+from colorquant_airflow.operators.timeouts import WORKER_TIMEOUT
+from colorquant_airflow.operators.waiting import WaitForWorkers
+from colorquant_airflow.spark_master import (
+    NoAnswer,
+    UnusableSpark,
+    is_local,
+    master_of,
+    require_answer,
+    spark_connection,
+)
 from colorquant_airflow.storage_connection import use_storage
 
 if TYPE_CHECKING:
@@ -43,11 +50,12 @@ _SIGNALS_OF_KILLS = frozenset(
 class SparkJobOperator(SparkSubmitOperator):
     """Submit a Spark application of this project.
 
-    It differs from the provider's operator in eight points:
+    It differs from the provider's operator in nine points:
 
     - Jinja renders no field: a file may be called ``{{ ds }}.png``;
     - exit codes 65 (the input cannot be compressed) and 2 (wrong arguments) fail at once; other failures are retried;
     - a missing connection, or one to a YARN cluster that is not there, is an error (``spark_master``);
+    - a job that waits for a worker of its cluster says so, and ends after a time (``waiting``);
     - of spark-submit's output the line that matters is the reason, and what cannot change is not retried;
     - stopping the task, in whatever way, ends every process of the job, where the provider ends the JVM only;
     - the JVM starts from an archive of its classes (``class_archive``);
@@ -60,6 +68,7 @@ class SparkJobOperator(SparkSubmitOperator):
     template_fields = ()
     _is_stopped = False
     _submit_log = SubmitLog()
+    _wait: WaitForWorkers
 
     def run_application(self, context: "Context", failure: str, kills: str | None = None) -> None:
         """Submit the application, and wait for its end.
@@ -80,28 +89,27 @@ class SparkJobOperator(SparkSubmitOperator):
             Where a retry may help.
         """
         use_storage(context.get("params") or {})
+        processes.allow_open_files()
         self._submit_log = SubmitLog()
         remove(failure)  # An earlier try may have left one.
         self._refuse_for_kills(kills, failure)
         connection = self._spark_connection(failure)
         self._use_this_python(connection)
+        self._wait = WaitForWorkers(master_of(connection), failure, WORKER_TIMEOUT)
         options = (self.conf or {}).get(_JAVA_OPTIONS, "")
-        with supervisor_watch(), class_archive(options) as archive:
+        environment = submit_environment(is_local(connection))
+        with supervisor_watch(), class_archive(options, environment) as archive:
             if connection.extra_dejson.get("deploy-mode") != "cluster":  # The driver's JVM runs on this machine.
                 self.conf = (self.conf or {}) | {_JAVA_OPTIONS: f"{options} {archive}".strip()}
             hook = private.make_hook(self)
-            if shutil.which(private.spark_binary(hook)) is None:
-                raise AirflowFailException(
-                    f"{private.spark_binary(hook)} is not on the PATH of Airflow's workers: "
-                    "activate the environment of requirements.txt before you start Airflow."
-                )
-            self._make_stoppable(hook, submit_environment(is_local(connection)))
+            self._make_stoppable(hook, environment)
             try:
                 super().execute(context)
                 if self._is_stopped:
                     # Airflow lets `execute` go on after `on_kill`. The wait for the processes there has taken
                     # spark-submit's exit code, so the provider sees a 0.
                     raise AirflowException("the task was stopped in the middle of its job")
+                self._wait.end()
             except AirflowTaskTimeout:
                 reason = f"the job took longer than its time limit of {self.execution_timeout}"
                 JobFailure.of(EXIT_FAILED, reason, killed=True).leave(failure)
@@ -135,7 +143,7 @@ class SparkJobOperator(SparkSubmitOperator):
                 self._end_processes()
 
         hook.submit = submit_unless_stopped  # type: ignore[method-assign,assignment]
-        private.before_log(hook, end_if_stopped, self._submit_log.keep)
+        private.before_log(hook, end_if_stopped, lambda lines: self._submit_log.keep(self._wait.see(lines)))
 
     def _end_processes(self) -> None:
         processes.end(self._processes())
@@ -181,16 +189,13 @@ class SparkJobOperator(SparkSubmitOperator):
     def _fail(self, context: "Context", error: AirflowException, path: str, kills: str | None) -> NoReturn:
         submit = private.submit_process(private.hook_of(self))
         exit_code = submit.returncode if submit else None
-        try:
-            failure = JobFailure.read(path)
-        except (OSError, InvalidRecord):
+        failure = self._left(path)
+        if failure is None:
             said = self._submit_log.failure(exit_code)
             if self._is_stopped:
                 said = SubmitFailure(str(error))
             killed = not self._is_stopped and _is_kill(exit_code)
-            failure = JobFailure.of(exit_code or EXIT_FAILED, said.reason, killed=killed)
-            if not said.retryable:
-                failure = replace(failure, retryable=False)
+            failure = JobFailure.of(exit_code or EXIT_FAILED, said.reason, killed=killed, lasting=not said.retryable)
             failure.leave(path)
         if failure.killed:
             self._note_kill(context, kills, failure.reason)
@@ -200,6 +205,13 @@ class SparkJobOperator(SparkSubmitOperator):
         ):  # Another try of the same job would end the same.
             raise AirflowFailException(reason) from None
         raise AirflowException(reason) from error
+
+    def _left(self, path: str) -> JobFailure | None:
+        """The failure that the application has left; None where it has left none that can be read."""
+        with suppress(OSError, InvalidRecord):
+            failure = JobFailure.read(path)
+            return None if failure == self._wait.note else failure
+        return None
 
 
 def _is_kill(exit_code: int | None) -> bool:

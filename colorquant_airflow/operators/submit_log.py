@@ -76,6 +76,17 @@ _KNOWN = [
             False,
         ),
         (r"BindException", "Free a port, or correct spark.driver.port in COMPRESSION_SPARK_CONF.", True),
+        (
+            r"Failed to create any local dir",
+            "Correct SPARK_LOCAL_DIRS, or spark.local.dir in COMPRESSION_SPARK_CONF: folders that the user of the jobs "
+            "can write.",
+            False,
+        ),
+        (
+            r"Too many open files",
+            "Raise the limit of open files for Airflow's workers to 1024 or more (ulimit -n, LimitNOFILE).",
+            False,
+        ),
         (r"Failed to find Spark jars directory|Could not find valid SPARK_HOME", "Install PySpark again.", False),
         (r"Could not find or load main class", "Spark's jars are not whole: install PySpark again.", False),
         (r"No space left on device", "Free space in the output folder and in the folder for temporary files.", True),

@@ -16,6 +16,7 @@ from colorquant_airflow.links import run_path
 from colorquant_airflow.pages import files
 from colorquant_airflow.pages.runs import DAG_IDS, NoAccess, NoSuchPage, Run, find_run, recent_runs
 from colorquant_airflow.pages.templates import page
+from colorquant_airflow.pool import pool_wait
 from colorquant_airflow.private import DagAccessEntity, GetUserDep, SessionDep, requires_access_dag
 
 _RUNS_A_PAGE, _IMAGES_A_PAGE = 50, 200
@@ -88,10 +89,16 @@ def _may_read_runs(dag_id: str, request: Request, user: Any) -> bool:
 
 @app.get("/", response_class=HTMLResponse)
 def list_runs(request: Request, user: GetUserDep, session: SessionDep, page_number: PageNumber = 1) -> str:
-    """Show the runs that the user may read, the newest first."""
+    """Show the runs that the user may read, the newest first, and why none of their jobs starts."""
     readable = {dag_id for dag_id in DAG_IDS if _may_read_runs(dag_id, request, user)}
     found = recent_runs(session, readable, (page_number - 1) * _RUNS_A_PAGE, _RUNS_A_PAGE + 1)
-    return page("runs", runs=found[:_RUNS_A_PAGE], number=page_number, has_more=len(found) > _RUNS_A_PAGE)
+    return page(
+        "runs",
+        runs=found[:_RUNS_A_PAGE],
+        number=page_number,
+        has_more=len(found) > _RUNS_A_PAGE,
+        wait=pool_wait(session),
+    )
 
 
 @app.get(_RUN, response_class=HTMLResponse, dependencies=[_MAY_READ])

@@ -1,10 +1,11 @@
-"""The plugin class: where Airflow serves the pages, and where its UI shows them."""
+"""The plugin class: where Airflow serves the pages, where its UI shows them, and what makes the pool of the jobs."""
 
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
 from colorquant_airflow.links import PREFIX, VIEW, base_path
+from colorquant_airflow.pages.pool_maker import PoolMaker
 
 
 async def _pages(scope: Any, receive: Any, send: Any) -> None:
@@ -15,9 +16,10 @@ async def _pages(scope: Any, receive: Any, send: Any) -> None:
 
 
 class ImageCompressionPlugin(AirflowPlugin):
-    """Adds "Image compression" to the navigation of Airflow's UI."""
+    """Adds "Image compression" to the navigation of Airflow's UI, and the pool ``spark`` where there is none."""
 
     name = "image_compression"
+    listeners = [PoolMaker()]
     fastapi_apps = [{"app": _pages, "url_prefix": PREFIX, "name": "Image compression"}]
     external_views = [
         {

@@ -39,7 +39,11 @@ def _context(told: dict[str, Any], **params: Any) -> Any:
     return {
         "params": {name: param.value for name, param in library_params().items()} | {"ks": [4]} | params,
         "run_id": "run",
-        "ti": SimpleNamespace(xcom_push=told.__setitem__),
+        "dag": SimpleNamespace(roots=[]),
+        "ti": SimpleNamespace(
+            xcom_push=told.__setitem__,
+            xcom_pull=lambda task_ids, key: told.get(key),
+        ),
     }
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ SECRETS = {
 NEEDED = {
     "PATH": "/usr/bin:/bin",
     "LC_ALL": "C.UTF-8",
-    "JAVA_HOME": "/java",
+    "JAVA_HOME": str(Path(shutil.which("java") or "").resolve().parent.parent),
     "SPARK_CONF_DIR": "/conf",
     "PYTHONPATH": "/python",
     "AWS_ACCESS_KEY_ID": "k",
@@ -107,6 +108,18 @@ OF_OTHER_PROGRAMS = {
     "SPARK_ENV_LOADED": "1",
     "SPARK_TESTING": "1",
     "_JAVA_OPTIONS": "-Xmx16m",
+    "JAVA_HOME": "/opt/gone",
+    "SSL_CERT_FILE": "/opt/gone/cacert.pem",
+    "REQUESTS_CA_BUNDLE": "/opt/gone/cacert.pem",
+    "TMPDIR": "/opt/gone",
+    "NUMBA_DISABLE_JIT": "1",
+    "NUMBA_NUM_THREADS": "many",
+    "OPENBLAS_CORETYPE": "Prescott",
+    "OPENCV_IO_MAX_IMAGE_PIXELS": "1",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONMALLOC": "garbage",
+    "GIT_DIR": "/opt/gone",
+    "COLUMNS": "1",
     "JDK_JAVA_OPTIONS": "-agentlib:jdwp=transport=dt_socket @arguments",
     "BASH_ENV": "/etc/profile",
     "CDPATH": "/",
@@ -227,13 +240,27 @@ def test_the_spark_of_another_program_is_found_too(tmp_path: Path, monkeypatch: 
 
 
 def test_a_local_job_asks_for_no_host_and_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = {"HADOOP_CONF_DIR": "/etc/hadoop", "YARN_CONF_DIR": "/etc/hadoop", "SPARK_LOCAL_HOSTNAME": "a.b.c"}
+    cluster = {
+        "HADOOP_CONF_DIR": "/etc/hadoop",
+        "YARN_CONF_DIR": "/etc/hadoop",
+        "SPARK_CONF_DIR": "/etc/spark",  # Its defaults may name the cluster's file system.
+        "SPARK_DIST_CLASSPATH": "/opt/hadoop/lib",
+        "SPARK_EXECUTOR_MEMORY": "64g",
+        "SPARK_LOCAL_HOSTNAME": "a.b.c",
+    }
     for name, value in (cluster | {"SPARK_LOCAL_IP": "192.0.2.1"}).items():
         monkeypatch.setenv(name, value)
     local = submit_environment(is_local=True)
     assert local["SPARK_LOCAL_IP"] == "127.0.0.1" and local.keys().isdisjoint(cluster)
     assert submit_environment()["SPARK_LOCAL_IP"] == "192.0.2.1"
     assert cluster.items() <= submit_environment().items()
+
+
+def test_a_folder_for_temporary_files_that_exists_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert submit_environment()["TMPDIR"] == str(tmp_path)
+    monkeypatch.setenv("TMPDIR", __file__)
+    assert "TMPDIR" not in submit_environment()
 
 
 def test_a_user_id_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +287,7 @@ def test_java_is_found_whatever_options_the_environment_has_for_it(tmp_path: Pat
     setup = (Path(__file__).parents[2] / "scripts" / "setup.sh").read_text()
     function = setup[setup.index("java_version() {") :].partition("\n}\n")[0] + "\n}"
     environment = os.environ | {
+        "JAVA_HOME": "/opt/gone",
         "JAVA_TOOL_OPTIONS": "-javaagent:/gone.jar",
         "_JAVA_OPTIONS": "-XX:+UseG1GC -XX:+UseZGC",
     }

@@ -1,6 +1,8 @@
 """The import directions of ``colorquant_airflow``, and which names are private to a sub-package."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,12 @@ def test_modules_of_a_sub_package_are_private_to_it(path: Path) -> None:
     sub_package = path.relative_to(PACKAGE).parts[0] if path.is_relative_to(PACKAGE) else ""
     for names in _imports(path):
         assert names[0] not in MAY_IMPORT or names[0] == sub_package or len(names) == 1, ".".join(names)
+
+
+def test_make_run_imports_no_airflow_itself() -> None:
+    """Airflow would read the settings of whatever installation the shell names, and make a folder for it."""
+    code = (
+        "import sys, colorquant_airflow.checkout.run, colorquant_airflow.checkout.ui; print('airflow' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

@@ -48,6 +48,7 @@ def test_the_check_of_access_can_be_called_for_a_dag_that_is_in_no_address() -> 
     [
         ("DagRun", ["id", "dag_id", "run_id", "state", "run_type", "run_after"]),
         ("XComModel", ["dag_run_id", "key", "value"]),
+        ("Pool", ["pool", "slots", "description", "include_deferred"]),
     ],
 )
 def test_tables_of_the_metadata_database_have_the_columns(table: str, columns: list[str]) -> None:
@@ -68,10 +69,6 @@ def test_an_operator_uses_the_hook_that_get_hook_made(
     monkeypatch.setattr(hook, "submit", submitted.append)
     operator.execute({})
     assert submitted == ["given.py"]
-
-
-def test_a_hook_has_its_program_in_connection(operator: SparkSubmitOperator) -> None:
-    assert private.spark_binary(private.make_hook(operator)) == "spark-submit"
 
 
 def test_a_hook_makes_its_command_by_build_spark_submit_command(operator: SparkSubmitOperator) -> None:

@@ -132,3 +132,24 @@ def test_a_run_that_has_nothing_to_compute_needs_no_spark(
     assert write_plan(context) == []
     again = Plan.read(run_folder(tmp_path / "out", "run") / "plan.json")
     assert again.pending_before == plan.pending_before
+
+
+@pytest.mark.parametrize("path", ["{folder}/gone", "{folder}", "{folder}/" + "n" * 256])
+def test_a_file_of_properties_that_cannot_be_read_is_named(
+    path: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPRESSION_SPARK_PROPERTIES", path.format(folder=tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://local")
+    with pytest.raises(UnusableSpark, match=r"The file of Spark properties cannot be read: COMPRESSION_SPARK_PROPER"):
+        require_spark()
+
+
+def test_a_machine_without_spark_submit_or_java_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[1]"}')
+    monkeypatch.setenv("JAVA_HOME", "/opt/gone")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnusableSpark, match="spark-submit is not on the PATH of Airflow's workers"):
+        require_spark()
+    (tmp_path / "spark-submit").touch(mode=0o755)
+    with pytest.raises(UnusableSpark, match="Spark needs Java 17 or newer: install it"):
+        require_spark()

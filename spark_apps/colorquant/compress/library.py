@@ -30,7 +30,7 @@ from colorquant.jobs import (
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.quantizer import PixelSource
-from colorquant.storage import is_file, remove
+from colorquant.storage import is_file, is_refusal, remove
 
 #: The jobs of one image, one for each palette size that has no result yet.
 ImageJobs = tuple[Job, ...]
@@ -244,7 +244,8 @@ def _failed(job: Job, error: Exception) -> Counts:
         failure = JobFailure.of(EXIT_BAD_INPUT, str(error), job.image, job.k)
     else:
         killed = isinstance(error, MemoryError | DecoderEnded)
-        failure = JobFailure.of(EXIT_FAILED, f"{type(error).__name__}: {error}", job.image, job.k, killed)
+        reason = f"{type(error).__name__}: {error}"
+        failure = JobFailure.of(EXIT_FAILED, reason, job.image, job.k, killed, is_refusal(error))
     failure.leave(job.failure)
     _remember(job)
     return Counts(failed=1, retryable=int(failure.retryable))

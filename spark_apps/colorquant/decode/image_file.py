@@ -1,10 +1,10 @@
 """Image files: bytes, read once, to pixels and a hash; or the reason why an image cannot be compressed."""
 
-import errno
 import hashlib
 import io
 import os
 import stat
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
@@ -18,14 +18,9 @@ from colorquant.decode.process import decode_apart
 from colorquant.errors import Undecodable, UnsupportedImage
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
-from colorquant.storage import is_remote, location, read
+from colorquant.storage import asking, is_refusal, is_remote, location, read
 
 _PIECE = 2**20
-
-# Errors of the file system that a retry will not change. All others (EIO, ENOSPC, ESTALE, ...) may go away.
-_LASTING_ERRNOS = frozenset(
-    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR}
-)
 
 
 def changed(path: str | os.PathLike[str]) -> UnsupportedImage:
@@ -147,7 +142,8 @@ def _name(path: str | os.PathLike[str]) -> str:
 
 def _read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     try:
-        status = location(path).stat()
+        with asking(path) if is_remote(path) else nullcontext():
+            status = location(path).stat()
         # An object in a store is always a regular file.
         if not is_remote(path) and not stat.S_ISREG(status.st_mode):
             raise UnsupportedImage(f"{_name(path)} is not a regular file; give the path of an image file.")
@@ -155,8 +151,8 @@ def _read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
             raise _too_long(path, limit)
         content = read(path)
     except OSError as error:
-        if error.errno not in _LASTING_ERRNOS:
-            raise
+        if not isinstance(error, FileNotFoundError) and not is_refusal(error):
+            raise  # EIO, ESTALE, a store that does not answer, ...: it may go away.
         raise UnsupportedImage(
             f"{_name(path)} cannot be read: {error.strerror or error}; check the path and its permissions."
         ) from error

@@ -45,10 +45,16 @@ class JobFailure(JsonRecord):
 
     @classmethod
     def of(
-        cls, exit_code: int, reason: str, image: str | None = None, k: int | None = None, killed: bool = False
+        cls,
+        exit_code: int,
+        reason: str,
+        image: str | None = None,
+        k: int | None = None,
+        killed: bool = False,
+        lasting: bool = False,
     ) -> Self:
-        """A failure by its exit code, which says whether a retry may help."""
-        retryable = exit_code not in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT)
+        """A failure by its exit code, which says whether a retry may help, unless the cause is a ``lasting`` one."""
+        retryable = exit_code not in (EXIT_WRONG_ARGUMENTS, EXIT_BAD_INPUT) and not lasting
         return cls(image=image, k=k, reason=reason, exit_code=exit_code, retryable=retryable, killed=killed)
 
     def leave(self, path: StrPath) -> None:

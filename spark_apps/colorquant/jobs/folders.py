@@ -16,13 +16,14 @@ from colorquant.storage import (
     Listing,
     StrPath,
     allow,
+    asking,
     is_file,
     is_refusal,
     is_remote,
     is_within,
     list_images,
     location,
-    sizes_below,
+    probe,
     status_of,
     write_atomically,
 )
@@ -90,7 +91,7 @@ class RunFolders:
         The output folder and the published folder may lie in the image folder: files written by earlier runs are
         not listed. Raises InvalidFolder where the image folder cannot be read.
         """
-        with _readable(f"The image folder {str(self.images)!r}"):
+        with _usable(f"The image folder {str(self.images)!r}", "read"):
             return list_images(self.images, pattern, self.written(), exclude)
 
 
@@ -107,9 +108,11 @@ def _location(parameter: str, given: str) -> Path:
 
 
 def _require_images(folder: Path, given: str) -> None:
-    with _readable(f"The image folder {given!r}"):
+    with _usable(f"The image folder {given!r}", "read"):
         if not _is_folder(folder):
             raise InvalidFolder(f"The image folder {given!r} is not a folder; give the path of one.")
+        if not is_remote(folder):
+            os.scandir(folder).close()
 
 
 def _require_output(folder: Path, given: str) -> None:
@@ -117,36 +120,39 @@ def _require_output(folder: Path, given: str) -> None:
     what = f"The output folder {given!r}"
     if is_remote(folder):
         try:
-            with _readable(what):
-                sizes_below(folder / ".tmp-probe")
+            with _usable(what, "written"):
+                probe(folder)
         except FileNotFoundError as error:  # The bucket.
             raise InvalidFolder(f"{what} cannot be written: {error}.") from None
         return
-    with _readable(what):
+    with _usable(what, "read"):
         if status_of(folder) is not None and not _is_folder(folder):
             raise InvalidFolder(f"{what} is not a folder; give the path of one, or a new path.")
-    existing = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
-    try:
-        for name in folder.relative_to(existing).parts:
-            if len(os.fsencode(name)) > os.pathconf(existing, "PC_NAME_MAX"):
-                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-        os.rmdir(tempfile.mkdtemp(prefix=".tmp-", dir=existing))
-    except OSError as error:
-        if not is_refusal(error) and error.errno != errno.ENOENT:  # No folder can be made in /proc.
-            raise
-        raise InvalidFolder(f"{what} cannot be written: {error.strerror} ({existing}). Name another one.") from None
+    # Those in it may be another user's.
+    for needed in (folder, folder / "compressed", folder / "runs"):
+        existing = next(each for each in (needed, *needed.parents) if os.path.lexists(each))
+        try:
+            for name in needed.relative_to(existing).parts:
+                if len(os.fsencode(name)) > os.pathconf(existing, "PC_NAME_MAX"):
+                    raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+            os.rmdir(tempfile.mkdtemp(prefix=".tmp-", dir=existing))
+        except OSError as error:
+            if not is_refusal(error) and error.errno != errno.ENOENT:  # No folder can be made in /proc.
+                raise
+            raise InvalidFolder(f"{what} cannot be written: {error.strerror} ({existing}). Name another one.") from None
 
 
 def _is_folder(folder: Path) -> bool:
     if is_remote(folder):
-        return folder.is_dir()
+        with asking(folder):
+            return folder.is_dir()
     status = status_of(folder)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 @contextmanager
-def _readable(folder: str) -> Iterator[None]:
-    """Say which folder cannot be read, where a retry is useless."""
+def _usable(folder: str, how: str) -> Iterator[None]:
+    """Say which folder cannot be used ("read", "written"), where a retry is useless."""
     try:
         yield
     except Exception as error:
@@ -154,7 +160,7 @@ def _readable(folder: str) -> Iterator[None]:
             raise
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise InvalidFolder(
-            f"{folder} cannot be read: {reason}. Check its path, its rights and the credentials."
+            f"{folder} cannot be {how}: {reason}. Check its path, its rights and the credentials."
         ) from None
 
 

@@ -7,7 +7,7 @@ that was killed.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from colorquant.errors import PublishFailed, Unpublishable
@@ -28,7 +28,7 @@ from colorquant.publish.manifest import (
     refuse_drops,
     refuse_older,
 )
-from colorquant.storage import is_nameable, put, remove, sha256_of, sizes_below
+from colorquant.storage import OUTPUTS_MARK, PROBE, is_nameable, put, remove, sha256_of, sizes_below
 
 
 def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, edition: Edition) -> Publication:
@@ -65,6 +65,8 @@ def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, edition: Ed
     old = tuple(file for path, file in before.items() if path not in files)
     begun = dataclasses.replace(manifest, files=manifest.files + old)
     begun.write(folder / UNFINISHED)
+    if OUTPUTS_MARK not in existing:  # A run with another output takes none of these for its images.
+        put(folder / OUTPUTS_MARK, b"")
     for path, candidate in sources.items():
         if path not in existing or not _is_complete(folder / path, files[path]):
             put(folder / path, _content(candidate))
@@ -77,9 +79,10 @@ def publish_to_bucket(candidates: Sequence[Candidate], folder: Path, edition: Ed
     return Publication(manifest, problems_of(errors, manifest))
 
 
-def refuse_objects_of_others(folder: Path, existing: Mapping[str, int]) -> None:
-    """Raise PublishFailed where a folder has objects (names and sizes in bytes), and no manifest of this project."""
-    manifests = {MANIFEST, UNFINISHED} & existing.keys()
+def refuse_objects_of_others(folder: Path, names: Collection[str]) -> None:
+    """Raise PublishFailed where a folder has objects of these names, and no manifest of this project."""
+    existing = set(names) - {OUTPUTS_MARK, PROBE}
+    manifests = {MANIFEST, UNFINISHED} & existing
     if existing and not (manifests and all(manifest_of(folder, name) for name in manifests)):
         raise PublishFailed(f"{folder} exists and was not published by this project: name a new or an empty folder.")
 

@@ -45,6 +45,7 @@ from colorquant.storage import (
     is_refusal,
     is_remote,
     location,
+    probe,
     read,
     sha256_of,
     sizes_below,
@@ -133,11 +134,10 @@ def refuse_others(folder: Path) -> None:
     try:
         if is_remote(folder):
             refuse_objects_of_others(folder, sizes_below(folder))
+            probe(folder)
         else:
             target = _followed(folder)
-            if target.is_symlink():
-                return
-            if (status := status_of(target)) is not None:
+            if not target.is_symlink() and (status := status_of(target)) is not None:
                 if not stat.S_ISDIR(status.st_mode) or any(target.iterdir()):
                     raise PublishFailed(
                         f"{folder} exists and was not published by this project: name a new or an empty folder."
@@ -146,7 +146,8 @@ def refuse_others(folder: Path) -> None:
                     raise PublishFailed(
                         f"{folder} is a mount point, which cannot become a link: name a folder below it."
                     )
-            _require_links(folder, target.parent)
+            for parent in (target.parent, versions_of(target)):
+                _require_links(folder, parent)
     except FileNotFoundError as error:  # A missing bucket, or a folder that was removed just now.
         raise PublishFailed(f"Nothing can be published to {folder}: {error}.") from None
     except Exception as error:
@@ -254,7 +255,7 @@ def verify(folder: Path) -> list[str]:
         return [f"{MANIFEST} cannot be read: {error}"]
     expected = {file.path: file for file in manifest.files}
     root = folder if is_remote(folder) else folder.resolve()
-    found = _names_in(root) - {MANIFEST}
+    found = _names_in(root) - {MANIFEST, OUTPUTS_MARK}
     problems = [f"{path} is missing" for path in sorted(expected.keys() - found)]
     problems += [f"{path} is not in the manifest" for path in sorted(found - expected.keys())]
     for path in sorted(expected.keys() & found):

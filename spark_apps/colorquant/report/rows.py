@@ -13,7 +13,7 @@ from colorquant.settings import COMPARED_FORMATS, Settings
 from colorquant.storage import is_file, sha256_of
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
-NO_RESULT = "the job left no result: see the log of its task, compress_image or compress_corpus"
+NO_RESULT = "the job left no result: somebody ended the run before it, or see the log of its task"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,11 @@ class Row:
     def failed(self) -> bool:
         """Whether there is no valid output."""
         return self.state == FAILED
+
+    @property
+    def untried(self) -> bool:
+        """Whether the job left neither a result nor a reason: somebody ended its run, or its worker died."""
+        return self.reason == NO_RESULT
 
 
 # The figures that a row and a result have in common.

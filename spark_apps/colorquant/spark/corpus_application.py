@@ -29,7 +29,7 @@ from colorquant.jobs import (
 )
 from colorquant.light_imports import lighten
 from colorquant.spark.application import end_with_parent, fail, reason_of
-from colorquant.storage import remove
+from colorquant.storage import is_refusal, remove
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -53,14 +53,15 @@ def main() -> int:
         return _fail(arguments, EXIT_WRONG_ARGUMENTS, str(error))
     except Exception as error:
         traceback.print_exc()
-        return _fail(arguments, EXIT_FAILED, reason_of(error))
+        return _fail(arguments, EXIT_FAILED, reason_of(error), is_refusal(error))
     if counts.retryable:
         return _fail(arguments, EXIT_FAILED, f"{counts.retryable} jobs failed for reasons that may go away.")
     return 0
 
 
-def _fail(arguments: argparse.Namespace, exit_code: int, reason: str) -> int:
-    return fail(f"library {arguments.images}", JobFailure.of(exit_code, reason), arguments.failure)
+def _fail(arguments: argparse.Namespace, exit_code: int, reason: str, lasting: bool = False) -> int:
+    failure = JobFailure.of(exit_code, reason, lasting=lasting)
+    return fail(f"library {arguments.images}", failure, arguments.failure)
 
 
 def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts":

@@ -22,7 +22,7 @@ from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job,
 from colorquant.light_imports import lighten
 from colorquant.limits import BYTES_PER_PIXEL, MAX_COLORS, Limits
 from colorquant.spark.application import end_after, end_with_parent, fail, reason_of, refusal_of
-from colorquant.storage import allow, is_remote, location
+from colorquant.storage import allow, is_refusal, is_remote, location
 from colorquant.text import psnr_text
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def main() -> int:
         if refusal is None:
             traceback.print_exc()
             killed = isinstance(error, MemoryError | DecoderEnded)
-            failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k, killed)
+            failure = JobFailure.of(EXIT_FAILED, reason_of(error), job.image, job.k, killed, is_refusal(error))
         else:
             failure = JobFailure.of(EXIT_BAD_INPUT, refusal, job.image, job.k)
         return fail(job.title, failure, arguments.failure)

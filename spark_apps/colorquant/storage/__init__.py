@@ -9,6 +9,7 @@ from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, OUTPUTS_MARK, Li
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
     OPTIONS,
+    PROBE,
     PathText,
     StrPath,
     access,
@@ -21,6 +22,7 @@ from colorquant.storage.paths import (
     is_remote,
     location,
     open_stream,
+    probe,
     put,
     read,
     remove,
@@ -55,6 +57,8 @@ __all__ = [
     "output_names",
     "OUTPUTS_MARK",
     "PathText",
+    "probe",
+    "PROBE",
     "put",
     "read",
     "remove",

@@ -14,7 +14,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -28,9 +28,22 @@ OPTIONS = "FSSPEC_S3"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _VARIABLES = re.compile(rf"AWS_\w+|FSSPEC_S3(_\w+)?|{ALLOWED_ROOTS}")
 
+#: The name of the object that ``probe`` writes.
+PROBE = ".tmp-probe"
 _VERSION = "?versionId="
 # Size of the block that an open object keeps in memory. A smaller object is read by a single request.
 _BLOCK_BYTES = 2**23
+
+# What a disk, and a store by s3fs, says again at each try: no right, no such place, a request that it cannot grant.
+_REFUSALS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
+)
+_REFUSALS_OF_STORES = frozenset({errno.EINVAL, errno.ENOSYS, getattr(errno, "EREMCHG", errno.EINVAL)})
+# Errors of botocore, which is installed and imported only where URIs are used: what a deployment must correct first.
+_REFUSALS_OF_BOTOCORE = frozenset(
+    "ConfigParseError InvalidConfigError InvalidRegionError NoCredentialsError NoRegionError ParamValidationError "
+    "PartialCredentialsError ProfileNotFound SSOTokenLoadError TokenRetrievalError UnauthorizedSSOTokenError".split()
+)
 
 StrPath = str | os.PathLike[str]
 
@@ -81,8 +94,11 @@ def asking(path: StrPath) -> Iterator[None]:
         raise
     except Exception as error:
         # Its number tells the caller whether a retry may help.
-        number = [error.errno] if isinstance(error, OSError) and error.errno else []
-        raise StoreUnavailable(*number, f"{path}: {error}") from error
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and is_refusal(error):
+            number = errno.EACCES
+        said = f"{error} (an archive: restore the object, or exclude it)" if _is_archived(error) else str(error)
+        raise StoreUnavailable(*filter(None, [number]), f"{path}: {said}") from error
 
 
 def location(path: StrPath) -> Path:
@@ -219,18 +235,26 @@ def put(path: StrPath, content: bytes) -> None:
         _store(file).pipe_file(_key(file), content)
 
 
+def probe(folder: StrPath) -> None:
+    """Write an object in a folder of a bucket, and remove it. Raises OSError where a run could not do that later."""
+    put(location(folder) / PROBE, b"")
+    remove(location(folder) / PROBE)
+
+
 def remove(path: StrPath) -> None:
-    """Remove a file, if it exists. Raises NotAllowed as ``allow``."""
+    """Remove a file, if it exists. Raises OSError, and NotAllowed as ``allow``."""
     file = location(path)
     allow(file if is_remote(file) else file.parent)  # A link is removed, not what it leads to.
-    file.unlink(missing_ok=True)
+    with asking(file) if is_remote(file) else nullcontext():
+        file.unlink(missing_ok=True)
 
 
 def sizes_below(folder: StrPath) -> dict[str, int]:
-    """Size in bytes of each object below a folder, by its path relative to the folder."""
+    """Size in bytes of each object below a folder, by its path relative to the folder. Raises OSError."""
     parent = location(folder)
     root = _key(parent).rstrip("/") + "/"
-    found = _store(parent).find(root, detail=True)
+    with asking(parent):
+        found = _store(parent).find(root, detail=True)
     return {key.removeprefix(root): int(about["size"]) for key, about in found.items() if key != root}
 
 
@@ -293,7 +317,12 @@ def _key(file: Path) -> str:
 
 def is_refusal(error: Exception) -> bool:
     """Whether a disk or an object store denies access, or can have no such path, so that a retry is useless."""
-    if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EROFS):
-        return True
-    # NoCredentialsError is botocore's, which is installed and imported only where URIs are used.
-    return isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError"
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _REFUSALS or (isinstance(error, StoreUnavailable) and error.errno in _REFUSALS_OF_STORES)
+    return isinstance(error, PermissionError) or type(error).__name__ in _REFUSALS_OF_BOTOCORE
+
+
+def _is_archived(error: Exception) -> bool:
+    """Whether a store keeps an object in an archive, as Amazon's Glacier, from which it must be restored first."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    return bool(answer.get("Error", {}).get("Code") == "InvalidObjectState")

@@ -14,6 +14,7 @@ from colorquant.publish.folder import main, publish, refuse_others, verify
 from colorquant.publish.manifest import MANIFEST, UNFINISHED, Candidate, Edition, Manifest
 from colorquant.storage import paths as storage
 from colorquant.storage.atomic import sha256_of
+from colorquant.storage.listing import OUTPUTS_MARK, list_images
 
 SITE = "s3://results/site"
 WHEN = "2026-01-02T03:04:05+00:00"
@@ -36,7 +37,8 @@ def _publish(*candidates: Candidate, run_id: str = "run", folder: str | Path = S
 
 
 def _objects() -> dict[str, bytes]:
-    return {name: storage.read(f"{SITE}/{name}") for name in storage.sizes_below(SITE)}
+    """The contents of the published folder, without the mark that they are outputs."""
+    return {name: storage.read(f"{SITE}/{name}") for name in storage.sizes_below(SITE) if name != OUTPUTS_MARK}
 
 
 @pytest.mark.usefixtures("s3")
@@ -55,6 +57,7 @@ def test_files_from_a_disk_and_a_bucket_get_there_and_the_next_run_replaces_them
     assert main([SITE]) == 0
     assert "2 files" in capsys.readouterr().out
 
+    assert list_images("s3://results").images == [], "a run with another output folder takes none for its own"
     storage.put(f"{SITE}/of-others.txt", b"mine")
     _publish(cat, _candidate("dog.png", b"dog"), run_id="second")
     assert _objects().keys() == {"cat.jpg", "dog.png", "of-others.txt", MANIFEST}

@@ -1,5 +1,6 @@
 """Object storage, against a real S3 server (moto's) in a process of its own."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from colorquant.errors import InvalidPlan
+from colorquant.decode import read_image
+from colorquant.errors import InvalidPlan, StoreUnavailable, UnsupportedImage
 from colorquant.jobs import JobFailure
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import read_summary, summarize_run
@@ -128,6 +130,43 @@ def test_wrong_credentials_and_a_missing_bucket_are_a_sentence(
     monkeypatch.setenv(storage.OPTIONS, json.dumps({"skip_instance_cache": True}))
     with pytest.raises(InvalidPlan, match="cannot be read: .*credentials"):
         plan_run(RunRequest(run_id="run", images="s3://library/other", ks=[4], output="s3://results/out"))
+
+
+def test_what_a_store_refuses_for_good_is_not_tried_again(s3: dict[str, str], photographs: Path) -> None:
+    """An archived object can be listed, and must be restored before it can be read."""
+    import boto3
+
+    _upload(photographs, "s3://library/in")
+    client = boto3.client("s3")
+    client.copy_object(Bucket="library", Key="in/one.png", CopySource="library/in/one.png", StorageClass="GLACIER")
+    with pytest.raises(StoreUnavailable, match="an archive: restore the object") as caught:
+        storage.read("s3://library/in/one.png")
+    assert storage.is_refusal(caught.value)
+    with pytest.raises(UnsupportedImage, match="'s3://library/in/one.png' cannot be read: .*an archive"):
+        read_image("s3://library/in/one.png")
+    with pytest.raises(UnsupportedImage, match="cannot be read"):
+        read_image("s3://library/in/gone.png")
+    plan = plan_run(RunRequest(run_id="run", images="s3://library/in", ks=[4], output="s3://results/out"))
+    assert [job.image_sha256 is None for job in plan.jobs] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("error", "lasts"),
+    [
+        (PermissionError("Access Denied"), True),  # As s3fs raises it, without a number.
+        (OSError(errno.EINVAL, "The authorization header is malformed; the region is wrong"), True),
+        (OSError(errno.EBUSY, "Please reduce your request rate"), False),
+        (TimeoutError("Your socket connection was not read from"), False),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), False),
+        (type("ProfileNotFound", (Exception,), {})("no profile"), True),
+        (type("EndpointConnectionError", (Exception,), {})("no route"), False),
+    ],
+)
+def test_which_answers_of_a_store_may_change(error: Exception, lasts: bool) -> None:
+    with pytest.raises(StoreUnavailable) as caught, storage.asking("s3://library/in"):
+        raise error
+    assert storage.is_refusal(caught.value) == lasts
+    assert not storage.is_refusal(OSError(errno.EINVAL, "of a disk")), "which may say it of a broken mount"
 
 
 def test_a_library_on_s3_is_compressed_reported_on_and_reused(

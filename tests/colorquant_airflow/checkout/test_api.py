@@ -71,6 +71,12 @@ def test_nothing_else_that_starts_something_is_sent_twice(monkeypatch: pytest.Mo
     assert airflow.asked == ["POST"]
 
 
+def test_a_run_that_is_failed_writes_no_report_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow = _Airflow()
+    _client(airflow, monkeypatch).fail_run("dag", "run")
+    assert [json.loads(body) for body in airflow.bodies] == [{"new_state": "failed"}, {"state": "failed"}]
+
+
 def test_an_expired_token_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     airflow = _Airflow(401)
     assert _client(airflow, monkeypatch).run_state("dag", "run") == "running"

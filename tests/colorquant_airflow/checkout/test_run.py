@@ -124,6 +124,7 @@ def _plan(photographs: Path, folder: Path) -> Plan:
         (False, {"slots": 0}, ("scheduled", "running"), None),
         (False, {"slots": 2}, ("scheduled", "scheduled"), None),
         (False, {"slots": 2}, ("up_for_retry", "success"), "is tried again: The Spark master does not answer"),
+        (False, {"slots": 2}, ("running", "success"), "one.png k=4: The Spark master does not answer"),
     ],
 )
 def test_a_quiet_run_says_once_what_it_waits_for(

@@ -1,6 +1,7 @@
 """What is left of a killed Airflow is ended, and nothing else is."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -128,3 +129,36 @@ def test_a_home_of_another_user_that_others_read_is_refused(home: AirflowHome, m
         services.airflow_services(home, purpose="run"),
     ):
         pass
+
+
+def test_a_home_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    unusable = AirflowHome(tmp_path / "file" / "airflow", jobs_at_once=1)
+    with (
+        pytest.raises(services.ServicesFailed, match="cannot be used .Not a directory.*KMEANS_AIRFLOW_HOME"),
+        services.airflow_services(unusable, purpose="run"),
+    ):
+        pass
+
+
+def test_a_port_that_is_taken_is_named_before_anything_starts(
+    home: AirflowHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        pytest.raises(services.ServicesFailed, match=f"port {other.getsockname()[1]} of 127.0.0.1 is taken"),
+        services.airflow_services(home, purpose="ui", port=other.getsockname()[1]),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["$HOME", "100%", "a{b}", "what?", "#1"])
+def test_a_path_that_airflow_would_take_for_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    odd = AirflowHome(tmp_path / name, jobs_at_once=1)
+    with (
+        pytest.raises(services.ServicesFailed, match="Airflow cannot work in a folder whose path has a"),
+        services.airflow_services(odd, purpose="run"),
+    ):
+        pass
+    assert not odd.folder.exists()

@@ -29,7 +29,11 @@ def _context(run_id: str, **params: Any) -> Any:
         "told": told,
         "params": {name: param.value for name, param in library_params().items()} | params,
         "run_id": run_id,
-        "ti": SimpleNamespace(xcom_push=told.__setitem__),
+        "dag": SimpleNamespace(roots=[]),
+        "ti": SimpleNamespace(
+            xcom_push=told.__setitem__,
+            xcom_pull=lambda task_ids, key: told.get(key),
+        ),
         "outlet_events": defaultdict(SimpleNamespace),
     }
 
@@ -56,8 +60,21 @@ def test_a_good_run_publishes_and_a_bad_one_leaves_what_is_there(photographs: Pa
     assert verify(site) == []
 
 
+def test_a_run_that_somebody_ended_has_its_report_and_publishes_nothing(photographs: Path, tmp_path: Path) -> None:
+    """Also where it allows the failures of all jobs: whoever ended it did not mean its outputs."""
+    site = tmp_path / "site"
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(site), "ks": [4]}
+    context = _context("run", **params, max_failures=9)
+    first, *_ = write_plan(context)
+    compress_in_process(first["application_args"])
+    with pytest.raises(AirflowFailException, match="1 of 2 jobs left no result: somebody ended the run"):
+        summarize(context)
+    assert (run_folder(tmp_path / "out", "run") / "summary.html").exists()
+    assert not site.exists() and "ended the run" in context["told"][PUBLISHED]["refused"]
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
-def test_a_disk_that_cannot_be_written_to_is_said_and_tried_again(
+def test_a_disk_that_cannot_be_written_to_is_said_and_tried_again_where_that_may_help(
     number: int, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(folder: Path, version: Path) -> None:
@@ -68,7 +85,8 @@ def test_a_disk_that_cannot_be_written_to_is_said_and_tried_again(
     context = _context("run", images=str(photographs), output=str(tmp_path / "out"), publish=str(site), ks=[4])
     for submission in write_plan(context):
         compress_in_process(submission["application_args"])
-    with pytest.raises(OSError, match=os.strerror(number)):
+    lasts = number == errno.EACCES
+    with pytest.raises(AirflowFailException if lasts else OSError, match=os.strerror(number)):
         summarize(context)
     assert os.strerror(number) in context["told"][PUBLISHED]["refused"]
     assert not site.exists()

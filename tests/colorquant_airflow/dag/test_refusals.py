@@ -1,14 +1,16 @@
 """What both DAGs refuse before any job starts: folders that a run cannot work with."""
 
+import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from colorquant.jobs.plan import run_folder
+from colorquant.jobs.plan import Plan, run_folder
 from colorquant.storage import paths as storage
 from colorquant_airflow import allowed
 from colorquant_airflow.dag.params import library_params
@@ -21,7 +23,7 @@ from colorquant_airflow.xcoms import PLANNED
 FOLDER = Path(__file__).resolve().parents[3] / "dags"
 
 
-class _Submitted(Exception):
+class _Submitted(BaseException):
     """The corpus operator would start Spark now."""
 
 
@@ -80,6 +82,8 @@ def which(request: pytest.FixtureRequest) -> str:
         ({"output": "{folder}/file/below"}, "The output folder .* Not a directory"),
         ({"publish": "{folder}/file/below"}, "Nothing can be published to .* Not a directory"),
         ({"output": "/proc/out"}, "The output folder '/proc/out' cannot be written"),
+        ({"output": "{folder}/half"}, "The output folder .* cannot be written: Not a directory .*/half/runs"),
+        ({"publish": "{folder}/taken"}, "Nothing can be published to .* Not a directory"),
         ({"publish": "/proc/site"}, "Nothing can be published to /proc/site"),
         ({"output": "s3://nowhere/out"}, "The output folder 's3://nowhere/out' cannot be written: .*bucket"),
         ({"output": "/proc/out", "images": "/nowhere", "ks": "", "target": "x"}, "'/nowhere' .* '/proc/out' .* k "),
@@ -97,7 +101,8 @@ def test_a_folder_that_a_run_cannot_work_with_is_refused_and_the_list_of_runs_sa
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "full").mkdir()
-    for file in ("full/precious", "file"):
+    (tmp_path / "half").mkdir()
+    for file in ("full/precious", "file", "half/runs", "taken.versions"):
         (tmp_path / file).write_text("mine")
     storage.put("s3://results/full/precious", b"mine")
     told: dict[str, Any] = {}
@@ -108,6 +113,42 @@ def test_a_folder_that_a_run_cannot_work_with_is_refused_and_the_list_of_runs_sa
         _start(which, good | params, monkeypatch, told)
     assert told == {PLANNED: {"refused": str(caught.value)}}
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("parameter", ["output", "publish"])
+def test_a_bucket_that_may_only_be_read_is_refused(
+    which: str,
+    parameter: str,
+    photographs: Path,
+    tmp_path: Path,
+    s3: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Any, content: bytes) -> None:
+        with storage.asking(path):
+            raise PermissionError("Access Denied")  # As s3fs does.
+
+    monkeypatch.setattr(storage, "put", refuse)
+    params = {"images": str(photographs), "output": str(tmp_path / "out"), parameter: "s3://results/new"}
+    told: dict[str, Any] = {}
+    with pytest.raises(AirflowFailException, match="(cannot be written|Nothing can be published).* Access Denied"):
+        _start(which, params, monkeypatch, told)
+    assert "Access Denied" in told[PLANNED]["refused"]
+
+
+@pytest.mark.parametrize(("number", "lasts"), [(errno.EACCES, True), (errno.ENOSPC, False)])
+def test_a_plan_that_cannot_be_written_is_told_and_tried_again_where_that_may_help(
+    number: int, lasts: bool, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(plan: Plan, path: Path) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Plan, "write", fail)
+    told: dict[str, Any] = {}
+    params = {"images": str(photographs), "output": str(tmp_path / "out")}
+    with pytest.raises(AirflowFailException if lasts else OSError, match=os.strerror(number)):
+        _start("one by one", params, monkeypatch, told)
+    assert os.strerror(number) in told[PLANNED]["refused"]
 
 
 @pytest.mark.parametrize("publish", ["{folder}/new", "{folder}/empty", "s3://results/new", None])
@@ -129,12 +170,17 @@ def test_a_new_or_empty_folder_is_published_to(
         assert f"--publish={publish or ''}" in told["arguments"]
 
 
+@pytest.mark.parametrize("kind", [AirflowFailException, AirflowException])
 @pytest.mark.parametrize("is_planned", [False, True])
-def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_planned(
-    is_planned: bool, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_why_the_corpus_application_failed_is_shown_unless_an_earlier_try_has_planned(
+    is_planned: bool,
+    kind: type[AirflowException],
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(operator: SparkJobOperator, context: Any, failure: str) -> None:
-        raise AirflowFailException("There is no image")
+        raise kind("There is no image")
 
     folder = run_folder(tmp_path / "out", "run")
     if is_planned:
@@ -143,7 +189,7 @@ def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_
     monkeypatch.setattr(SparkJobOperator, "run_application", fail)
     told: dict[str, Any] = {}
     operator = CompressCorpusOperator(task_id="compress_corpus")
-    with pytest.raises(AirflowFailException, match="There is no image"):
+    with pytest.raises(kind, match="There is no image"):
         operator.execute(_context({"images": str(photographs), "output": str(tmp_path / "out")}, told))
     if is_planned:
         assert told[PLANNED]["folder"] == str(folder)
@@ -159,9 +205,12 @@ def test_what_the_corpus_application_refuses_is_shown_unless_an_earlier_try_has_
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
-        (None, "There is no plan to report on: see the log of {task}.$"),
+        (None, "There is no plan to report on: see the log of {task}. It has none where somebody"),
         ({"refused": "There is no image"}, "There is no plan to report on: There is no image$"),
-        ({"folder": "/out/runs/a"}, "The plan of this run, /out/runs/a/plan.json, is gone: .* since {task} wrote it"),
+        (
+            {"folder": "/out/runs/a"},
+            "The plan of this run(, /out/runs/a/plan.json, is gone: .* since {task} wrote it| cannot be read: )",
+        ),
     ],
 )
 def test_who_finds_no_plan_says_why(

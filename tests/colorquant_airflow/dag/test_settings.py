@@ -26,6 +26,7 @@ def _parse() -> None:
         ("COMPRESSION_MAX_PIXELS", "a lot"),
         ("COMPRESSION_MAX_SECONDS", "0"),
         ("COMPRESSION_ALLOWED_ROOTS", "ftp://host/folder"),
+        ("COMPRESSION_JOB_ENVIRONMENT", "ONE,OTHER"),
         ("COMPRESSION_NOTIFIER", "a notifier"),
         ("COMPRESSION_NOTIFIER_ARGUMENTS", "[1]"),
         ("COMPRESSION_NOTIFIER_ARGUMENTS", "{"),
@@ -47,6 +48,7 @@ def test_it_is_named(variable: str, value: str, monkeypatch: pytest.MonkeyPatch)
         ("COMPRESSION_TIMEZONE", "Europe/Oslo"),
         ("COMPRESSION_ALLOWED_ROOTS", "/elsewhere,s3://bucket"),
         ("COMPRESSION_IMAGES", ""),
+        ("COMPRESSION_JOB_ENVIRONMENT", "ONE  OTHER"),
         ("COMPRESSION_NOTIFIER", "package.module.Notifier"),
     ],
 )

@@ -64,6 +64,7 @@ def test_a_job_with_spark_settings_in_a_folder_succeeds_without_an_archive(
     settings.mkdir()
     (settings / "spark-defaults.conf").write_text("spark.ui.enabled false\n")
     monkeypatch.setenv("SPARK_CONF_DIR", str(settings))
+    monkeypatch.setenv("COMPRESSION_JOB_ENVIRONMENT", "SPARK_CONF_DIR")
     assert _compress(image, "with settings")
     assert list(environment.glob("*.jsa")) == []
 
@@ -73,7 +74,7 @@ def test_another_spark_or_java_has_an_archive_of_its_own(
 ) -> None:
     def made() -> set[str]:
         """Have one made, as far as this can be seen from outside, and return the names of all."""
-        with class_archive("-XX:+UseSerialGC") as options:
+        with class_archive("-XX:+UseSerialGC", os.environ) as options:
             for option in options.split():
                 if option.startswith("-XX:ArchiveClassesAtExit="):
                     Path(option.partition("=")[2]).write_text("classes")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from datetime import timedelta
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from colorquant.jobs import JobFailure
-from colorquant_airflow import private
+from colorquant_airflow import private, processes
 from colorquant_airflow.operators import CompressImageOperator, spark_job
 
 _POPEN = subprocess.Popen
@@ -178,6 +179,7 @@ def test_a_missing_spark_submit_is_named(tmp_path: Path, submit_script: Path, mo
     monkeypatch.setenv("PATH", str(tmp_path / "nothing-here"))
     with pytest.raises(AirflowFailException, match="spark-submit is not on the PATH"):
         _operator(tmp_path).execute({})
+    assert not JobFailure.read(tmp_path / "failure.json").retryable
 
 
 def test_stopping_the_task_ends_every_process_also_those_with_a_group_of_their_own(
@@ -222,7 +224,7 @@ def test_a_task_that_was_stopped_has_not_succeeded(tmp_path: Path, submit_script
     assert JobFailure.read(tmp_path / "failure.json").retryable
 
 
-@pytest.mark.parametrize("step", ["spark_connection", "class_archive", "shutil.which"])
+@pytest.mark.parametrize("step", ["spark_connection", "class_archive"])
 def test_a_task_that_is_stopped_before_its_job_starts_none(
     step: str, tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,9 +232,9 @@ def test_a_task_that_is_stopped_before_its_job_starts_none(
     operator = _operator(tmp_path)
     real = attrgetter(step)(spark_job)
 
-    def stopped_there(*arguments: Any) -> Any:
+    def stopped_there(*arguments: Any, **options: Any) -> Any:
         operator.on_kill()
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(f"colorquant_airflow.operators.spark_job.{step}", staticmethod(stopped_there))
     with pytest.raises(AirflowException, match="stopped before its job began") as caught:
@@ -290,6 +292,7 @@ def test_a_task_that_is_stopped_while_its_job_starts_ends_it(
             "IllegalStateException: b",
             False,
         ),
+        ("java.io.FileNotFoundException: tzdb.dat (Too many open files)", "Raise the limit of open files", True),
         ("nothing that names a cause", "its last lines are above", False),
     ],
 )
@@ -317,3 +320,53 @@ def test_a_master_that_does_not_answer_is_named_and_asked_again_later(
     assert not isinstance(caught.value, AirflowFailException)
     assert JobFailure.read(tmp_path / "failure.json").reason == str(caught.value)
     assert not (tmp_path / "was-called").exists()
+
+
+_NO_WORKER = "26/11/26 WARN TaskSchedulerImpl: Initial job has not accepted any resources; check your cluster UI"
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_job_that_waits_for_a_worker_says_so_until_it_goes_on(
+    exit_code: int, tmp_path: Path, submit_script: Path
+) -> None:
+    copied = tmp_path / "meanwhile.json"
+    submit_script.write_text(
+        f"#!/bin/sh\necho '{_NO_WORKER}'\necho '{_NO_WORKER}'\n"
+        f"until [ -s {tmp_path}/failure.json ]; do sleep 0.1; done\ncp {tmp_path}/failure.json {copied}\n"
+        f"echo 'java.lang.IllegalStateException: another one'\nexit {exit_code}\n"
+    )
+    if exit_code == 0:
+        _operator(tmp_path).execute({})
+        assert not (tmp_path / "failure.json").exists()
+    else:
+        with pytest.raises(AirflowException, match="IllegalStateException: another one"):
+            _operator(tmp_path).execute({})
+        assert "another one" in JobFailure.read(tmp_path / "failure.json").reason
+    assert "local[1] has no worker with free cores and memory" in JobFailure.read(copied).reason
+
+
+def test_a_job_that_waits_too_long_is_ended_and_not_tried_again(
+    tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_job, "WORKER_TIMEOUT", timedelta(0))
+    submit_script.write_text(
+        f"#!/bin/sh\necho $$ >{tmp_path}/pid\necho '{_NO_WORKER}'\necho '{_NO_WORKER}'\nexec sleep 600\n"
+    )
+    with pytest.raises(AirflowFailException, match="has no worker .* at most 0 minutes .COMPRESSION_WORKER_TIMEOUT"):
+        _operator(tmp_path).execute({})
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    failure = JobFailure.read(tmp_path / "failure.json")
+    assert not failure.retryable and not failure.killed
+
+
+@pytest.mark.parametrize(("soft", "hard", "allowed"), [(64, 4096, 4096), (64, 300, 300), (5000, 5000, 5000)])
+def test_a_job_may_open_the_files_that_spark_needs(
+    soft: int, hard: int, allowed: int, tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell of macOS allows 256 files, and Spark's JVM opens some 300 jars."""
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(processes.resource, "getrlimit", lambda which: (soft, hard))
+    monkeypatch.setattr(processes.resource, "setrlimit", lambda which, given: limits.append(given))
+    submit_script.write_text("#!/bin/sh\n")
+    _operator(tmp_path).execute({})
+    assert limits == ([] if soft >= allowed else [(allowed, hard)])
