@@ -94,6 +94,7 @@ bench: setup ## compare quality, bytes, speed and start-up with other quantizers
 	"$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
 	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.planning
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
 

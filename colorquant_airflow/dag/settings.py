@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from colorquant.errors import NotAllowed
+from colorquant.jobs import full_check_after
 from colorquant.limits import Limits
 from colorquant.storage import root_of
 
@@ -14,6 +15,7 @@ from colorquant.storage import root_of
 def check_settings() -> None:
     """Raise ValueError for a setting that cannot be used. The message names it; Airflow shows it as an import error."""
     Limits.of_environment()
+    full_check_after()
     notifier_path()
     notifier_arguments()
     with suppress(NotAllowed):  # Whether the list of allowed folders can be read, whatever it allows.

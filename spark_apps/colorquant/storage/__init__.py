@@ -9,6 +9,7 @@ from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, OUTPUTS_MARK, Li
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
     OPTIONS,
+    FileVersion,
     PathText,
     StrPath,
     access,
@@ -29,6 +30,7 @@ from colorquant.storage.paths import (
     status_of,
     using,
     version_of,
+    versions_below,
 )
 from colorquant.storage.roots import ALLOWED_ROOTS, root_of
 
@@ -38,6 +40,7 @@ __all__ = [
     "allow",
     "ALLOWED_ROOTS",
     "asking",
+    "FileVersion",
     "FORMATS",
     "IMAGE_SUFFIXES",
     "is_below",
@@ -68,5 +71,6 @@ __all__ = [
     "temporary_folder",
     "using",
     "version_of",
+    "versions_below",
     "write_atomically",
 ]

@@ -16,6 +16,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -198,17 +199,61 @@ def is_file(path: StrPath) -> bool:
         return False
 
 
-def version_of(path: StrPath) -> str:
-    """A text that changes when a file is replaced or overwritten; the file is not read. Raises OSError.
+@dataclass(frozen=True)
+class FileVersion:
+    """What a disk or an object store says of a regular file without reading it.
 
-    Texts from different machines cannot be compared.
+    Attributes
+    ----------
+    text : str
+        It changes when the file is replaced or overwritten: device, inode, size and times in nanoseconds, or the ETag
+        and the time of an object. Texts from different machines cannot be compared.
+    size : int
+        In bytes.
+    changed_at : float
+        Seconds since 1970 by the clock of the file system. A change within the same tick of that clock does not show in
+        ``text``. 0 for an object, whose ETag is a hash of its content.
     """
+
+    text: str
+    size: int
+    changed_at: float
+
+
+def version_of(path: StrPath) -> str:
+    """The ``text`` of the ``FileVersion`` of a file. Raises OSError."""
     file = location(path)
-    if not is_remote(file):
-        status = file.stat()
-        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
-    about = _about(file)
-    return f"{about.get('ETag')} {about.get('LastModified')}"
+    return (_of_object(_about(file)) if is_remote(file) else _of_status(file.stat())).text
+
+
+def versions_below(folder: StrPath) -> Callable[[str], FileVersion | None]:
+    """A function that tells the version of a regular file below a folder, by its relative path; None where it cannot.
+
+    Of a bucket one listing tells all, when this function is called. A disk is asked for each file.
+    """
+    parent = location(folder)
+    if is_remote(parent):
+        found = _found_below(parent)
+        return lambda name: _of_object(found[name]) if name in found else None
+
+    def look(name: str) -> FileVersion | None:
+        try:
+            status = os.stat(f"{parent}/{name}")
+        except (OSError, ValueError):
+            return None
+        return _of_status(status) if stat.S_ISREG(status.st_mode) else None
+
+    return look
+
+
+def _of_status(status: os.stat_result) -> FileVersion:
+    # The time of the last change of an inode cannot be set, unlike that of its content.
+    text = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return FileVersion(text, status.st_size, max(status.st_mtime, status.st_ctime))
+
+
+def _of_object(about: Mapping[str, Any]) -> FileVersion:
+    return FileVersion(f"{about.get('ETag')} {about.get('LastModified')}", int(about["size"]), 0)
 
 
 def put(path: StrPath, content: bytes) -> None:
@@ -228,10 +273,13 @@ def remove(path: StrPath) -> None:
 
 def sizes_below(folder: StrPath) -> dict[str, int]:
     """Size in bytes of each object below a folder, by its path relative to the folder."""
-    parent = location(folder)
-    root = _key(parent).rstrip("/") + "/"
-    found = _store(parent).find(root, detail=True)
-    return {key.removeprefix(root): int(about["size"]) for key, about in found.items() if key != root}
+    return {name: int(about["size"]) for name, about in _found_below(location(folder)).items()}
+
+
+def _found_below(folder: Path) -> dict[str, Mapping[str, Any]]:
+    root = _key(folder).rstrip("/") + "/"
+    found = _store(folder).find(root, detail=True)
+    return {key.removeprefix(root): about for key, about in found.items() if key != root}
 
 
 def is_nameable(name: str) -> bool:
