@@ -41,7 +41,7 @@ def summarize(context: "Context") -> dict[str, Any]:
     """
     from colorquant.errors import InvalidLocation, InvalidRecord
     from colorquant.jobs import Plan, run_folder
-    from colorquant.report import summarize_run
+    from colorquant.report import read_repetition, summarize_run
     from colorquant.storage import is_refusal
 
     params = with_folders(context["params"])
@@ -61,7 +61,9 @@ def summarize(context: "Context") -> dict[str, Any]:
     if summary.changes:
         print(summary.changes.sentence())
     regressed = len(summary.changes.regressed) if summary.changes else 0
-    reported = {"report": str(page), "regressed": regressed, **_totals(summary)}
+    repetition = read_repetition(folder / "summary.json")
+    repeats = repetition.same_run_id if repetition else None
+    reported = {"report": str(page), "repeats": repeats, "regressed": regressed, **_totals(summary)}
     context["ti"].xcom_push(REPORTED, reported)
     if summary.totals.failed > params["max_failures"]:
         _announce_refusal(context, "more jobs failed than max_failures allows.")

@@ -60,6 +60,11 @@ class Run:
         return self.planned.get("refused")
 
     @property
+    def repeats(self) -> str | None:
+        """The earlier run whose report is also this one's, since nothing was new; None for a report of its own."""
+        return (self.reported or {}).get("repeats")
+
+    @property
     def has_report(self) -> bool:
         """Whether the report's page exists."""
         try:
