@@ -9,6 +9,7 @@ from typing import Any
 from colorquant.errors import NotAllowed
 from colorquant.jobs import full_check_after
 from colorquant.limits import Limits
+from colorquant.retention import Keep
 from colorquant.storage import root_of
 
 
@@ -16,6 +17,7 @@ def check_settings() -> None:
     """Raise ValueError for a setting that cannot be used. The message names it; Airflow shows it as an import error."""
     Limits.of_environment()
     full_check_after()
+    Keep.of_environment()
     notifier_path()
     notifier_arguments()
     with suppress(NotAllowed):  # Whether the list of allowed folders can be read, whatever it allows.

@@ -71,6 +71,8 @@ class Plan(JsonRecord):
     pending_before : labels of the jobs that were pending in the run's previous plan, where it was planned again.
     output_folder : path or URI of the folder for outputs; empty in plans of version 1, whose jobs are in their file.
     identity : ``settings.identity()`` of the version of this project that planned: outputs are named by it.
+    published_folder : path or URI of the folder that the run publishes to; None where it publishes nothing, and in
+        plans of version 1.
     memory : what was seen of files, for the next plan; None in a plan that was read.
     """
 
@@ -91,6 +93,7 @@ class Plan(JsonRecord):
     pending_before: tuple[str, ...] = ()
     output_folder: PathText = ""
     identity: tuple[Any, ...] = ()
+    published_folder: PathText | None = None
     memory: Memory | None = field(default=None, compare=False, repr=False)
 
     def as_json(self) -> str:
@@ -159,6 +162,7 @@ class _PlanFile(JsonRecord):
     pending: tuple[Count, ...]
     pending_before: tuple[str, ...]
     images: tuple[tuple[PathText, str | None, Count], ...]
+    published_folder: PathText | None = None
 
     def __post_init__(self) -> None:
         location(self.output_folder)
@@ -307,6 +311,7 @@ def plan_run(
         target=target,
         pattern=request.pattern,
         exclude=request.exclude,
+        published_folder=str(folders.published) if folders.published else None,
         memory=memory,
     )
 

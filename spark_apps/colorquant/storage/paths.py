@@ -14,7 +14,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,8 +211,8 @@ class FileVersion:
     size : int
         In bytes.
     changed_at : float
-        Seconds since 1970 by the clock of the file system. A change within the same tick of that clock does not show in
-        ``text``. 0 for an object, whose ETag is a hash of its content.
+        Seconds since 1970 by the clock of the file system or the store. A change of a file within the same tick of that
+        clock does not show in ``text``.
     """
 
     text: str
@@ -246,6 +246,28 @@ def versions_below(folder: StrPath) -> Callable[[str], FileVersion | None]:
     return look
 
 
+def files_below(folder: StrPath) -> dict[str, FileVersion]:
+    """The regular files below a folder, by their relative paths: hidden ones too, and no link is followed.
+
+    A folder that is missing has none. Raises OSError where a folder cannot be read.
+    """
+    parent = location(folder)
+    if is_remote(parent):
+        return {name: _of_object(about) for name, about in _found_below(parent).items() if about["type"] == "file"}
+    found: dict[str, FileVersion] = {}
+    left = [""] if status_of(parent) else []
+    while left:
+        below = left.pop()
+        with os.scandir(f"{parent}/{below}") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(f"{below}{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # Removed just now.
+                        found[f"{below}{entry.name}"] = _of_status(entry.stat(follow_symlinks=False))
+    return found
+
+
 def _of_status(status: os.stat_result) -> FileVersion:
     # The time of the last change of an inode cannot be set, unlike that of its content.
     text = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
@@ -253,7 +275,8 @@ def _of_status(status: os.stat_result) -> FileVersion:
 
 
 def _of_object(about: Mapping[str, Any]) -> FileVersion:
-    return FileVersion(f"{about.get('ETag')} {about.get('LastModified')}", int(about["size"]), 0)
+    changed_at = about["LastModified"]
+    return FileVersion(f"{about.get('ETag')} {changed_at}", int(about["size"]), changed_at.timestamp())
 
 
 def put(path: StrPath, content: bytes) -> None:
