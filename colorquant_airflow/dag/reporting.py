@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.assets import REPORT
+from colorquant_airflow.dag.notification import notify_of_news
 from colorquant_airflow.dag.planning import planning_task
 from colorquant_airflow.storage_connection import use_storage
 from colorquant_airflow.xcoms import PLANNED, PUBLISHED, REPORTED
@@ -66,12 +67,15 @@ def summarize(context: "Context") -> dict[str, Any]:
     reported = {"report": str(page), "repeats": repeats, "regressed": regressed, **_totals(summary)}
     context["ti"].xcom_push(REPORTED, reported)
     if summary.totals.failed > params["max_failures"]:
+        notify_of_news(context, summary, str(page))
         _announce_refusal(context, "more jobs failed than max_failures allows.")
         raise AirflowFailException(
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
             f"{params['max_failures']}. The report is written: {page}"
         )
     problems = _publish(context, plan, summary, folder) if params["publish"] else []
+    # Not before: after an error of a disk or a store the task is tried again.
+    notify_of_news(context, summary, str(page))
     if plan.unreadable:
         problems.insert(0, _unreadable_sentence(plan.unreadable))
     if problems:

@@ -11,7 +11,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
@@ -118,7 +118,12 @@ def _illustrations(
     )
 
 
+@cache
+def _versions() -> list[str]:
+    return [metadata.version(package) for package in _PACKAGES]
+
+
 def _digest(rows: list[Row], budget: int) -> str:
-    versions = [_VERSION, budget, *map(metadata.version, _PACKAGES)]
+    versions = [_VERSION, budget, *_versions()]
     shown = [{name: value for name, value in dataclasses.asdict(row).items() if name not in _NOT_SHOWN} for row in rows]
     return hashlib.sha256(json.dumps([versions, shown], sort_keys=True).encode()).hexdigest()[:16]

@@ -5,16 +5,18 @@ a prune that is killed leaves runs whose reports have all their outputs, and the
 """
 
 import html
+import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from colorquant.errors import InvalidRecord
-from colorquant.jobs import CompressionResult, Lease
+from colorquant.jobs import CompressionResult, Lease, Plan
 from colorquant.publish import MANIFEST, UNFINISHED, manifest_of
 from colorquant.retention.keep import Keep
 from colorquant.retention.runs import DAY, PAGE, Run, kept_runs, runs_of
@@ -42,10 +44,10 @@ _TARGET = r"(?:ssim|psnr|ssimulacra2)=[0-9.e+-]+"
 _OUTPUT = re.compile(
     rf"(?P<folder>(?P<image>.+)/[0-9a-f]{{12}})/"
     rf"(?:(?P<stem>k[0-9]{{3}}|{_TARGET})\.(?P<suffix>json|png|webp|tif)"
-    r"|(?P<kind>sheet|pictures)-(?P<digest>[0-9a-f]{16})\.(?:png|json)|\.tmp-[^/]+)"
+    r"|(?:sheet|pictures)-(?P<digest>[0-9a-f]{16})\.(?:png|json)|\.tmp-[^/]+)"
 )
 _KILLS = re.compile(r"(?P<image>.+)/kills-(?P<sha256>[0-9a-f]{16}|unknown)\.json")
-_SHEET = re.compile(rb"sheet-([0-9a-f]{16})\.png")
+_SHEET = re.compile(rb'"\.\./\.\./compressed/([^"]+/sheet-[0-9a-f]{16})\.png"')
 _SHORT_PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
 <title>Image compression: {run_id}</title>
@@ -229,12 +231,12 @@ def _old_outputs(
             named.add(f"{job.name}/{fingerprint}/{record.removesuffix('.json')}")
             images.add((job.name, (job.image_sha256 or "unknown")[:16]))
     sheets = {
-        digest.decode()
+        os.fsdecode(unquote_to_bytes(sheet))
         for run in kept
         if run.name in pages and PAGE in run.files
-        for digest in _SHEET.findall(read(output / "runs" / run.name / PAGE))
+        for sheet in _SHEET.findall(read(output / "runs" / run.name / PAGE))
     }
-    in_use = _published_hashes(published)
+    in_use = _published_hashes(published, {run.plan.run_id: run.plan for run in kept if run.plan})
     found = files_below(output / "compressed")
     outputs: dict[str, dict[str, FileVersion]] = defaultdict(dict)
     for path, version in found.items():
@@ -248,7 +250,7 @@ def _old_outputs(
                 stem = path.removesuffix(f".{match['suffix']}")
                 if stem not in named:
                     outputs[stem][match["suffix"]] = version
-            elif not match["digest"] or match["digest"] not in sheets:
+            elif not match["digest"] or f"{match['folder']}/sheet-{match['digest']}" not in sheets:
                 yield path, version
     for stem, files in outputs.items():
         match = _OUTPUT.fullmatch(f"{stem}.json")
@@ -259,14 +261,20 @@ def _old_outputs(
             yield f"{stem}.{suffix}", files[suffix]
 
 
-def _published_hashes(folders: list[str]) -> dict[str, set[str]]:
-    """The hashes of the published files of each image. Raises OSError where a manifest cannot be read."""
+def _published_hashes(folders: list[str], kept: Mapping[str, Plan]) -> dict[str, set[str]]:
+    """The hashes of the published files of each image, except those whose outputs a kept run names.
+
+    Raises OSError where a manifest cannot be read.
+    """
     hashes: dict[str, set[str]] = defaultdict(set)
     for folder in folders:
         for name in (MANIFEST, UNFINISHED):
             if manifest := manifest_of(location(folder), name):
+                plan = kept.get(manifest.run_id)
+                planned = {(job.name, job.image_sha256) for job in plan.jobs} if plan else set()
                 for file in manifest.files:
-                    hashes[file.image].add(file.sha256)
+                    if (file.image, file.original_sha256) not in planned:
+                        hashes[file.image].add(file.sha256)
     return hashes
 
 
