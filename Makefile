@@ -61,7 +61,7 @@ down: ## stop the containers; all data is kept
 	@docker compose --env-file "$$ENV_FILE" down
 
 prune: setup ## tell what of OUTPUT=folder is no longer needed: old runs and their outputs; DELETE=1 removes it
-	@"$(BIN)/python" -E -X utf8 -m colorquant prune "$(or $(OUTPUT),output)" $(if $(PUBLISH),--published "$$PUBLISH") $(if $(DELETE),--delete)
+	@PYTHONPATH=spark_apps "$(BIN)/python" -X utf8 -m colorquant prune $(if $(OUTPUT),"$$OUTPUT",output) $(if $(PUBLISH),--published "$$PUBLISH") $(if $(DELETE),--delete)
 
 tidy: setup ## remove what is older than DAYS=30 from the database and the logs of the Airflow of `make run` and `make ui`
 	@"$(BIN)/python" -E -X utf8 -m colorquant_airflow.checkout.tidy --days "$(DAYS)"
@@ -106,6 +106,7 @@ bench: setup ## compare quality, bytes, speed and start-up with other quantizers
 	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.planning
+	for kill in "" --kill; do "$(BIN)/python" -m benchmarks.nights "$${IMAGES:-include/images}" $$kill || exit; done
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
 

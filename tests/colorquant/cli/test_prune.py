@@ -90,7 +90,7 @@ def test_make_prune_passes_what_it_is_given() -> None:
     project = Path(__file__).resolve().parents[3]
     run = ["make", "--dry-run", "prune", "OUTPUT=some folder", "PUBLISH=site", "DELETE=1"]
     made = subprocess.run(run, cwd=project, capture_output=True, text=True, check=True).stdout
-    assert '-m colorquant prune "some folder" --published "$PUBLISH" --delete' in made
+    assert '-m colorquant prune "$OUTPUT" --published "$PUBLISH" --delete' in made
     assert sys.executable
 
 

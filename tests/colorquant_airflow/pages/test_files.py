@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from colorquant.jobs.plan import RunRequest, plan_run, run_folder
 from colorquant.jobs.records import CompressionResult
 from colorquant.report.page import page_html
 from colorquant.report.summary import Summary
+from colorquant.retention.prune import _State
 from colorquant.storage import JsonRecord, sha256_of
 from colorquant_airflow.pages import files
 from colorquant_airflow.pages.runs import NoSuchPage, Run
@@ -209,6 +211,20 @@ def test_a_file_that_is_swapped_after_its_hash_was_checked_is_not_the_one_that_i
 def test_it_hands_out_nothing_else(run: Run, tmp_path: Path, path: str) -> None:
     with pytest.raises(NoSuchPage):
         files.send(files.of_report(run, path.format(run=run.folder.name, root=tmp_path)))
+
+
+def test_a_run_that_was_pruned_says_so(run: Run) -> None:
+    at = run.at.timestamp()
+    shutil.rmtree(run.folder)
+    with pytest.raises(NoSuchPage, match="is not written yet"):
+        _ = dataclasses.replace(run).plan
+    for seconds, reason in (
+        (-1, "is not written yet"),
+        (1, "This run was pruned: of old runs neither report nor plan"),
+    ):
+        _State(at=at + seconds, runs=()).write(run.output_folder / "runs" / "pruned.json")
+        with pytest.raises(NoSuchPage, match=reason):
+            _ = dataclasses.replace(run).plan
 
 
 def test_a_folder_that_is_not_of_this_run_is_not_handed_out(run: Run, tmp_path: Path) -> None:
