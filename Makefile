@@ -24,6 +24,8 @@ SECONDS ?= 60
 ENV_FILE ?= .env
 FAULTS ?=
 PULL ?=
+DELETE ?=
+DAYS ?= 30
 
 BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
@@ -33,7 +35,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down test test-compose test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean
+.PHONY: help setup setup-dev run ui up down prune tidy tidy-containers test test-compose test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -57,6 +59,15 @@ up: ## start Airflow, PostgreSQL and a Spark cluster in containers, on 127.0.0.1
 
 down: ## stop the containers; all data is kept
 	@docker compose --env-file "$$ENV_FILE" down
+
+prune: setup ## tell what of OUTPUT=folder is no longer needed: old runs and their outputs; DELETE=1 removes it
+	@PYTHONPATH=spark_apps "$(BIN)/python" -X utf8 -m colorquant prune $(if $(OUTPUT),"$$OUTPUT",output) $(if $(PUBLISH),--published "$$PUBLISH") $(if $(DELETE),--delete)
+
+tidy: setup ## remove what is older than DAYS=30 from the database and the logs of the Airflow of `make run` and `make ui`
+	@"$(BIN)/python" -E -X utf8 -m colorquant_airflow.checkout.tidy --days "$(DAYS)"
+
+tidy-containers: ## the same for the containers of `make up`
+	@docker compose --env-file "$$ENV_FILE" exec -T airflow-scheduler deploy/tidy.sh "$(DAYS)"
 
 test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
@@ -94,6 +105,8 @@ bench: setup ## compare quality, bytes, speed and start-up with other quantizers
 	"$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
 	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
+	"$(BIN)/python" -m benchmarks.planning
+	for kill in "" --kill; do "$(BIN)/python" -m benchmarks.nights "$${IMAGES:-include/images}" $$kill || exit; done
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
 

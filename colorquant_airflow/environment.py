@@ -32,7 +32,7 @@ _PASSED = re.compile(
     # Object stores: a job reads and writes with its run's credentials.
     r"|AWS_\w+|FSSPEC_S3(?:_\w+)?|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
     # Limits of images, and the folders that are allowed; and the mark by which `make run` finds its processes.
-    r"|COMPRESSION_MAX_\w+|COMPRESSION_ALLOWED_\w+|KMEANS_SERVICES_OF"
+    r"|COMPRESSION_MAX_\w+|COMPRESSION_ALLOWED_\w+|COMPRESSION_FULL_CHECK|KMEANS_SERVICES_OF"
 )
 # Spark's own secrets come from its file of properties.
 _NEVER = re.compile(r"(?!AWS_|FSSPEC_)\w*(?:SECRET|PASSWORD|TOKEN|CREDENTIAL)\w*")

@@ -2,7 +2,7 @@
 
 #: ``{"folder": the run's folder, "storage_connection": its parameter}``, or ``{"refused": why nothing is planned}``.
 PLANNED = "image_compression_planned"
-#: The report's path and totals.
+#: The report's path and totals, and ``"repeats"``: the earlier run whose report it is, where nothing is new; or None.
 REPORTED = "image_compression_reported"
 #: ``{"folder": ..., "files": their number, "problems": sentences on images that are not published}``, or ``{"refused":
 #: why nothing is published}``. Only where a run publishes.

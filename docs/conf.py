@@ -38,7 +38,7 @@ html_css_files = ["site.css"]
 
 PAGES = {
     "Use": ["docs/reference", "docs/choice", "docs/report", "docs/airflow"],
-    "Operate": ["docs/deploy", "docs/scaling"],
+    "Operate": ["docs/operations", "docs/deploy", "docs/scaling"],
     "How it works": [
         *("docs/architecture", "docs/images", "docs/limits", "docs/quantizer", "docs/encoding", "docs/quality"),
         "docs/decisions/*",

@@ -114,6 +114,15 @@ def test_every_option_of_the_command_is_documented_once(monkeypatch: pytest.Monk
     assert Counter([*_documented_settings("`colorquant`"), *others]) == Counter(option.name for option in found)
 
 
+def test_every_option_of_prune_is_documented_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from colorquant.cli import prune
+
+    monkeypatch.setattr(sys, "argv", ["colorquant", "prune"])
+    found = [option.name for option in _options_of(monkeypatch, "colorquant")]
+    assert found and prune.__doc__
+    assert Counter(_code(row["option of prune"])[0] for row in _table("option of prune", "default")) == Counter(found)
+
+
 def test_make_run_takes_what_its_program_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {option.name for option in _options_of(monkeypatch, "colorquant_airflow.checkout.run")}
     names = [name for name in _documented_settings("`make run`") if not name.endswith("=")] + ["SETTINGS"]

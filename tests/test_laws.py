@@ -45,7 +45,7 @@ LAYERS = (
     {"jobs", "decode", "kmeans"},
     {"publish", "remap"},
     {"report", "alpha"},
-    {"perception"},
+    {"perception", "retention"},
     {"quality", "quantizer"},
     {"compress"},
     {"cli"},

@@ -126,6 +126,8 @@ class AirflowHome:
         # Whoever starts this Airflow is its only user, and names folders on the command line.
         allowed = {ALLOWED_ROOTS: "/,s3://", "COMPRESSION_ALLOWED_CONNECTIONS": ALL}
         theirs |= {name: value for name, value in allowed.items() if not theirs.get(name)}
+        # Nobody expects that a private Airflow removes results by itself.
+        theirs = {"COMPRESSION_MAINTENANCE_SCHEDULE": "none"} | theirs
         if not theirs.get("AIRFLOW_CONN_SPARK_DEFAULT"):
             host = f"local[{min(2, os.cpu_count() or 1)}]"
             theirs["AIRFLOW_CONN_SPARK_DEFAULT"] = json.dumps({"conn_type": "spark", "host": host})

@@ -1,14 +1,17 @@
-"""The notice of a failed run: written to the log, and sent by the notifier that the deployment names."""
+"""Notices of failed runs, worse quality and vanished images: to the log, and by the notifier of the deployment."""
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.planning import planning_task
 from colorquant_airflow.dag.settings import notifier_arguments, notifier_path
 from colorquant_airflow.storage_connection import use_storage
+
+if TYPE_CHECKING:
+    from colorquant.report import Summary
 
 logger = logging.getLogger(__name__)
 
@@ -27,27 +30,81 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
     ValueError
         If the arguments are not a JSON object. Errors of the notifier are raised too.
     """
+    lines = [*_failures(context), f"Reason given by Airflow: {context.get('reason') or 'none'}"]
+    _send(context, " failed", lines)
+
+
+def notify_of_news(context: Mapping[str, Any], summary: "Summary", report: str) -> None:
+    """Say what is worse since the previous run, though the run succeeded: lower quality, and images that vanished.
+
+    Each is new in one run only, so there is one notice. It goes where that of a failed run goes. An error of the
+    notifier is logged: the report and what is published are good without it.
+
+    Parameters
+    ----------
+    context : mapping
+        Of the task that reports.
+    summary : Summary
+        Of the run.
+    report : str
+        Path of its page.
+    """
+    changes = summary.changes
+    if changes is None or not (changes.regressed or changes.removed):
+        return
+    told, lines = [], []
+    if changes.regressed:
+        told.append(f"the quality of {len(changes.regressed)} outputs regressed")
+        lines.append(
+            "The originals of these outputs are unchanged, and they are worse than before: settings or software have "
+            "changed. If that is not wanted, go back to the former settings, or trigger a run with a higher quality."
+        )
+        moves = [
+            f"- {move.image!r}, k = {move.k}: PSNR {_decibels(move.psnr_db_before)} to {_decibels(move.psnr_db)}, "
+            f"SSIM {move.ssim_before:.4f} to {move.ssim:.4f}"
+            for move in changes.regressed
+        ]
+        lines += _first(moves)
+    if changes.removed:
+        told.append(f"{len(changes.removed)} images vanished")
+        lines.append(
+            f"These images were in {summary.images_folder} in the previous run, {changes.run_id}, and are not there "
+            "now. If they were not removed on purpose, put them back and trigger a run: it publishes them again."
+        )
+        lines += _first([f"- {name!r}" for name in changes.removed])
+    try:
+        _send(context, f": {', '.join(told)}", [*lines, f"The report is {report}"], logging.WARNING)
+    except Exception:
+        logger.exception("The notifier failed")
+
+
+def _send(context: Mapping[str, Any], what: str, lines: list[str], level: int = logging.ERROR) -> None:
     # Jinja does not evaluate a value that it inserts, so a file may be called {{ ds }}.png.
-    failure = {"subject": _subject(context), "message": _message(context)}
-    logger.error("%s\n%s", failure["subject"], failure["message"])
+    subject = f"Image compression: run {context['run_id']} of {context['dag'].dag_id}{what}"
+    failure = {"subject": subject, "message": _with_address(context, lines)}
+    logger.log(level, "%s\n%s", failure["subject"], failure["message"])
     if notifier := notifier_path():
         from airflow.sdk.module_loading import import_string
 
         import_string(notifier)(**notifier_arguments())({**context, "failure": failure})
 
 
-def _subject(context: Mapping[str, Any]) -> str:
-    return f"Image compression: run {context['run_id']} of {context['dag'].dag_id} failed"
+def _decibels(psnr_db: float | None) -> str:
+    return "lossless" if psnr_db is None else f"{psnr_db:.2f} dB"
 
 
-def _message(context: Mapping[str, Any]) -> str:
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - _MAX_LISTED
+    return lines[:_MAX_LISTED] + ([f"- and {more} more"] if more > 0 else [])
+
+
+def _with_address(context: Mapping[str, Any], lines: list[str]) -> str:
     from airflow.sdk import conf
 
-    lines = [*_failures(context), f"Reason given by Airflow: {context.get('reason') or 'none'}"]
     address = conf.get("api", "base_url", fallback=None)
     if address:
         run = quote(context["run_id"], safe="")
-        lines.append(f"{address.rstrip('/')}/dags/{context['dag'].dag_id}/runs/{run}")
+        return "\n".join([*lines, f"{address.rstrip('/')}/dags/{context['dag'].dag_id}/runs/{run}"])
     return "\n".join(lines)
 
 
@@ -75,9 +132,5 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     failures = summary.failures()
     totals = summary.totals
     lines = [f"{totals.failed} of {totals.jobs} jobs failed; the report is {folder / 'summary.html'}"]
-    for image, reason, ks in failures[:_MAX_LISTED]:
-        lines.append(f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}")
-    lines += [f"- {name!r} was not read: {reason}" for name, reason in summary.unreadable.items()]
-    if len(failures) > _MAX_LISTED:
-        lines.append(f"- and {len(failures) - _MAX_LISTED} more")
-    return lines
+    lines += _first([f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}" for image, reason, ks in failures])
+    return lines + [f"- {name!r} was not read: {reason}" for name, reason in summary.unreadable.items()]

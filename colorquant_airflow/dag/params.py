@@ -108,15 +108,20 @@ def library_params() -> dict[str, Param]:
             description="Publish also where a newer run has published, or where more than a fifth of the published "
             "images would disappear.",
         ),
-        "storage_connection": Param(
-            os.environ.get("COMPRESSION_STORAGE_CONNECTION") or None,
-            type=["string", "null"],
-            section=RUNNING,
-            title="Connection of the object store",
-            description="The Airflow connection (type aws) with the credentials of s3:// folders. If this is empty, "
-            "they come from the environment.",
-        ),
+        "storage_connection": connection_param(section=RUNNING),
     }
+
+
+def connection_param(**more: Any) -> Param:
+    """The parameter ``storage_connection``; ``more`` is of its schema."""
+    return Param(
+        os.environ.get("COMPRESSION_STORAGE_CONNECTION") or None,
+        type=["string", "null"],
+        title="Connection of the object store",
+        description="The Airflow connection (type aws) with the credentials of s3:// folders. If this is empty, "
+        "they come from the environment.",
+        **more,
+    )
 
 
 def _param(option: Option) -> Param:

@@ -36,20 +36,21 @@ def write_plan(context: "Context") -> list[dict[str, Any]]:
     AirflowFailException
         For a wrong parameter, and where Spark cannot be used: the message says what to do. A retry would end the same.
     """
-    from colorquant.jobs import mark_outputs, run_folder
+    from colorquant.jobs import mark_outputs, planning, run_folder
     from colorquant_airflow.spark_master import require_spark
 
     params, run_id = with_folders(context["params"]), context["run_id"]
     with refusing(context):
         use_storage(params)
         check_params(params)
-        plan = _plan(params, run_id)
-        if plan.pending():
-            require_spark()
         folder = run_folder(params["output"], run_id)
-        mark_outputs(params["output"])
-        plan = replace(plan, pending_before=_pending_before(folder))
-        plan.write(folder / "plan.json")
+        with planning(params["output"], folder):
+            plan = _plan(params, run_id)
+            if plan.pending():
+                require_spark()
+            mark_outputs(params["output"])
+            plan = replace(plan, pending_before=_pending_before(folder))
+            plan.write(folder / "plan.json")
     announce_plan(context, folder)
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
     return plan.submissions()

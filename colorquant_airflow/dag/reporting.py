@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.assets import REPORT
+from colorquant_airflow.dag.notification import notify_of_news
 from colorquant_airflow.dag.planning import planning_task, sentence_of
 from colorquant_airflow.storage_connection import use_storage
 from colorquant_airflow.xcoms import PLANNED, PUBLISHED, REPORTED
@@ -51,7 +52,7 @@ def summarize(context: "Context") -> dict[str, Any]:
 
 def _summarize(context: "Context") -> dict[str, Any]:
     from colorquant.jobs import run_folder
-    from colorquant.report import summarize_run
+    from colorquant.report import read_repetition, summarize_run
 
     params = with_folders(context["params"])
     use_storage(params)
@@ -63,9 +64,12 @@ def _summarize(context: "Context") -> dict[str, Any]:
     if summary.changes:
         print(summary.changes.sentence())
     regressed = len(summary.changes.regressed) if summary.changes else 0
-    reported = {"report": str(page), "regressed": regressed, **_totals(summary)}
+    repetition = read_repetition(folder / "summary.json")
+    repeats = repetition.same_run_id if repetition else None
+    reported = {"report": str(page), "repeats": repeats, "regressed": regressed, **_totals(summary)}
     context["ti"].xcom_push(REPORTED, reported)
     if summary.totals.failed > params["max_failures"]:
+        notify_of_news(context, summary, str(page))
         _announce_refusal(context, "more jobs failed than max_failures allows.")
         raise AirflowFailException(
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
@@ -79,6 +83,8 @@ def _summarize(context: "Context") -> dict[str, Any]:
             f"{sentence} Trigger the DAG again: finished jobs are reused. The report is written: {page}"
         )
     problems = _publish(context, plan, summary, folder) if params["publish"] else []
+    # Not before: after an error of a disk or a store the task is tried again.
+    notify_of_news(context, summary, str(page))
     if plan.unreadable:
         problems.insert(0, _unreadable_sentence(plan.unreadable))
     if problems:

@@ -1,6 +1,6 @@
 """When the DAGs run: settings of the deployment, so that nobody has to edit a DAG file for them.
 
-Both functions raise ValueError for a setting that would never start a run. Airflow shows it as the DAG's import error.
+All functions raise ValueError for a setting that would never start a run. Airflow shows it as the DAG's import error.
 """
 
 import os
@@ -18,16 +18,17 @@ RUN_TYPES: Any = [kind for kind in private.DagRunType if kind is not private.Dag
 
 def nightly_schedule() -> AssetOrTimeSchedule | list[Asset]:
     """At COMPRESSION_SCHEDULE (a cron expression, or "none") in COMPRESSION_TIMEZONE, and when there are new images."""
-    timetable = _timetable("COMPRESSION_SCHEDULE", "0 2 * * *")
-    return AssetOrTimeSchedule(timetable=timetable, assets=[NEW_IMAGES]) if timetable else [NEW_IMAGES]
+    times = timetable("COMPRESSION_SCHEDULE", "0 2 * * *")
+    return AssetOrTimeSchedule(timetable=times, assets=[NEW_IMAGES]) if times else [NEW_IMAGES]
 
 
 def corpus_schedule() -> CronTriggerTimetable | None:
     """At COMPRESSION_CORPUS_SCHEDULE (a cron expression) in COMPRESSION_TIMEZONE; None, the default, without one."""
-    return _timetable("COMPRESSION_CORPUS_SCHEDULE", "none")
+    return timetable("COMPRESSION_CORPUS_SCHEDULE", "none")
 
 
-def _timetable(variable: str, default: str) -> CronTriggerTimetable | None:
+def timetable(variable: str, default: str) -> CronTriggerTimetable | None:
+    """What an environment variable says, in COMPRESSION_TIMEZONE; None for "none"."""
     cron = os.environ.get(variable, default).strip()
     zone = os.environ.get("COMPRESSION_TIMEZONE", "UTC")
     try:

@@ -7,13 +7,17 @@ from contextlib import suppress
 from typing import Any
 
 from colorquant.errors import NotAllowed
+from colorquant.jobs import full_check_after
 from colorquant.limits import Limits
+from colorquant.retention import Keep
 from colorquant.storage import root_of
 
 
 def check_settings() -> None:
     """Raise ValueError for a setting that cannot be used. The message names it; Airflow shows it as an import error."""
     Limits.of_environment()
+    full_check_after()
+    Keep.of_environment()
     notifier_path()
     notifier_arguments()
     _names_of_variables()

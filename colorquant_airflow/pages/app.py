@@ -1,6 +1,7 @@
 """The web application of the plugin. Whoever may see a run's DAG may see its report and its images, nothing else."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,9 +112,12 @@ def show_run(run: RunDep, page_number: PageNumber = 1) -> str:
     return page("run", run=run, images=shown, number=page_number, pages=-(-len(names) // _IMAGES_A_PAGE))
 
 
-@app.get(f"{_RUN}/report", response_class=HTMLResponse, dependencies=[_MAY_READ])
-def show_report(run: RunDep) -> str:
-    """Show the run's report in a frame, below the links back."""
+@app.get(f"{_RUN}/report", response_model=None, response_class=HTMLResponse, dependencies=[_MAY_READ])
+def show_report(run: RunDep, session: SessionDep) -> str | RedirectResponse:
+    """Show the run's report in a frame, below the links back; or lead to the report that it repeats."""
+    if run.repeats:
+        with suppress(NoSuchPage):  # Another DAG's, or no longer in Airflow's database.
+            return RedirectResponse(f"{run_path(run.dag_id, find_run(session, run.dag_id, run.repeats).run_id)}/report")
     if not run.has_report:
         raise NoSuchPage("This run has no report yet: the task summarize writes it at the end of the run.")
     return page("report", run=run, source=f"files/{files.inside_output(run, run.folder / 'summary.html')}")

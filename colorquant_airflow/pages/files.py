@@ -6,6 +6,7 @@ A path in a request is never opened as it is: it must lead to one of these files
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _MEDIA_TYPES = {
 _REPORT_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 _NOT_OF_REPORT = "The report of this run has no such file."
 _NO_FILE = "The file does not exist, or not yet."
+_SHEET = re.compile(r"sheet-[0-9a-f]{16}\.png")
 _CONVERTED_SIDE = 4096
 _CHUNK_BYTES = 2**20
 _converting = Lock()
@@ -89,7 +91,9 @@ def inside_output(run: Run, path: Path) -> str:
 
 
 def of_report(run: Run, path: str) -> Served:
-    """A file of the run's folder, or an output of its plan; ``path`` is relative to the output folder.
+    """A file of the run's folder, or an output of its plan or the contact sheet next to one.
+
+    ``path`` is relative to the output folder.
 
     Raises
     ------
@@ -104,6 +108,8 @@ def of_report(run: Run, path: str) -> Served:
             output = output_of(run, job)
             if str(output.path) == str(wanted):
                 return output
+        elif _SHEET.fullmatch(wanted.name) and _folder_of(wanted) in map(_folder_of, outputs):
+            return Served(wanted, run.output_folder / "compressed")
     elif wanted.suffix in _MEDIA_TYPES and "\0" not in path:
         return Served(wanted, run.folder)
     raise NoSuchPage(_NOT_OF_REPORT)
@@ -197,6 +203,10 @@ def _converted(stream: io.BufferedIOBase) -> Response:
     picture = io.BytesIO()
     preview.save(picture, "PNG", compress_level=1)
     return Response(picture.getvalue(), media_type="image/png")
+
+
+def _folder_of(path: StrPath) -> str:
+    return str(path).rpartition("/")[0]
 
 
 def _reached(folder: Path, path: str) -> Path:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from colorquant.errors import InvalidLocation, InvalidRecord, NotAllowed, StoreUnavailable
 from colorquant.jobs import Job, Plan
 from colorquant.report import Row, row_of
+from colorquant.retention import pruned_before
 from colorquant.storage import allow, is_file, is_remote, location, version_of
 from colorquant_airflow.private import DagRun, XComModel
 from colorquant_airflow.storage_connection import ConnectionRefused, NoSuchConnection, storage_options
@@ -58,6 +59,11 @@ class Run:
     def refused(self) -> str | None:
         """Why nothing was planned; None if something was."""
         return self.planned.get("refused")
+
+    @property
+    def repeats(self) -> str | None:
+        """The earlier run whose report is also this one's, since nothing was new; None for a report of its own."""
+        return (self.reported or {}).get("repeats")
 
     @property
     def has_report(self) -> bool:
@@ -127,6 +133,11 @@ class Run:
             raise NoSuchPage(self._without_plan(error)) from error
 
     def _without_plan(self, error: Exception) -> str:
+        if isinstance(error, FileNotFoundError) and self.at.timestamp() < pruned_before(self.output_folder):
+            return (
+                "This run was pruned: of old runs neither report nor plan is kept (COMPRESSION_KEEP_RUNS, "
+                "COMPRESSION_KEEP_DAYS), and their outputs only where newer runs or a published folder need them."
+            )
         if is_remote(self.folder):
             return (
                 f"The plan of this run is not written yet, or can no longer be read: {str(self.folder)!r} has no plan "

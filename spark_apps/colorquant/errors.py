@@ -18,6 +18,7 @@
     ├── DecoderEnded                    the process that decodes an image died
     ├── InvalidRecord (ValueError)      a JSON file that is not what its reader expects
     ├── StoreUnavailable (OSError)      an object store refuses or does not answer
+    ├── PruneRefused                    outputs are in use, or nobody can tell what is; nothing is removed
     ├── Unpublishable                   a file cannot be published, and others can
     └── PublishFailed                   a folder could not be published; it is as it was before
 
@@ -100,6 +101,10 @@ class InvalidRecord(ColorquantError, ValueError):
 
 class StoreUnavailable(ColorquantError, OSError):
     """An object store refuses or does not answer. The message names the object and the reason, without credentials."""
+
+
+class PruneRefused(ColorquantError):
+    """Outputs are in use, or nobody can tell which are. Nothing is removed. The message says why and what to do."""
 
 
 class Unpublishable(ColorquantError):

@@ -32,13 +32,16 @@ from colorquant.decode.tiled_tiff import tiled_image_above
 from colorquant.errors import InvalidRecord, Undecodable, Unpublishable, UnsupportedImage
 from colorquant.jobs import CompressionResult, JobFailure, Plan
 from colorquant.jobs.kills import Kills
+from colorquant.jobs.memory import Memory
 from colorquant.limits import Limits
 from colorquant.publish.manifest import Manifest
 from colorquant.publish.stripping import stripped
 from colorquant.report import Summary
+from colorquant.report.illustrations import Illustrations
+from colorquant.report.repetition import Repetition
 
 SEEDS = Path(__file__).parent / "seeds"
-RECORDS = (CompressionResult, JobFailure, Kills, Manifest, Plan, Summary)
+RECORDS = (CompressionResult, Illustrations, JobFailure, Kills, Manifest, Memory, Plan, Repetition, Summary)
 _LIMITS = Limits(pixels=1 << 20, frames=10)
 _REGION = 64
 

@@ -3,9 +3,10 @@
     colorquant cat.jpg --k 16
     colorquant photos --quality 0.95 --output small
     colorquant - --k 16 < cat.jpg > small.png
+    colorquant prune output              old results of runs; see colorquant prune --help
 
 An output that is not smaller than its original is not written, unless you pass --keep-larger. An image or an --output
-called - is standard input or output; a file of that name is ./-.
+called - is standard input or output; a file of that name is ./-, and one called prune is ./prune.
 
 Exit codes: 0 all images were compressed; 1 an image failed for a reason that may go away, or a folder cannot be read; 2
 wrong arguments, nothing was compressed; 65 an image cannot be compressed; 98 an output was not smaller than its
@@ -60,6 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     argv : list of str, optional
         The arguments, by default those of this process.
     """
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["prune"]:
+        from colorquant.cli import prune
+
+        return prune.main(given[1:])
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:

@@ -5,32 +5,55 @@ DAG files import this module: nothing here may load numpy, OpenCV or PySpark, or
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
-from colorquant.errors import InvalidFolder, InvalidPlan, InvalidTarget, TooManyJobs
+from colorquant.errors import InvalidFolder, InvalidPlan, InvalidSetting, InvalidTarget, TooManyJobs
 from colorquant.jobs.folders import RunFolders
-from colorquant.jobs.job import Job
-from colorquant.jobs.records import SCHEMA_VERSION
-from colorquant.limits import MAX_COLORS, PaletteSize
+from colorquant.jobs.job import TILED_SUFFIX, Job
+from colorquant.jobs.memory import Memory, digest_of, is_settled, now
+from colorquant.limits import MAX_COLORS, Count, PaletteSize
 from colorquant.settings import Settings
-from colorquant.storage import IMAGE_SUFFIXES, JsonRecord, PathText, StrPath, is_file, location, sha256_of
+from colorquant.storage import (
+    IMAGE_SUFFIXES,
+    FileVersion,
+    JsonRecord,
+    PathText,
+    StrPath,
+    is_file,
+    is_remote,
+    location,
+    sha256_of,
+    versions_below,
+)
 from colorquant.target import Target
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 #: Given in place of palette sizes: find the smallest k that reaches the target.
 AUTO = "auto"
 #: In place of palette sizes: find the palette of the fewest colors that reaches the target, all settings as they are.
 FEWEST = "fewest"
 
+# Threads that hash: a disk's cores, or requests to an object store, which are slow one by one.
+_READERS_OF_BUCKET = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(JsonRecord):
     """All jobs of a run.
+
+    Its file has the images only (``_PlanFile``), some 100 bytes each, whatever the number of palette sizes.
 
     Attributes
     ----------
@@ -46,9 +69,14 @@ class Plan(JsonRecord):
     unreadable : folders of the library that could not be read, and photographs in formats that are not read, by their
         paths below it, each with the reason. Their images are not part of the run, and not gone either.
     pending_before : labels of the jobs that were pending in the run's previous plan, where it was planned again.
+    output_folder : path or URI of the folder for outputs; empty in plans of version 1, whose jobs are in their file.
+    identity : ``settings.identity()`` of the version of this project that planned: outputs are named by it.
+    published_folder : path or URI of the folder that the run publishes to; None where it publishes nothing, and in
+        plans of version 1.
+    memory : what was seen of files, for the next plan; None in a plan that was read.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = 2
     run_id: str
     images_folder: PathText
     ks: tuple[PaletteSize, ...]
@@ -63,6 +91,32 @@ class Plan(JsonRecord):
     unreadable: dict[str, str] = field(default_factory=dict)
     planned_at: str | None = None
     pending_before: tuple[str, ...] = ()
+    output_folder: PathText = ""
+    identity: tuple[Any, ...] = ()
+    published_folder: PathText | None = None
+    memory: Memory | None = field(default=None, compare=False, repr=False)
+
+    def as_json(self) -> str:
+        """The text of the file."""
+        return _PlanFile.of(self).as_json()
+
+    def write(self, path: StrPath) -> None:
+        """Write the file; and to the output folder what was seen, for the next plan. Raises OSError."""
+        if self.memory:
+            self.memory.write_to(self.output_folder)
+        super().write(path)
+
+    @classmethod
+    def _parse(cls, content: Any) -> Self:
+        # Version 1 has every job in full, as the fields of this class.
+        if isinstance(content, dict) and content.get("schema_version") == 1 and "jobs" in content:
+            return super()._parse(content | {"schema_version": cls.schema_version})
+        return cls(**_PlanFile._parse(content).fields_of_plan())
+
+    @property
+    def library(self) -> tuple[str, str, str]:
+        """What the plan lists: the folder of its images, and the patterns of what is chosen and left out."""
+        return self.images_folder, self.pattern, self.exclude
 
     def pending(self) -> list[Job]:
         """The jobs that are still to be done."""
@@ -80,6 +134,60 @@ class Plan(JsonRecord):
             }
             for job in self.pending()
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlanFile(JsonRecord):
+    """The file of a plan: what the jobs have in common, and each image's name, hash and size in bytes.
+
+    ``pending`` are the indexes of the jobs that were not done. All other fields are those of ``Plan``.
+    """
+
+    indent: ClassVar[int | None] = None
+
+    schema_version: int = 2
+    run_id: str
+    images_folder: PathText
+    output_folder: PathText
+    ks: tuple[PaletteSize, ...]
+    settings: Settings
+    identity: tuple[Any, ...]
+    ignored: tuple[str, ...]
+    force: bool
+    target: str | None
+    pattern: str
+    exclude: str
+    unreadable: dict[str, str]
+    planned_at: str | None
+    pending: tuple[Count, ...]
+    pending_before: tuple[str, ...]
+    images: tuple[tuple[PathText, str | None, Count], ...]
+    published_folder: PathText | None = None
+
+    def __post_init__(self) -> None:
+        location(self.output_folder)
+        if not self.ks:
+            Target.parse(self.target or "")
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """The file of a plan."""
+        same = {each.name: getattr(plan, each.name) for each in fields(cls) if each.name not in ("pending", "images")}
+        firsts = (next(jobs) for _, jobs in groupby(plan.jobs, key=lambda job: job.name))
+        return cls(
+            **same,
+            pending=tuple(index for index, job in enumerate(plan.jobs) if job.label not in plan.reused),
+            images=tuple((job.name, job.image_sha256, job.image_bytes) for job in firsts),
+        )
+
+    def fields_of_plan(self) -> dict[str, Any]:
+        """The values of the fields of ``Plan``."""
+        same = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("pending", "images")}
+        jobs_of = _JobMaker.of(self)
+        jobs = tuple(job for name, sha256, size in self.images for job in jobs_of(name, _Seen(sha256, size)))
+        pending = set(self.pending)
+        reused = frozenset(job.label for index, job in enumerate(jobs) if index not in pending)
+        return same | {"jobs": jobs, "reused": reused}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +222,15 @@ class RunRequest:
     force: bool = False
 
 
-def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "LookAtAll" = map) -> Plan:
+def plan_run(
+    request: RunRequest,
+    max_jobs: int | None = None,
+    look_at_all: "LookAtAll | None" = None,
+    looked_at: float | None = None,
+) -> Plan:
     """List the images of a folder, and make a job for each of them and each k.
+
+    Files that are as the last plan of the library saw them are not read (``memory``).
 
     Parameters
     ----------
@@ -124,8 +239,10 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     max_jobs : int, optional
         The largest number of jobs that the caller can run; None for any.
     look_at_all : callable, optional
-        Maps a function over the images' names, in order; the function reads the files. By default it runs in this
-        process, for one image after the other.
+        Maps a function over a list, in order; the function reads the files of an image. By default it runs in threads
+        of this process.
+    looked_at : float, optional
+        The time in seconds since 1970; now by default.
 
     Returns
     -------
@@ -142,6 +259,7 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     given = list(request.ks or ())
     ks = parse_ks(given)
     target = parse_target(request.target, ks)
+    looked_at = now() if looked_at is None else looked_at
     planned_at = datetime.now(UTC).isoformat()
     settings = request.settings if _texts(given) == [AUTO] else request.settings.fixed()
     try:
@@ -161,18 +279,29 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
     count = len(names) * max(1, len(ks))
     if max_jobs is not None and count > max_jobs:
         raise TooManyJobs(count, max_jobs)
-    jobs_of = _JobMaker(request.run_id, str(folders.images), str(folders.output), ks or (None,), settings, target)
-    jobs: list[Job] = []
-    reused: list[str] = []
-    for name, seen in zip(names, look_at_all(partial(_look_at, jobs_of, request.force), names), strict=True):
-        jobs_of_image = jobs_of(name, seen)
-        jobs += jobs_of_image
-        reused += [jobs_of_image[index].label for index in seen.done]
-    return Plan(
+    jobs_of = _JobMaker(
         run_id=request.run_id,
         images_folder=str(folders.images),
+        output_folder=str(folders.output),
+        ks=ks or (None,),
+        settings=settings,
+        identity=tuple(settings.identity()),
+        target=target,
+    )
+    seen, memory = _look(jobs_of, names, (request.pattern, request.exclude), request.force, look_at_all, looked_at)
+    jobs: list[Job] = []
+    reused: list[str] = []
+    for name in names:
+        jobs_of_image = jobs_of(name, seen[name])
+        jobs += jobs_of_image
+        reused += [jobs_of_image[index].label for index in seen[name].done]
+    return Plan(
+        run_id=request.run_id,
+        images_folder=jobs_of.images_folder,
+        output_folder=jobs_of.output_folder,
         ks=ks,
         settings=settings,
+        identity=jobs_of.identity,
         jobs=tuple(jobs),
         reused=frozenset(reused),
         ignored=tuple(listing.ignored),
@@ -182,6 +311,8 @@ def plan_run(request: RunRequest, max_jobs: int | None = None, look_at_all: "Loo
         target=target,
         pattern=request.pattern,
         exclude=request.exclude,
+        published_folder=str(folders.published) if folders.published else None,
+        memory=memory,
     )
 
 
@@ -245,7 +376,7 @@ class _Seen:
     done: tuple[int, ...] = ()
 
 
-LookAtAll = Callable[[Callable[[str], _Seen], list[str]], Iterable[_Seen]]
+LookAtAll = Callable[[Callable[[Any], Any], list[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -253,44 +384,136 @@ class _JobMaker:
     """Makes the jobs of an image. It is pickled and sent to the processes that read the files."""
 
     run_id: str
-    folder: str
+    images_folder: str
     output_folder: str
     ks: Sequence[int | None]
     settings: Settings
+    identity: tuple[Any, ...]
     target: str | None
 
+    @classmethod
+    def of(cls, plan: _PlanFile) -> Self:
+        """What made the jobs of a plan."""
+        same = {each.name: getattr(plan, each.name) for each in fields(cls)}
+        return cls(**same | {"ks": plan.ks or (None,)})
+
     def __call__(self, name: str, seen: _Seen) -> list[Job]:
-        identity = json.dumps([seen.sha256, *self.settings.identity()], sort_keys=True)
+        identity = json.dumps([seen.sha256, *self.identity], sort_keys=True)
         fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
         home = f"{self.output_folder.rstrip('/')}/compressed/{name}/{fingerprint}"
-        failures = f"{run_folder(self.output_folder, self.run_id)}/failures"
+        digest = _digest(name)
         stems = [self.target if k is None else f"k{k:03d}" for k in self.ks]
         return [
             Job(
-                image=f"{self.folder.rstrip('/')}/{name}",
+                image=f"{self.images_folder.rstrip('/')}/{name}",
                 name=name,
                 image_sha256=seen.sha256,
                 k=k,
                 settings=self.settings,
                 output=f"{home}/{stem}.{self.settings.format}",
                 result=f"{home}/{stem}.json",
-                failure=f"{failures}/{fingerprint}-{_digest(name)}-{stem}.json",
+                failure=f"{self._failures}/{fingerprint}-{digest}-{stem}.json",
                 target=self.target if k is None else None,
                 image_bytes=seen.size,
             )
             for k, stem in zip(self.ks, stems, strict=True)
         ]
 
+    @cached_property
+    def _failures(self) -> str:
+        return f"{run_folder(self.output_folder, self.run_id)}/failures"
 
-def _look_at(jobs_of: _JobMaker, force: bool, name: str) -> _Seen:
-    image = location(f"{jobs_of.folder.rstrip('/')}/{name}")
+    @property
+    def question(self) -> str:
+        """What is asked of an image's outputs, besides what is in their paths: what they are compared with."""
+        return json.dumps([list(self.ks), self.target, sorted(self.settings.compare)])
+
+
+def _look(
+    jobs_of: _JobMaker,
+    names: list[str],
+    patterns: tuple[str, str],
+    force: bool,
+    look_at_all: LookAtAll | None,
+    looked_at: float,
+) -> tuple[dict[str, _Seen], Memory]:
+    """What the files of images show, by their names: from the memory of the last plan, or read. And its memory."""
+    library = (jobs_of.images_folder, *patterns)
+    try:
+        memory = Memory(library=library) if force else Memory.of(jobs_of.output_folder, library)
+    except InvalidSetting as error:
+        raise InvalidPlan(str(error)) from None
+    image_version = versions_below(jobs_of.images_folder)
+    # A version is asked before a file is read: of a file that is replaced meanwhile, the next plan sees another one.
+    versions = {name: image_version(name) for name in names}
+    hashes = {name: memory.sha256_of(name, versions[name]) for name in names}
+    outputs = dict.fromkeys(names, "")
+    if any(hashes.values()):
+        output_version = versions_below(f"{jobs_of.output_folder.rstrip('/')}/compressed")
+        for name, sha256 in hashes.items():
+            if sha256:
+                outputs[name] = _digest_of_outputs(jobs_of, name, sha256, output_version, looked_at)
+    every = tuple(range(len(jobs_of.ks)))
+    seen = {
+        name: _Seen(sha256, version.size, every)
+        for name, sha256 in hashes.items()
+        if sha256 and (version := versions[name]) and memory.is_done(name, outputs[name])
+    }
+    unknown = [(name, hashes[name]) for name in names if name not in seen]
+    look_at_all = look_at_all or _in_threads(is_remote(jobs_of.images_folder))
+    answers = look_at_all(partial(_look_at, jobs_of, force), unknown) if unknown else ()
+    seen |= {name: answer for (name, _), answer in zip(unknown, answers, strict=True)}
+    images = {}
+    for name in names:
+        version, found = versions[name], seen[name]
+        if found.sha256 and version and version.size == found.size and is_settled(version, looked_at):
+            images[name] = (version.text, found.sha256, outputs[name] if found.done == every else "")
+    relied = any(hashes.values())
+    return seen, Memory(library=library, plans=memory.plans + 1 if relied else 0, images=images)
+
+
+def _digest_of_outputs(
+    jobs_of: _JobMaker,
+    name: str,
+    sha256: str,
+    version_of: Callable[[str], FileVersion | None],
+    looked_at: float,
+) -> str:
+    """The digest of the records and outputs of an image; empty where one is missing."""
+    start = len(f"{jobs_of.output_folder.rstrip('/')}/compressed/")
+    versions = []
+    for job in jobs_of(name, _Seen(sha256, 0)):
+        output = job.output[start:]
+        tiled = output.removesuffix(f".{job.settings.format}") + TILED_SUFFIX
+        versions += [version_of(job.result[start:]), version_of(output) or version_of(tiled)]
+    return digest_of(versions, looked_at, jobs_of.question)
+
+
+def _in_threads(remote: bool) -> LookAtAll:
+    """A function like ``map`` over a list, in order, whose calls run in threads: hashing and reading need no lock."""
+
+    def run(function: Callable[[T], R], items: list[T]) -> list[R]:
+        # Each call in a copy of the context, which may have the credentials of an object store.
+        calls = [partial(copy_context().run, function, item) for item in items]
+        with ThreadPoolExecutor(_READERS_OF_BUCKET if remote else os.cpu_count()) as pool:
+            return list(pool.map(lambda call: call(), calls))
+
+    return run
+
+
+def _look_at(jobs_of: _JobMaker, force: bool, image: tuple[str, str | None]) -> _Seen:
+    """Look at an image's file, unless its hash is known, and at its outputs."""
+    name, sha256 = image
+    path = location(f"{jobs_of.images_folder.rstrip('/')}/{name}")
     try:
         # Only regular files are opened: reading a FIFO would never end. Its job reports that it is one.
-        seen = _Seen(sha256_of(image, jobs_of.folder), image.stat().st_size) if is_file(image) else _Seen(None, 0)
+        if not is_file(path):
+            return _Seen(None, 0)
+        sha256, size = sha256 or sha256_of(path, jobs_of.images_folder), path.stat().st_size
     except OSError:
-        seen = _Seen(None, 0)
-    done = () if force else tuple(index for index, job in enumerate(jobs_of(name, seen)) if job.is_done())
-    return replace(seen, done=done)
+        return _Seen(None, 0)
+    jobs = jobs_of(name, _Seen(sha256, size))
+    return _Seen(sha256, size, () if force else tuple(index for index, job in enumerate(jobs) if job.is_done()))
 
 
 def run_folder(output_folder: StrPath, run_id: str) -> Path:

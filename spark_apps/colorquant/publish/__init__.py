@@ -1,6 +1,25 @@
 """The published folder: one file for each image, with a manifest, on a disk or in a bucket. Standard library only."""
 
 from colorquant.publish.folder import publish, refuse_others, verify
-from colorquant.publish.manifest import Candidate, Edition, Manifest, Publication
+from colorquant.publish.manifest import (
+    MANIFEST,
+    UNFINISHED,
+    Candidate,
+    Edition,
+    Manifest,
+    Publication,
+    manifest_of,
+)
 
-__all__ = ["Candidate", "Edition", "Manifest", "Publication", "publish", "refuse_others", "verify"]
+__all__ = [
+    "MANIFEST",
+    "UNFINISHED",
+    "Candidate",
+    "Edition",
+    "Manifest",
+    "Publication",
+    "manifest_of",
+    "publish",
+    "refuse_others",
+    "verify",
+]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from colorquant.lazy import imported_on_first_use
 from colorquant.report.candidates import candidates_of
+from colorquant.report.repetition import read_repetition, read_summary
 from colorquant.report.rows import Row, k_text, row_of
-from colorquant.report.summary import Summary, read_summary
+from colorquant.report.summary import Summary
 
 if TYPE_CHECKING:
     from colorquant.report.page import page_script
@@ -26,6 +27,7 @@ __all__ = [
     "k_text",
     "load_preview",
     "page_script",
+    "read_repetition",
     "read_summary",
     "row_of",
     "summarize_run",

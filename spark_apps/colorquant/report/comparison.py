@@ -5,8 +5,9 @@ from pathlib import Path
 
 from colorquant.errors import InvalidRecord
 from colorquant.report.changes import Changes, Move
+from colorquant.report.repetition import read_summary
 from colorquant.report.rows import DONE, Row
-from colorquant.report.summary import Summary, read_summary
+from colorquant.report.summary import SUMMARY, Summary
 from colorquant.storage import is_below
 
 
@@ -37,8 +38,8 @@ def compare(before: Summary, now: Summary) -> Changes:
     )
 
 
-def previous_summary(summary: Summary, folder: Path) -> Summary | None:
-    """The latest earlier summary of the same folder and patterns; None where there is none.
+def previous_summary(summary: Summary, folder: Path) -> tuple[Path, Summary] | None:
+    """The latest earlier summary of the same folder and patterns, and its path; None where there is none.
 
     With other patterns, images would seem to be added or removed.
 
@@ -55,7 +56,7 @@ def previous_summary(summary: Summary, folder: Path) -> Summary | None:
         except (OSError, InvalidRecord):
             continue  # Written by another version, or removed just now.
         if _selection(other) == _selection(summary) and other.written_at <= summary.written_at:
-            return other
+            return path, other
     return None
 
 
@@ -65,7 +66,7 @@ def _selection(summary: Summary) -> tuple[str, str | None, str]:
 
 def _latest_first(folder: Path) -> Iterator[Path]:
     written = []
-    for path in folder.parent.glob("*/summary.json"):
+    for path in folder.parent.glob(f"*/{SUMMARY}"):
         try:
             written.append((path.stat().st_mtime_ns, path))
         except OSError:

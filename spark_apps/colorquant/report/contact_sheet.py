@@ -1,12 +1,10 @@
 """A contact sheet: one PNG with the original and every k side by side, drawn by Matplotlib."""
 
-import hashlib
 import io
 import math
-import os
 import textwrap
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,37 +23,7 @@ _MAX_CELL = 400
 _MIN_CELL = 120
 # Of a sheet. It bounds the memory for drawing one: some copies with 4 bytes a pixel.
 _MAX_PIXELS = 12_000_000
-_MAX_NAME_BYTES = 255
 _INK, _QUIET, _EMPTY = "#1c1f23", "#5d646c", "#ecece7"
-
-
-def sheet_names(images: Iterable[str]) -> dict[str, str]:
-    """The file name of each image's sheet below ``contact_sheets``: the image's relative name and ``.png``.
-
-    A file name that is too long for the file system is cut and gets a hash, as does a name that is the folder of
-    another sheet.
-    """
-    names = {image: _sheet_name(image) for image in images}
-    folders = {parent for name in names.values() for parent in _parents(name)}
-    return {image: _hashed(name) if name in folders else name for image, name in names.items()}
-
-
-def _sheet_name(image: str) -> str:
-    name = image + ".png"
-    return name if len(os.fsencode(os.path.basename(name))) <= _MAX_NAME_BYTES else _hashed(name)
-
-
-def _hashed(name: str) -> str:
-    folder, base = os.path.split(name)
-    ending = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.png"
-    # Cut by bytes, which file systems count. An incomplete character at the end is dropped.
-    stem = os.fsencode(base.removesuffix(".png"))[: _MAX_NAME_BYTES - len(ending)].decode("utf-8", "ignore")
-    return os.path.join(folder, stem + ending)
-
-
-def _parents(name: str) -> Iterable[str]:
-    while name := os.path.dirname(name):
-        yield name
 
 
 def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tuple[Row, Image.Image | None]]) -> bytes:

@@ -1,6 +1,7 @@
 """The page of the report: one HTML file that loads nothing, and that is complete without its script."""
 
 import base64
+import dataclasses
 import hashlib
 import math
 import os
@@ -16,6 +17,7 @@ from colorquant.report.choice import WANTED, Choice
 from colorquant.report.library import MAX_FAILURES, ROWS_FOLDER, Library
 from colorquant.report.plots import distortion_plot, ratio_plot, search_plot
 from colorquant.report.previews import Picture
+from colorquant.report.repetition import Repetition
 from colorquant.report.rows import Row, k_text
 from colorquant.report.summary import Summary
 from colorquant.report.templates import environment
@@ -78,8 +80,13 @@ class ImageSection:
 
 
 def picture_budget(count: int) -> int:
-    """Largest size in bytes of each of ``count`` pictures."""
-    return min(_MAX_PICTURE_BYTES, _MAX_PICTURES_BYTES // max(count, 1))
+    """Largest size in bytes of each of ``count`` pictures.
+
+    It goes down in steps of some 10 %: pictures of a library that gains an image need not be made again.
+    """
+    budget = min(_MAX_PICTURE_BYTES, _MAX_PICTURES_BYTES // max(count, 1))
+    step = 1 << max(0, budget.bit_length() - 4)
+    return budget // step * step
 
 
 def rows_html(summary: Summary, library: Library, number: int) -> str:
@@ -87,6 +94,11 @@ def rows_html(summary: Summary, library: Library, number: int) -> str:
     pages = library.pages
     template = _environment().get_template("rows.html.j2")
     return template.render(summary=summary, pages=pages, number=number, page=pages[number - 1])
+
+
+def repetition_html(repetition: Repetition) -> str:
+    """The text of ``summary.html`` of a run in which nothing is new."""
+    return _environment().get_template("repetition.html.j2").render(dataclasses.asdict(repetition))
 
 
 def page_html(summary: Summary, sections: list[ImageSection], library: Library | None = None) -> str:

@@ -1,6 +1,7 @@
 """Pictures that are small enough for a page: decoded in another process, encoded here."""
 
 import base64
+import hashlib
 import io
 import logging
 import math
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from colorquant.errors import InvalidRecord
 from colorquant.report.preview_process import PreviewProcess
 from colorquant.storage import StrPath, is_file, read
 
@@ -28,12 +30,22 @@ _MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
 
 @dataclass(frozen=True)
 class Picture:
-    """An embedded picture. ``whole`` is True for the file itself, byte for byte, and False for a smaller preview."""
+    """An embedded picture. ``whole`` is True for the file itself, byte for byte, and False for a smaller preview.
+
+    Raises
+    ------
+    InvalidRecord
+        Where ``uri`` is not that of an embedded image: pictures are kept in files, which may contain anything.
+    """
 
     uri: str
     width: int
     height: int
     whole: bool
+
+    def __post_init__(self) -> None:
+        if not self.uri.startswith("data:image/"):
+            raise InvalidRecord("uri is not that of an embedded image")
 
     @property
     def is_tiny(self) -> bool:
@@ -42,14 +54,18 @@ class Picture:
 
 
 def load_preview(
-    path: Path, side: int = PREVIEW_SIDE, below: StrPath | None = None, process: PreviewProcess | None = None
+    path: Path,
+    side: int = PREVIEW_SIDE,
+    below: StrPath | None = None,
+    process: PreviewProcess | None = None,
+    sha256: str | None = None,
 ) -> Image.Image | None:
     """Decode an image to RGB, at most ``side`` pixels on its longer side, upright (EXIF) and in sRGB.
 
     Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparent pixels are blended
     with white. Decoding is done in ``process``, or else in a process for this image alone. Returns None, and logs the
-    reason, where the file cannot be decoded, or a link leads out of the folder ``below`` which it must lie: the report
-    does without it.
+    reason, where the file cannot be decoded, a link leads out of the folder ``below`` in which it must lie, or its hash
+    is not ``sha256``: the report does without it.
     """
     try:
         if not is_file(path):
@@ -61,6 +77,9 @@ def load_preview(
         content = read(path, below)
     except OSError as error:
         logger.warning("No preview of %r: %s: %s", str(path), type(error).__name__, error)
+        return None
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        logger.warning("No preview of %r: the file has changed since it was planned or measured", str(path))
         return None
     return decode_preview(content, str(path), side, process)
 

@@ -1,6 +1,5 @@
 """The summary of a run: its rows, its totals, and their origin. Standard library only."""
 
-import os
 import platform
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,6 +22,8 @@ from colorquant.target import Target
 
 #: Of ``summary.json``; raised by one when a field changes its meaning or is removed.
 SCHEMA_VERSION = 2
+#: The name of its file.
+SUMMARY = "summary.json"
 _READERS = 16
 
 
@@ -117,11 +118,6 @@ class Summary(JsonRecord):
             choices=choices,
             unreadable=plan.unreadable,
         )
-
-
-def read_summary(path: str | os.PathLike[str]) -> Summary:
-    """Read a ``summary.json``, also one of an older version. Raises as ``JsonRecord.read``."""
-    return Summary.read(path)
 
 
 def _with_null(rows: Any) -> Any:

@@ -25,6 +25,7 @@ from colorquant.jobs import (
     parse_ks,
     parse_target,
     plan_run,
+    planning,
     run_folder,
 )
 from colorquant.light_imports import lighten
@@ -81,10 +82,12 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         exclude=arguments.exclude,
         publish=arguments.publish,
     )
-    plan = plan_run(request, look_at_all=map_on(context))
-    _remove_failures(plan)
-    mark_outputs(arguments.output)
-    plan.write(run_folder(arguments.output, arguments.run) / "plan.json")
+    folder = run_folder(arguments.output, arguments.run)
+    with planning(arguments.output, folder):
+        plan = plan_run(request, look_at_all=map_on(context))
+        _remove_failures(plan)
+        mark_outputs(arguments.output)
+        plan.write(folder / "plan.json")
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", flush=True)
     batches = make_batches(plan.pending(), context.defaultParallelism)
     if not batches:

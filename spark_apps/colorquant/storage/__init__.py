@@ -10,12 +10,14 @@ from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
     OPTIONS,
     PROBE,
+    FileVersion,
     PathText,
     StrPath,
     access,
     adopt,
     allow,
     asking,
+    files_below,
     is_file,
     is_nameable,
     is_refusal,
@@ -31,6 +33,7 @@ from colorquant.storage.paths import (
     status_of,
     using,
     version_of,
+    versions_below,
 )
 from colorquant.storage.roots import ALLOWED_ROOTS, root_of
 
@@ -40,6 +43,8 @@ __all__ = [
     "allow",
     "ALLOWED_ROOTS",
     "asking",
+    "FileVersion",
+    "files_below",
     "FORMATS",
     "IMAGE_SUFFIXES",
     "is_below",
@@ -72,5 +77,6 @@ __all__ = [
     "temporary_folder",
     "using",
     "version_of",
+    "versions_below",
     "write_atomically",
 ]

@@ -14,8 +14,9 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -214,17 +215,84 @@ def is_file(path: StrPath) -> bool:
         return False
 
 
-def version_of(path: StrPath) -> str:
-    """A text that changes when a file is replaced or overwritten; the file is not read. Raises OSError.
+@dataclass(frozen=True)
+class FileVersion:
+    """What a disk or an object store says of a regular file without reading it.
 
-    Texts from different machines cannot be compared.
+    Attributes
+    ----------
+    text : str
+        It changes when the file is replaced or overwritten: device, inode, size and times in nanoseconds, or the ETag
+        and the time of an object. Texts from different machines cannot be compared.
+    size : int
+        In bytes.
+    changed_at : float
+        Seconds since 1970 by the clock of the file system or the store. A change of a file within the same tick of that
+        clock does not show in ``text``.
     """
+
+    text: str
+    size: int
+    changed_at: float
+
+
+def version_of(path: StrPath) -> str:
+    """The ``text`` of the ``FileVersion`` of a file. Raises OSError."""
     file = location(path)
-    if not is_remote(file):
-        status = file.stat()
-        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
-    about = _about(file)
-    return f"{about.get('ETag')} {about.get('LastModified')}"
+    return (_of_object(_about(file)) if is_remote(file) else _of_status(file.stat())).text
+
+
+def versions_below(folder: StrPath) -> Callable[[str], FileVersion | None]:
+    """A function that tells the version of a regular file below a folder, by its relative path; None where it cannot.
+
+    Of a bucket one listing tells all, when this function is called. A disk is asked for each file.
+    """
+    parent = location(folder)
+    if is_remote(parent):
+        found = _found_below(parent)
+        return lambda name: _of_object(found[name]) if name in found else None
+
+    def look(name: str) -> FileVersion | None:
+        try:
+            status = os.stat(f"{parent}/{name}")
+        except (OSError, ValueError):
+            return None
+        return _of_status(status) if stat.S_ISREG(status.st_mode) else None
+
+    return look
+
+
+def files_below(folder: StrPath) -> dict[str, FileVersion]:
+    """The regular files below a folder, by their relative paths: hidden ones too, and no link is followed.
+
+    A folder that is missing has none. Raises OSError where a folder cannot be read.
+    """
+    parent = location(folder)
+    if is_remote(parent):
+        return {name: _of_object(about) for name, about in _found_below(parent).items() if about["type"] == "file"}
+    found: dict[str, FileVersion] = {}
+    left = [""] if status_of(parent) else []
+    while left:
+        below = left.pop()
+        with os.scandir(f"{parent}/{below}") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(f"{below}{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # Removed just now.
+                        found[f"{below}{entry.name}"] = _of_status(entry.stat(follow_symlinks=False))
+    return found
+
+
+def _of_status(status: os.stat_result) -> FileVersion:
+    # The time of the last change of an inode cannot be set, unlike that of its content.
+    text = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return FileVersion(text, status.st_size, max(status.st_mtime, status.st_ctime))
+
+
+def _of_object(about: Mapping[str, Any]) -> FileVersion:
+    changed_at = about["LastModified"]
+    return FileVersion(f"{about.get('ETag')} {changed_at}", int(about["size"]), changed_at.timestamp())
 
 
 def put(path: StrPath, content: bytes) -> None:
@@ -251,11 +319,14 @@ def remove(path: StrPath) -> None:
 
 def sizes_below(folder: StrPath) -> dict[str, int]:
     """Size in bytes of each object below a folder, by its path relative to the folder. Raises OSError."""
-    parent = location(folder)
-    root = _key(parent).rstrip("/") + "/"
-    with asking(parent):
-        found = _store(parent).find(root, detail=True)
-    return {key.removeprefix(root): int(about["size"]) for key, about in found.items() if key != root}
+    return {name: int(about["size"]) for name, about in _found_below(location(folder)).items()}
+
+
+def _found_below(folder: Path) -> dict[str, Mapping[str, Any]]:
+    root = _key(folder).rstrip("/") + "/"
+    with asking(folder):
+        found = _store(folder).find(root, detail=True)
+    return {key.removeprefix(root): about for key, about in found.items() if key != root}
 
 
 def is_nameable(name: str) -> bool:

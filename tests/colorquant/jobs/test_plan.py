@@ -260,7 +260,7 @@ def test_what_earlier_runs_left_inside_the_image_folder_is_no_image(tmp_path: Pa
     plan = _plan(images, images / "output", run_id="first", publish=str(images / "site.org"))
     assert [job.name for job in plan.jobs] == ["a.png", "compressed/mine.png", "site/like it.png"]
     _touch(images, "output/runs/first/contact_sheets/a.png.png", "output/runs/first/summary.html")
-    _touch(Path(plan.jobs[0].output).parent, "k004.png")
+    _touch(Path(plan.jobs[0].output).parent, "k004.png", "sheet-0.png")
     site = images / "site.org"
     (original,) = plan.jobs[:1]
     candidate = Candidate(

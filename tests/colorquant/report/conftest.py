@@ -90,15 +90,15 @@ class Library:
         write_atomically(self.images / name, content)
         return self.images / name
 
-    def plan(self, ks: tuple[int | str, ...] = (2, 8), target: str = "") -> Plan:
+    def plan(self, ks: tuple[int | str, ...] = (2, 8), target: str = "", run_id: str = "test_run") -> Plan:
         """Plan the run, as Airflow's first task does."""
         return plan_run(
-            RunRequest(run_id="test_run", images=str(self.images), ks=ks, output=str(self.output), target=target)
+            RunRequest(run_id=run_id, images=str(self.images), ks=ks, output=str(self.output), target=target)
         )
 
-    def run(self, ks: tuple[int, ...] = (2, 8), target: str = "") -> Plan:
+    def run(self, ks: tuple[int, ...] = (2, 8), target: str = "", run_id: str = "test_run") -> Plan:
         """Plan the run, and do all jobs of it."""
-        plan = self.plan(ks, target)
+        plan = self.plan(ks, target, run_id)
         for job in plan.pending():
             compress(job)
         return plan
@@ -111,9 +111,13 @@ class Library:
         """Leave a failure in place of a result."""
         JobFailure(image=job.image, k=job.k, reason=reason, exit_code=65, retryable=False).write(job.failure)
 
-    def folder(self) -> Path:
+    def folder(self, run_id: str = "test_run") -> Path:
         """The run's own folder."""
-        return run_folder(self.output, "test_run")
+        return run_folder(self.output, run_id)
+
+    def sheets(self) -> list[Path]:
+        """The contact sheets of all images."""
+        return sorted(self.output.glob("compressed/**/sheet-*.png"))
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,12 @@
 """The contact sheet of an image, and its file name."""
 
 import io
-import os
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from colorquant.report.contact_sheet import contact_sheet, sheet_names
+from colorquant.report.contact_sheet import contact_sheet
 from colorquant.report.rows import Row
 
 
@@ -81,32 +78,3 @@ def test_a_failure_has_a_place_and_its_reason_is_drawn(picture) -> None:
 def test_the_same_input_gives_the_same_bytes(picture) -> None:
     first, second = (contact_sheet("a.png", picture(), [(row(2), picture(seed=1))]) for _ in range(2))
     assert first == second
-
-
-def test_a_sheet_is_named_after_its_image() -> None:
-    assert sheet_names(["a.png", "b/c.jpg"]) == {"a.png": "a.png.png", "b/c.jpg": "b/c.jpg.png"}
-
-
-def test_an_image_whose_sheet_would_be_a_folder_of_others() -> None:
-    names = sheet_names(["a", "a.png/b"])
-    assert names["a.png/b"] == "a.png/b.png"
-    assert names["a"].startswith("a-") and names["a"].endswith(".png")
-
-
-BASES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1).filter(
-    lambda name: name not in (".", "..") and len(name.encode()) <= 255
-)
-
-
-@given(st.sets(st.lists(BASES | BASES.map(lambda base: (base * 255)[:63]), min_size=1, max_size=3).map("/".join)))
-def test_every_image_has_a_sheet_of_its_own_that_a_file_system_takes(images: set[str]) -> None:
-    names = sheet_names(images)
-    assert len(set(names.values())) == len(images)
-    assert all(len(os.fsencode(part)) <= 255 for name in names.values() for part in name.split("/"))
-    assert not {name for name in names.values()} & {os.path.dirname(name) for name in names.values()}
-
-
-def test_long_names_that_share_their_beginning_stay_apart() -> None:
-    images = ["x" * 250 + ending for ending in ("a.png", "b.png")] + [b"\xe9" * 255, b"\xe9" * 254]
-    images = [os.fsdecode(image) for image in images]
-    assert len(set(sheet_names(images).values())) == 4

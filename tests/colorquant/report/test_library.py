@@ -64,7 +64,7 @@ def test_the_front_page_shows_the_best_and_the_worst_only(library: Library, smal
     assert large.groups[-1].images == (min(ssim, key=lambda image: ssim[image]),)
     text = (library.folder() / "summary.html").read_text()
     assert len(re.findall('<details class="image"', text)) == len(large.shown) <= 3
-    assert {path.name for path in (library.folder() / "contact_sheets").iterdir()} == {f"{n}.png" for n in large.shown}
+    assert {path.parent.parent.name for path in library.sheets()} == large.shown
     for image in large.shown:
         number = re.findall(rf'<details class="image" id="(image-\d+)" data-name="{re.escape(image)}"', text)
         assert f'href="#{number[0]}"' in text

@@ -13,7 +13,7 @@ import pytest
 from colorquant.errors import InvalidRecord
 from colorquant.jobs import CompressionResult, JobFailure, KSearchRecord
 from colorquant.jobs.job import Job
-from colorquant.jobs.plan import Plan
+from colorquant.jobs.plan import Plan, _PlanFile
 from colorquant.publish.manifest import Manifest, PublishedFile
 from colorquant.report.changes import Changes, Move
 from colorquant.report.choice import Choice
@@ -62,7 +62,16 @@ JOB = Job(
     failure="f.json",
     target="ssim=0.9",
 )
-PLAN = Plan(
+
+
+class OldPlan(Plan):
+    """A plan of version 1, whose file has every job."""
+
+    def as_json(self) -> str:
+        return JsonRecord.as_json(dataclasses.replace(self, schema_version=1))
+
+
+PLAN = OldPlan(
     run_id="run",
     images_folder="in",
     ks=(),
@@ -70,6 +79,24 @@ PLAN = Plan(
     jobs=(JOB, dataclasses.replace(JOB, k=4, target=None, image_bytes=90)),
     reused=frozenset({"b", "a"}),
     ignored=("notes.txt",),
+)
+PLAN_FILE = _PlanFile(
+    run_id="run",
+    images_folder="in",
+    output_folder="s3://bucket/out",
+    ks=(),
+    settings=Settings(),
+    identity=(0, {"algorithm_version": 1}),
+    ignored=("notes.txt",),
+    force=False,
+    target="ssim=0.9",
+    pattern="*",
+    exclude="",
+    unreadable={"away": "no"},
+    planned_at=None,
+    pending=(1,),
+    pending_before=(),
+    images=(("caf\udce9.png", None, 0), ("b.png", "0" * 64, 90)),
 )
 MANIFEST = Manifest(
     run_id="run",
@@ -144,7 +171,7 @@ SUMMARY = Summary(
         moved=(MOVE,),
     ),
 )
-RECORDS = [RESULT, FAILURE, PLAN, MANIFEST, SUMMARY]
+RECORDS = [RESULT, FAILURE, PLAN, PLAN_FILE, MANIFEST, SUMMARY]
 
 
 def _name(value: Any) -> str:
@@ -195,6 +222,13 @@ WRONG: list[tuple[JsonRecord, str, Any, str]] = [
     (PLAN, "reused", "ab", "reused is 'ab', not an array"),
     (PLAN, "reused.0", [], "reused[0] is [], not a text"),
     (PLAN, "force", "false", "force is 'false', not true or false"),
+    (PLAN_FILE, "images.0.0", "\0", r"images[0][0] is '\x00', not a path"),
+    (PLAN_FILE, "images.1.1", 7, "images[1][1] is 7, not a text"),
+    (PLAN_FILE, "images.1.2", -1, "images[1][2] is -1, not at least 0"),
+    (PLAN_FILE, "images.1", ["a.png"], "images[1] is ['a.png'], not an array of 3"),
+    (PLAN_FILE, "pending.0", -1, "pending[0] is -1, not at least 0"),
+    (PLAN_FILE, "target", None, "'' is not a quality target"),
+    (PLAN_FILE, "output_folder", "gs://bucket", "gs:// is not a supported storage"),
     (MANIFEST, "files.0.k", 0, "files[0].k is 0, not from 1 to 256"),
     (MANIFEST, "files.0.bytes", -1, "files[0].bytes is -1, not at least 0"),
     (MANIFEST, "files.0.path", 1, "files[0].path is 1, not a text"),

@@ -1,7 +1,9 @@
 """The notice of a failed run: what it says, and that it reaches the mail server of a deployment that names one."""
 
+import dataclasses
 import email
 import email.policy
+import html
 import json
 import logging
 from collections.abc import Iterator
@@ -15,12 +17,15 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from s3fs import S3FileSystem
 
-from colorquant.jobs import JobFailure
+from colorquant.jobs import CompressionResult, JobFailure
 from colorquant.jobs.plan import RunRequest, plan_run, run_folder
+from colorquant.report.run import summarize_run
 from colorquant.report.summary import Summary
 from colorquant.storage import paths as storage
+from colorquant.storage import sha256_of
 from colorquant_airflow.checkout.home import free_port
-from colorquant_airflow.dag.notification import notify_of_failure
+from colorquant_airflow.dag.notification import notify_of_failure, notify_of_news
+from tests.colorquant.report.conftest import Library
 from tests.object_store import SECRET
 
 
@@ -59,6 +64,21 @@ def mailbox() -> Iterator[tuple[int, list[EmailMessage]]]:
     server.stop()
 
 
+def _use_mail(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deployment's notifier is Airflow's own, by a mail server on this port."""
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_MAIL",
+        f'{{"conn_type": "smtp", "host": "127.0.0.1", "port": {port}, "extra": '
+        '{"disable_ssl": true, "disable_tls": true, "from_email": "airflow@example.org"}}',
+    )
+    monkeypatch.setenv("COMPRESSION_NOTIFIER", "airflow.providers.smtp.notifications.smtp.SmtpNotifier")
+    monkeypatch.setenv(
+        "COMPRESSION_NOTIFIER_ARGUMENTS",
+        '{"smtp_conn_id": "mail", "to": "team@example.org", "subject": "{{ failure.subject }}", '
+        '"html_content": "<pre>{{ failure.message | e }}</pre>"}',
+    )
+
+
 def test_the_log_says_what_failed_and_why(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         notify_of_failure(context)
@@ -80,17 +100,7 @@ def test_the_notifier_that_the_deployment_names_sends_it(
     context: dict[str, Any], mailbox: tuple[int, list[EmailMessage]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, received = mailbox
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_MAIL",
-        f'{{"conn_type": "smtp", "host": "127.0.0.1", "port": {port}, "extra": '
-        '{"disable_ssl": true, "disable_tls": true, "from_email": "airflow@example.org"}}',
-    )
-    monkeypatch.setenv("COMPRESSION_NOTIFIER", "airflow.providers.smtp.notifications.smtp.SmtpNotifier")
-    monkeypatch.setenv(
-        "COMPRESSION_NOTIFIER_ARGUMENTS",
-        '{"smtp_conn_id": "mail", "to": "team@example.org", "subject": "{{ failure.subject }}", '
-        '"html_content": "<pre>{{ failure.message | e }}</pre>"}',
-    )
+    _use_mail(port, monkeypatch)
     notify_of_failure(context)
     (mail,) = received
     assert mail["Subject"] == "Image compression: run manual/1 of a_dag failed"
@@ -98,6 +108,62 @@ def test_the_notifier_that_the_deployment_names_sends_it(
     assert body is not None
     assert "2 of 2 jobs failed" in body.get_content()
     assert "{{ ds }}.png is not an image" in body.get_content(), "a file's name was evaluated by the template engine"
+
+
+def _nights(tmp_path: Path) -> tuple[Path, Summary]:
+    """A run in which one output is worse than in the previous one, and an image has vanished."""
+    library = Library(tmp_path / "library")
+    for name in ("gone {{ ds }}.png", "worse {{ ds }}.png"):
+        library.add(name)
+    plan = library.run((8,), run_id="first")
+    summarize_run(plan, library.folder("first"))
+    (library.images / "gone {{ ds }}.png").unlink()
+    (job,) = library.plan((8,), run_id="second").jobs
+    worse = dataclasses.replace(CompressionResult.read(job.result), ssim=0.1, psnr_db=10.0)
+    Path(job.output).write_bytes(Path(job.output).read_bytes() + b"\0")
+    dataclasses.replace(worse, output_sha256=sha256_of(job.output)).write(job.result)
+    plan = library.plan((8,), run_id="second")
+    return library.folder("second"), summarize_run(plan, library.folder("second"))
+
+
+def test_worse_quality_and_vanished_images_reach_the_mail_server_once(
+    context: dict[str, Any],
+    mailbox: tuple[int, list[EmailMessage]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    port, received = mailbox
+    _use_mail(port, monkeypatch)
+    (tmp_path / "library").mkdir()
+    folder, summary = _nights(tmp_path)
+    notify_of_news(context, summary, str(folder / "summary.html"))
+    (mail,) = received
+    assert mail["Subject"] == (
+        "Image compression: run manual/1 of a_dag: the quality of 1 outputs regressed, 1 images vanished"
+    )
+    body = mail.get_body(("html",))
+    assert body is not None
+    text = html.unescape(body.get_content())
+    assert "- 'worse {{ ds }}.png', k = 8: PSNR " in text and "to 10.00 dB" in text and "to 0.1000" in text
+    assert "in the previous run, first, and are not there now" in text and "- 'gone {{ ds }}.png'" in text
+    assert "go back to the former settings" in text and "put them back" in text
+    assert str(folder / "summary.html") in text
+    plan = plan_run(
+        RunRequest(run_id="third", images=summary.images_folder, ks=[8], output=str(tmp_path / "library" / "output"))
+    )
+    quiet = summarize_run(plan, run_folder(tmp_path / "library" / "output", "third"))
+    notify_of_news(context, quiet, "summary.html")
+    assert len(received) == 1, "what was told once is no news the next night"
+
+
+def test_a_notifier_that_fails_costs_its_notice_only(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _use_mail(free_port(), monkeypatch)  # Nobody listens there.
+    (tmp_path / "library").mkdir()
+    folder, summary = _nights(tmp_path)
+    notify_of_news(context, summary, str(folder / "summary.html"))
+    assert "The notifier failed" in caplog.text and "1 images vanished" in caplog.text
 
 
 class Kept:

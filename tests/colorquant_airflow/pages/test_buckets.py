@@ -29,10 +29,11 @@ from sqlalchemy.pool import StaticPool
 
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import summarize_run
+from colorquant.storage import JsonRecord
 from colorquant.storage import paths as storage
 from colorquant_airflow.pages import app as web
 from colorquant_airflow.pages import runs
-from colorquant_airflow.xcoms import PLANNED
+from colorquant_airflow.xcoms import PLANNED, REPORTED
 from tests.conftest import photograph
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
@@ -51,7 +52,14 @@ class Pages:
         self.dag_ids: set[str] = set()
         self.client = TestClient(web.app, raise_server_exceptions=False)
 
-    def add(self, run_id: str, folder: str, connection: str | None = None, dag_id: str = "dag") -> None:
+    def add(
+        self,
+        run_id: str,
+        folder: str,
+        connection: str | None = None,
+        dag_id: str = "dag",
+        repeats: str | None = None,
+    ) -> None:
         self._count += 1
         self.dag_ids.add(dag_id)
         told = {"folder": folder, "storage_connection": connection}
@@ -60,6 +68,8 @@ class Pages:
         with Session(self._engine) as session:
             session.execute(insert(DagRun).values(**run, run_after=datetime.now(UTC), log_template_id=None))
             session.execute(insert(XComModel).values(**xcom, map_index=-1, value=told))
+            reported = xcom | {"task_id": "summarize", "key": REPORTED, "value": {"repeats": repeats}}
+            session.execute(insert(XComModel).values(**reported, map_index=-1))
             session.commit()
 
     def session(self) -> Iterator[Session]:
@@ -137,8 +147,8 @@ def test_a_run_in_a_bucket_has_all_its_pages(pages: Pages, plan: Plan, photograp
     assert report.content == storage.read(f"{OUTPUT}/{name}")
     assert report.headers["Content-Type"].startswith("text/html")
     assert "script-src 'sha256-" in report.headers["Content-Security-Policy"]
-    sheet = next(found for found in storage.sizes_below(_folder(plan)) if found.startswith("contact_sheets/"))
-    path = quote(f"runs/{run_folder(OUTPUT, 'run 1').name}/{sheet}")
+    sheet = next(found for found in storage.sizes_below(OUTPUT) if "/sheet-" in found)
+    path = quote(sheet)
     assert pages.get("run 1", f"/files/{path}").headers["Content-Type"] == "image/png"
 
     image = pages.get("run 1", "/images/2")
@@ -192,6 +202,16 @@ def test_an_object_that_is_replaced_while_it_is_sent_is_not_mixed_with_the_new_o
             stream.read(size)
 
 
+def test_the_report_of_a_run_without_news_is_that_of_the_run_that_it_repeats(pages: Pages, plan: Plan) -> None:
+    pages.add("run 1", _folder(plan))
+    pages.add("run 2", _folder(plan), repeats="run 1")
+    pages.add("run 3", _folder(plan), repeats="a run that Airflow no longer knows")
+    answer = pages.get("run 2", "/report")
+    assert answer.status_code == 307 and answer.headers["Location"].endswith("/runs/dag/run%201/report")
+    assert pages.get("run 1", "/report").status_code == 200
+    assert pages.get("run 3", "/report").status_code == 404, "its folder has no plan of this run"
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -205,7 +225,7 @@ def test_an_object_that_is_replaced_while_it_is_sent_is_not_mixed_with_the_new_o
         "runs/{run}-2/summary.html",
         "runs/{run}2/summary.html",
         "runs/{run}/notes.txt",
-        "runs/{run}/contact_sheets",
+        "runs/{run}/rows",
         "runs/{run}",
         "runs/{run}/nothing.html",
         "runs/{run}/summary.html\0",
@@ -246,7 +266,8 @@ def test_a_plan_in_a_bucket_leads_to_no_file_of_the_server_and_to_no_other_folde
     (tmp_path / "secret.json").write_text("a secret")
     storage.put("s3://library/secret.json", b"a secret")
     folder = _folder(plan)
-    content = json.loads(storage.read(f"{folder}/plan.json"))
+    # Only plans of version 1 name each file.
+    content = json.loads(JsonRecord.as_json(plan)) | {"schema_version": 1}
     genuine = content["jobs"][0]["output"]
     for number, forged in enumerate(
         [

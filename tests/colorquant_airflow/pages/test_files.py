@@ -5,7 +5,9 @@ import base64
 import dataclasses
 import hashlib
 import io
+import json
 import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,14 @@ from colorquant.jobs.plan import RunRequest, plan_run, run_folder
 from colorquant.jobs.records import CompressionResult
 from colorquant.report.page import page_html
 from colorquant.report.summary import Summary
-from colorquant.storage import sha256_of
+from colorquant.retention.prune import _State
+from colorquant.storage import JsonRecord, sha256_of
 from colorquant_airflow.pages import files
 from colorquant_airflow.pages.runs import NoSuchPage, Run
 from tests.conftest import photograph
 from tests.test_compress_image import compress_in_process
+
+SHEET = "sheet-0123456789abcdef.png"
 
 
 def _sent(response: Any) -> bytes:
@@ -42,8 +47,11 @@ def run(photographs: Path, tmp_path: Path) -> Run:
     plan.write(folder / "plan.json")
     for job in plan.jobs:
         compress_in_process(job.arguments())
-    (folder / "contact_sheets").mkdir()
-    for name in ("summary.html", "contact_sheets/a & <b>.png", "script.js", "notes.txt"):
+    for job in plan.jobs:
+        Path(job.output).with_name(SHEET).write_text("of this run")
+    (output / "compressed" / SHEET).write_text("of another run")
+    (folder / "rows").mkdir()
+    for name in ("summary.html", "rows/a & <b>.html", "script.js", "notes.txt"):
         (folder / name).write_text("of this run")
     (tmp_path / "secret.html").write_text("secret")
     (output / "secret.html").write_text("secret")
@@ -56,7 +64,7 @@ def run(photographs: Path, tmp_path: Path) -> Run:
 
 
 def test_it_hands_out_the_report_and_the_outputs_that_it_links_to(run: Run) -> None:
-    for path in ("summary.html", "contact_sheets/a & <b>.png"):
+    for path in ("summary.html", "rows/a & <b>.html"):
         found = files.of_report(run, files.inside_output(run, run.folder / path))
         assert found.path == run.folder / path
         assert _sent(files.send(found)) == b"of this run"
@@ -64,6 +72,16 @@ def test_it_hands_out_the_report_and_the_outputs_that_it_links_to(run: Run) -> N
         output = files.of_report(run, files.inside_output(run, Path(job.output)))
         assert output.path == Path(job.output)
         assert _sent(files.send(output)) == Path(job.output).read_bytes()
+        sheet = files.of_report(run, files.inside_output(run, Path(job.output).with_name(SHEET)))
+        assert _sent(files.send(sheet)) == b"of this run"
+
+
+def test_a_sheet_that_leads_out_of_the_outputs_is_not_handed_out(run: Run, tmp_path: Path) -> None:
+    sheet = Path(run.plan.jobs[0].output).with_name(SHEET)
+    sheet.unlink()
+    sheet.symlink_to(tmp_path / "secret.html")
+    with pytest.raises(NoSuchPage, match="does not exist"):
+        files.send(files.of_report(run, files.inside_output(run, sheet)))
 
 
 def test_the_output_of_an_image_that_was_read_by_regions_is_a_tiff(run: Run) -> None:
@@ -106,7 +124,27 @@ def test_a_plan_on_a_disk_leads_to_no_other_folder(run: Run, tmp_path: Path, wha
     """Who may write to the output folder could name there what the server can read, and have it handed out."""
     plan = run.plan
     job = dataclasses.replace(plan.jobs[0], **{what: forged.format(root=tmp_path)})
-    dataclasses.replace(plan, jobs=(job, *plan.jobs[1:])).write(run.folder / "plan.json")
+    # Only plans of version 1 name these paths.
+    old = dataclasses.replace(plan, schema_version=1, jobs=(job, *plan.jobs[1:]))
+    (run.folder / "plan.json").write_text(JsonRecord.as_json(old))
+    with pytest.raises(NoSuchPage, match="outside the run's (output|image) folder"):
+        _ = dataclasses.replace(run).plan
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"output_folder": "/etc"},
+        {"output_folder": "{root}"},
+        {"images": [["../../../secret", "0" * 64, 1]]},
+        {"images": [["../secret.png", "0" * 64, 1]]},
+    ],
+    ids=str,
+)
+def test_a_plan_whose_images_or_folder_lead_elsewhere_is_not_followed(run: Run, tmp_path: Path, forged: Any) -> None:
+    path = run.folder / "plan.json"
+    text = json.dumps(json.loads(path.read_text()) | forged).replace("{root}", str(tmp_path))
+    path.write_text(text)
     with pytest.raises(NoSuchPage, match="outside the run's (output|image) folder"):
         _ = dataclasses.replace(run).plan
 
@@ -154,7 +192,9 @@ def test_a_file_that_is_swapped_after_its_hash_was_checked_is_not_the_one_that_i
         "runs/{run}/linked/summary.html",
         "runs/{run}/script.js",
         "runs/{run}/notes.txt",
-        "runs/{run}/contact_sheets",
+        "runs/{run}/rows",
+        f"compressed/{SHEET}",
+        f"compressed/nothing.png/{SHEET}",
         "runs/{run}",
         "compressed/another.png",
         "/etc/passwd",
@@ -171,6 +211,20 @@ def test_a_file_that_is_swapped_after_its_hash_was_checked_is_not_the_one_that_i
 def test_it_hands_out_nothing_else(run: Run, tmp_path: Path, path: str) -> None:
     with pytest.raises(NoSuchPage):
         files.send(files.of_report(run, path.format(run=run.folder.name, root=tmp_path)))
+
+
+def test_a_run_that_was_pruned_says_so(run: Run) -> None:
+    at = run.at.timestamp()
+    shutil.rmtree(run.folder)
+    with pytest.raises(NoSuchPage, match="is not written yet"):
+        _ = dataclasses.replace(run).plan
+    for seconds, reason in (
+        (-1, "is not written yet"),
+        (1, "This run was pruned: of old runs neither report nor plan"),
+    ):
+        _State(at=at + seconds, runs=()).write(run.output_folder / "runs" / "pruned.json")
+        with pytest.raises(NoSuchPage, match=reason):
+            _ = dataclasses.replace(run).plan
 
 
 def test_a_folder_that_is_not_of_this_run_is_not_handed_out(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""What the last plan of a library saw, so that the next one reads only what has changed. Standard library only.
+
+As in git's index, the version of a file (``storage.FileVersion``) tells whether it has changed. A file that had changed
+only just before it was looked at is not remembered: a second change within the same tick of the file system's clock
+would not show in its version ("racy git"). Nobody relies on the memory: where it is missing, damaged, or of another
+library, all files are read. Every job still checks the hash of what it reads.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+from colorquant.errors import InvalidLocation, InvalidRecord, InvalidSetting
+from colorquant.limits import Count
+from colorquant.storage import FileVersion, JsonRecord, PathText, StrPath, location, read, remove, write_atomically
+
+#: The environment variable with the number of plans of a library after which all its files are read again.
+FULL_CHECK = "COMPRESSION_FULL_CHECK"
+_FULL_CHECK_AFTER, _MAX_FULL_CHECK = 30, 10**6
+# More than the ticks of any file system's clock (2 s of FAT), and than most clocks of file servers are off.
+_SETTLED_SECONDS = 600.0
+_FOLDER = "memory"
+
+
+def full_check_after(environment: Mapping[str, str] = os.environ) -> int:
+    """The number of plans after which all files are read again; 1 where each plan reads them. Raises InvalidSetting."""
+    text = environment.get(FULL_CHECK, "").strip() or str(_FULL_CHECK_AFTER)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= _MAX_FULL_CHECK:
+        raise InvalidSetting(f"{FULL_CHECK}={text!r} is not a whole number from 1 to {_MAX_FULL_CHECK}.")
+    return int(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory(JsonRecord):
+    """What a plan saw.
+
+    Attributes
+    ----------
+    library : what the plan listed (``of``).
+    plans : how many plans have relied on a memory since all files were read.
+    images : for each image's name the version of its file, the hex SHA-256 of the file, and the digest of the versions
+        of its records and outputs where all its jobs were done; empty where that is not known.
+    """
+
+    indent: ClassVar[int | None] = None
+
+    schema_version: int = 1
+    library: tuple[PathText, PathText, PathText]
+    plans: Count = 0
+    images: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, output_folder: StrPath, library: tuple[str, str, str]) -> Self:
+        """The memory of a library: the folder of its images, the pattern, and the patterns that are left out.
+
+        Empty where there is none that can be relied on, and where it is time to read all files again.
+        """
+        path = _path(output_folder, library)
+        with suppress(OSError, InvalidRecord, InvalidLocation):
+            digest, _, text = read(path).partition(b"\n")
+            if digest == _digest_of(text):
+                memory = cls.of_json(text, path)
+                if memory.library == library and memory.plans + 1 < full_check_after():
+                    return memory
+        return cls(library=library)
+
+    def sha256_of(self, name: str, version: FileVersion | None) -> str | None:
+        """The hash of an image's file of this version; None where it must be read."""
+        remembered = self.images.get(name)
+        return remembered[1] if remembered and version and remembered[0] == version.text else None
+
+    def is_done(self, name: str, outputs: str) -> bool:
+        """Whether all jobs of an image were done when its records and outputs had this digest (``digest_of``)."""
+        return outputs != "" and self.images[name][2] == outputs
+
+    def write_to(self, output_folder: StrPath) -> None:
+        """Write the memory, whole or not at all. Raises OSError."""
+        text = self.as_json().encode("ascii")
+        write_atomically(_path(output_folder, self.library), _digest_of(text) + b"\n" + text)
+
+
+def forget(output_folder: StrPath, library: tuple[str, str, str]) -> None:
+    """Remove the memory of a library, where what it says was found to be wrong. Raises OSError."""
+    remove(_path(output_folder, library))
+
+
+def is_settled(version: FileVersion, looked_at: float) -> bool:
+    """Whether a file can be remembered: any later change of it will show in its version."""
+    return version.changed_at + _SETTLED_SECONDS < looked_at
+
+
+def digest_of(versions: Sequence[FileVersion | None], looked_at: float, question: str) -> str:
+    """A digest of the versions of files, and of what was asked of them; empty where not all exist and are settled."""
+    if not all(version and is_settled(version, looked_at) for version in versions):
+        return ""
+    texts = [question, *(version.text for version in versions if version)]
+    return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest()
+
+
+def now() -> float:
+    """Seconds since 1970."""
+    return time.time()
+
+
+def _path(output_folder: StrPath, library: Sequence[str]) -> Path:
+    name = hashlib.sha256(json.dumps(library).encode()).hexdigest()[:16]
+    return location(output_folder) / "runs" / _FOLDER / f"{name}.json"
+
+
+def _digest_of(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode("ascii")
