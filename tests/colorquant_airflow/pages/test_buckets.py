@@ -68,8 +68,9 @@ class Pages:
         with Session(self._engine) as session:
             session.execute(insert(DagRun).values(**run, run_after=datetime.now(UTC), log_template_id=None))
             session.execute(insert(XComModel).values(**xcom, map_index=-1, value=told))
-            reported = xcom | {"task_id": "summarize", "key": REPORTED, "value": {"repeats": repeats}}
-            session.execute(insert(XComModel).values(**reported, map_index=-1))
+            if repeats:
+                reported = xcom | {"task_id": "summarize", "key": REPORTED, "value": {"repeats": repeats}}
+                session.execute(insert(XComModel).values(**reported, map_index=-1))
             session.commit()
 
     def session(self) -> Iterator[Session]:
