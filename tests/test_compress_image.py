@@ -234,10 +234,10 @@ def _mounted(folder: Path, options: str) -> Iterator[None]:
         ("read-only", "Read-only file system"),
     ],
 )
-def test_an_output_that_cannot_be_written_is_a_failure_worth_a_retry(
+def test_an_output_that_cannot_be_written_is_a_failure_with_its_reason(
     trouble: str, reason: str, image: Path, tmp_path: Path
 ) -> None:
-    """The output folder is missing at first; nothing half-written is left, and the same job ends well afterwards."""
+    """Nothing half-written is left. A full disk is worth a retry, which ends well; the others refuse for good."""
     disk, record = tmp_path / "disk", tmp_path / "disk" / "out" / "r.json"
     paths = [f"--image={image}", f"--output={tmp_path}/disk/out/o.png", f"--result={record}"]
     command = [sys.executable, str(APPLICATION), *paths, "--k=200", f"--failure={tmp_path}/f.json"]
@@ -254,7 +254,8 @@ def test_an_output_that_cannot_be_written_is_a_failure_worth_a_retry(
             assert run() == 1
             assert [path for path in disk.rglob("*") if path.is_file()] == []
     failure = JobFailure.read(tmp_path / "f.json")
-    assert failure.retryable and reason in failure.reason and str(disk) in failure.reason
+    assert failure.retryable == (trouble == "full")
+    assert reason in failure.reason and str(disk) in failure.reason
     if trouble == "full":
         assert run() == 0
         assert CompressionResult.read(record).k == 200

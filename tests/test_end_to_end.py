@@ -280,7 +280,7 @@ def test_make_ui_serves_the_dag_which_runs_when_triggered_with_its_defaults(
         assert {label for _, label, _ in _instances(home, run_id)} == {
             f"{name} k={k}" for name in ("{{ ds }} cafe\u0301.png", "sub folder/it's.jpg") for k in (4, 16, 64, 256)
         }
-        assert len(list((tmp_path / "out" / "runs").glob("[!.]*"))) == 1
+        assert len(list((tmp_path / "out" / "runs").glob("*/plan.json"))) == 1
     finally:
         family = psutil.Process(ui.pid).children(recursive=True)
         os.killpg(ui.pid, signal.SIGINT)
