@@ -20,7 +20,8 @@ names. Kept are the newest runs of each library (*COMPRESSION_KEEP_RUNS*, 7) and
 (*COMPRESSION_KEEP_DAYS*, 7), runs that are not finished, and what others left in the folder. Pages of reports are kept
 for the newest three runs (*COMPRESSION_KEEP_PAGES*); figures for all of them.
 
-**prune** tells in its log what it removes. With the parameter *dry_run* it removes nothing.
+**prune** tells in its log what it removes. With the parameter *dry_run*, the default until the setting
+*COMPRESSION_MAINTENANCE_DELETES* is 1, it removes nothing.
 """
 
 

@@ -1,5 +1,6 @@
 """The removal of old runs and outputs: parameters, schedule, and the work of the task."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import CronTriggerTimetable, Param
@@ -38,13 +39,21 @@ def maintenance_params() -> dict[str, Param]:
             description="Its outputs are kept, besides those of the published folders that the runs name.",
         ),
         "dry_run": Param(
-            False,
+            _only_tells(),
             type="boolean",
             title="Only tell",
             description="Remove nothing: the log tells what would be removed, and how many bytes.",
         ),
         "storage_connection": connection_param(),
     }
+
+
+def _only_tells() -> bool:
+    """Whether nothing is removed by default: until COMPRESSION_MAINTENANCE_DELETES is 1. Raises ValueError."""
+    value = os.environ.get("COMPRESSION_MAINTENANCE_DELETES") or "0"
+    if value not in ("0", "1"):
+        raise ValueError(f"COMPRESSION_MAINTENANCE_DELETES={value!r} is neither 0 nor 1.")
+    return value == "0"
 
 
 def prune_outputs(context: "Context") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from colorquant.errors import InvalidRecord
+from colorquant.errors import InvalidRecord, PruneRefused
 from colorquant.jobs import CompressionResult, Lease, Plan
 from colorquant.publish import MANIFEST, UNFINISHED, manifest_of
 from colorquant.retention.keep import Keep
@@ -137,7 +137,8 @@ def prune(
     Raises
     ------
     PruneRefused
-        Where a run is being planned, another prune is running, or a plan cannot be read.
+        Where a run is being planned, another prune is running, a plan cannot be read, or a published folder has no
+        manifest.
     InvalidSetting
         Where the environment says something wrong.
     OSError
@@ -264,12 +265,19 @@ def _old_outputs(
 def _published_hashes(folders: list[str], kept: Mapping[str, Plan]) -> dict[str, set[str]]:
     """The hashes of the published files of each image, except those whose outputs a kept run names.
 
-    Raises OSError where a manifest cannot be read.
+    Raises OSError where a manifest cannot be read, and PruneRefused where there is none: the folder may be away.
     """
     hashes: dict[str, set[str]] = defaultdict(set)
     for folder in folders:
-        for name in (MANIFEST, UNFINISHED):
-            if manifest := manifest_of(location(folder), name):
+        manifests = [manifest_of(location(folder), name) for name in (MANIFEST, UNFINISHED)]
+        if not any(manifests):
+            raise PruneRefused(
+                f"The published folder {printable(folder)} has no manifest, so nobody can tell which outputs it needs. "
+                "Is its disk mounted? If nothing was published there yet, prune after the first publication; if it is "
+                "gone for good, remove the folders of the runs that name it."
+            )
+        for manifest in manifests:
+            if manifest:
                 plan = kept.get(manifest.run_id)
                 planned = {(job.name, job.image_sha256) for job in plan.jobs} if plan else set()
                 for file in manifest.files:

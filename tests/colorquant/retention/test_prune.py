@@ -170,6 +170,17 @@ def test_what_is_published_stays_until_it_is_not(nights: Nights, tmp_path: Path)
     assert not any(path.is_file() for path in chosen), "nobody names the folder any more"
 
 
+def test_nothing_is_removed_while_a_published_folder_is_away(nights: Nights, tmp_path: Path) -> None:
+    """Its disk is not mounted, say: what it needs cannot be looked at."""
+    site = tmp_path / "site"
+    nights.night(6, published=site)
+    site.rename(tmp_path / "away")
+    before = nights.files()
+    with pytest.raises(PruneRefused, match="site has no manifest, so nobody can tell which outputs it needs"):
+        nights.prune(100, keep=Keep(runs=1, days=0, pages=1))
+    assert nights.files() == before
+
+
 def test_a_published_folder_is_known_from_the_runs_that_publish_to_it(
     nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

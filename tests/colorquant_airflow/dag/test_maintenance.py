@@ -44,17 +44,22 @@ def test_it_removes_what_is_no_longer_kept(
 ) -> None:
     monkeypatch.setenv("COMPRESSION_KEEP_RUNS", "2")
     before = nights.files()
-    told = prune_outputs(_context(nights.output, dry_run=True))
+    told = prune_outputs(_context(nights.output))
     assert nights.files() == before and "would be removed" in capsys.readouterr().out
+    monkeypatch.setenv("COMPRESSION_MAINTENANCE_DELETES", "1")
     assert prune_outputs(_context(nights.output)) == told
     assert told["runs"] == 3 and told["outputs"] == 8 and told["bytes"] > 0
     assert nights.runs() == nights.folders(4, 5)
     assert "3 runs" in capsys.readouterr().out
 
 
-def test_what_a_retry_cannot_mend_fails_at_once(nights: Nights, tmp_path: Path) -> None:  # noqa: F811
+def test_what_a_retry_cannot_mend_fails_at_once(
+    nights: Nights,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with pytest.raises(AirflowFailException, match="is in none of the folders that may be used here"):
         prune_outputs(_context("/etc"))
+    monkeypatch.setenv("COMPRESSION_MAINTENANCE_DELETES", "1")
     with pauses.planning(nights.output, nights.folder("night 6")), pytest.raises(RuntimeError, match="being planned"):
         prune_outputs(_context(nights.output))
 
@@ -98,3 +103,9 @@ def test_what_is_old_leaves_airflows_database_and_logs(tmp_path: Path, bare_envi
     for wrong in ("0", "-1", "a week", ""):
         run = subprocess.run([tidy[0], wrong or " "], env=environment, capture_output=True, text=True)
         assert run.returncode == 2 and "is not a number of days" in run.stderr
+
+
+def test_whether_it_deletes_is_a_setting_of_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESSION_MAINTENANCE_DELETES", "yes")
+    with pytest.raises(ValueError, match="COMPRESSION_MAINTENANCE_DELETES='yes' is neither 0 nor 1"):
+        maintenance_params()
