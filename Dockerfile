@@ -23,13 +23,14 @@ ARG AIRFLOW_UID=50000
 ARG AIRFLOW_GID=50000
 RUN { getent group "$AIRFLOW_GID" || groupadd --gid "$AIRFLOW_GID" airflow; } \
  && useradd --no-log-init --uid "$AIRFLOW_UID" --gid "$AIRFLOW_GID" --create-home airflow \
- && install -d -o "$AIRFLOW_UID" -g "$AIRFLOW_GID" /opt/airflow /opt/airflow/logs /var/lib/spark /var/cache/kmeans \
+ && install -d -o "$AIRFLOW_UID" -g "$AIRFLOW_GID" /opt/airflow /opt/airflow/logs /var/lib/spark /var/lib/spark-events /var/cache/kmeans \
  && install -d -m 700 -o "$AIRFLOW_UID" -g "$AIRFLOW_GID" /run/kmeans \
  && touch /opt/airflow/airflow.cfg
 
 COPY --from=packages /opt/venv /opt/venv
 COPY . /opt/kmeans
-RUN chmod -R a+rX /opt/kmeans && python -m compileall -q /opt/kmeans
+# The probes of Airflow's Helm chart call /entrypoint, as its image has it.
+RUN chmod -R a+rX /opt/kmeans && python -m compileall -q /opt/kmeans && ln -s /opt/kmeans/deploy/entrypoint.sh /entrypoint
 
 ENV PATH=/opt/venv/bin:$PATH \
     SPARK_HOME=/opt/venv/lib/python3.11/site-packages/pyspark \

@@ -17,6 +17,7 @@ UPGRADE ?=
 PORT ?= 8080
 TESTS ?= tests
 IOKM ?=
+AIRFLOW_CHART ?=
 LARGE ?=
 GRAPHICS ?=
 N ?= 100000
@@ -29,13 +30,13 @@ DAYS ?= 30
 
 BIN := $(VENV)/bin
 # The environment passes values to the shell, so that spaces and quotes in a path are kept.
-export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE PULL
+export IMAGES KS TARGET PUBLISH PATTERN EXCLUDE OUTPUT SETTINGS PYTHON IOKM LARGE GRAPHICS ENV_FILE PULL AIRFLOW_CHART
 export PATH := $(abspath $(BIN)):$(PATH)
 # What is set for other Pythons: modules that would hide those of this project, warnings that end programs.
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down prune tidy tidy-containers test test-compose test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean
+.PHONY: help setup setup-dev run ui up down prune tidy tidy-containers test test-faults test-compose test-kubernetes test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -69,7 +70,7 @@ tidy: setup ## remove what is older than DAYS=30 from the database and the logs 
 tidy-containers: ## the same for the containers of `make up`
 	@docker compose --env-file "$$ENV_FILE" exec -T airflow-scheduler deploy/tidy.sh "$(DAYS)"
 
-test: setup-dev ## run all tests; TESTS=tests/test_dags.py for some
+test: setup-dev ## run all tests except those of the next four targets; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; then fuzz each reader by coverage for SECONDS=60
@@ -84,6 +85,12 @@ audit: setup-dev ## look the locked packages up in OSV, a database of known vuln
 
 test-compose: setup-dev ## test the containers on a Docker engine: build, up, run, compare, a fault, down; FAULTS=all for all faults
 	@"$(BIN)/python" -m pytest -m "compose$(if $(FAULTS),, and not more)" -v -s tests/compose
+
+test-faults: setup-dev ## test what becomes of runs whose processes and workers are killed, stopped or lost; ten minutes
+	@"$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m faults $(TESTS)
+
+test-kubernetes: setup-dev ## test Spark on Kubernetes against an API server of the tests, whose pods are processes, and containers of the image on a Docker engine; AIRFLOW_CHART=folder checks the Helm values
+	@"$(BIN)/python" -m pytest -m kubernetes -v tests/kubernetes
 
 test-machines: setup-dev ## test make run with locales, proxies, host names, users and variables that machines have; half an hour
 	@"$(BIN)/python" -m pytest -m machines -v tests/test_machines.py
@@ -102,6 +109,8 @@ bench: setup ## compare quality, bytes, speed and start-up with other quantizers
 	done
 	"$(BIN)/python" -m benchmarks.equal_quality "$${IMAGES:-include/images}" $(if $(GRAPHICS),--graphics "$$GRAPHICS")
 	"$(BIN)/python" -m benchmarks.equal_k "$${IMAGES:-include/images}" $(if $(GRAPHICS),--graphics "$$GRAPHICS")
+	"$(BIN)/python" -m benchmarks.waiting "$${IMAGES:-include/images}" $(if $(IOKM),--iokm "$$IOKM") $(if $(LARGE),--large "$$LARGE")
+	"$(BIN)/python" -m benchmarks.lower_bound "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.startup include/images/hubble_deep_field.jpg
 	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
@@ -109,6 +118,9 @@ bench: setup ## compare quality, bytes, speed and start-up with other quantizers
 	for kill in "" --kill; do "$(BIN)/python" -m benchmarks.nights "$${IMAGES:-include/images}" $$kill || exit; done
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")
+	$(if $(LARGE),"$(BIN)/python" -m benchmarks.library_palette "$$LARGE")
+	"$(BIN)/python" -m benchmarks.shared_palettes "$${IMAGES:-include/images}"
+	$(if $(GRAPHICS),"$(BIN)/python" -m benchmarks.shared_palettes "$$GRAPHICS")
 
 check: setup-dev ## check lint, format, types and the GitHub workflow
 	@"$(BIN)/ruff" check

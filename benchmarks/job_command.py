@@ -41,7 +41,7 @@ def job_command(folder: str, image: str, k: int, *arguments: str, cores: int = 2
     for _ in range(2):
         subprocess.run(
             [sys.executable, "-c", _JOB, str(_PROJECT), folder, os.path.abspath(image), f"--k={k}", *arguments],
-            env=os.environ | {"AIRFLOW_CONN_SPARK_DEFAULT": connection},
+            env=os.environ | {"AIRFLOW_CONN_SPARK_DEFAULT": connection, "COMPRESSION_ALLOWED_ROOTS": "/"},
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -53,13 +53,18 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         larger = str(Path(folder, "larger.jpg"))
-        _enlarge(arguments.image, larger)
+        enlarge(arguments.image, larger)
         _cores(folder, arguments.image)
-        throughput = [_job(folder, image, arguments.k, arguments.rounds) for image in (arguments.image, larger)]
+        throughput = [
+            pixels / seconds
+            for pixels, seconds in (
+                job(folder, image, arguments.k, arguments.rounds) for image in (arguments.image, larger)
+            )
+        ]
         print(f"\nThroughput of the larger one: {throughput[1] / throughput[0]:.2f} times that of the other")
 
 
-def _enlarge(source: str, target: str) -> None:
+def enlarge(source: str, target: str) -> None:
     """Twice the width and the height, by mirroring: the same picture in each quarter."""
     pixels = cv2.imread(source)
     if pixels is None:
@@ -68,8 +73,8 @@ def _enlarge(source: str, target: str) -> None:
     cv2.imwrite(target, np.concatenate([pixels, pixels[::-1]]), [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def _job(folder: str, image: str, k: int, rounds: int) -> float:
-    """Print what a job costs; megapixels per second."""
+def job(folder: str, image: str, k: int, rounds: int) -> tuple[int, float]:
+    """Print what a job costs; its pixels and the median of its seconds."""
     command, environment = job_command(folder, image, k)
     runs = [succeeded(watch(command, environment, total_memory=True)) for _ in range(rounds)]
     record = json.loads(Path(folder, "r.json").read_text())
@@ -87,7 +92,7 @@ def _job(folder: str, image: str, k: int, rounds: int) -> float:
     )
     for part in ("JVM", "driver", "daemon", "workers"):
         print(f"    {part:8} {max(run.peak.get(part, 0) for run in runs) / _MB:6.0f} MB")
-    return pixels / 1e6 / wall
+    return pixels, wall
 
 
 def _cores(folder: str, image: str) -> None:

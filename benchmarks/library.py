@@ -34,7 +34,7 @@ _MB = 1e6
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """What one of the two did with a library: its usage, and by image the error and the bytes."""
 
     usage: Usage
@@ -63,10 +63,7 @@ def main() -> None:
         print(f"start (a library of one image): {start.wall:.1f} s, {start.cpu_total:.1f} CPU seconds")
         for count in arguments.counts:
             library = linked(crops[:count], work / str(count))
-            rounds = [
-                (_ours(library, work / f"{count}-{turn}", arguments.k), _pngquant(library, arguments.k))
-                for turn in range(arguments.rounds)
-            ]
+            rounds = [both_sides(library, work / f"{count}-{turn}", arguments.k) for turn in range(arguments.rounds)]
             _print(count, start, rounds)
 
 
@@ -97,6 +94,11 @@ def linked(crops: list[Path], folder: Path) -> Path:
     return folder
 
 
+def both_sides(library: Path, output: Path, k: int) -> tuple[Side, Side]:
+    """The side of this project, and then pngquant's, of a folder of images; ``output`` is used in between."""
+    return _ours(library, output, k), _pngquant(library, k)
+
+
 def corpus_command(library: Path, output: Path, k: int) -> list[str]:
     """What compresses a library on this machine's cores, as the DAG submits it."""
     conf = CORPUS_CONF | {"spark.pyspark.python": sys.executable, "spark.pyspark.driver.python": sys.executable}
@@ -105,19 +107,19 @@ def corpus_command(library: Path, output: Path, k: int) -> list[str]:
     return command + [str(_APPLICATION), f"--images={library}", f"--ks={k}", f"--output={output}", f"--run={RUN}"]
 
 
-def _ours(library: Path, output: Path, k: int) -> _Side:
+def _ours(library: Path, output: Path, k: int) -> Side:
     usage = succeeded(watch(corpus_command(library, output, k)))
     plan = Plan.read(run_folder(output, RUN) / "plan.json")
     records = {job.name: CompressionResult.read(job.result) for job in plan.jobs}
     shutil.rmtree(output)
-    return _Side(
+    return Side(
         usage,
         {name: record.mse for name, record in records.items()},
         {name: record.compressed_bytes for name, record in records.items()},
     )
 
 
-def _pngquant(library: Path, k: int) -> _Side:
+def _pngquant(library: Path, k: int) -> Side:
     arguments = [str(pngquant_program()), "--speed", "1", "--nofs", "--force", "--ext", "-quantized.png", str(k), "--"]
     names = sorted(path.name for path in library.iterdir())
     listing = library.with_suffix(".names")
@@ -131,14 +133,14 @@ def _pngquant(library: Path, k: int) -> _Side:
         mse[name] = mean_squared_error(original, quantized)
         size[name] = output.stat().st_size
         output.unlink()
-    return _Side(usage, mse, size)
+    return Side(usage, mse, size)
 
 
 def _outputs(library: Path, names: list[str]) -> Iterator[tuple[str, Path]]:
     return ((name, library / f"{Path(name).stem}-quantized.png") for name in names)
 
 
-def _print(count: int, start: Usage, rounds: list[tuple[_Side, _Side]]) -> None:
+def _print(count: int, start: Usage, rounds: list[tuple[Side, Side]]) -> None:
     ours, theirs = ([side for side in sides] for sides in zip(*rounds, strict=True))
     wall = [statistics.median(side.usage.wall for side in sides) for sides in (ours, theirs)]
     cpu = [statistics.median(side.usage.cpu_total for side in sides) for sides in (ours, theirs)]

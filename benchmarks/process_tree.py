@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections import defaultdict
@@ -54,6 +55,9 @@ def watch(command: list[str], environment: dict[str, str] | None = None, total_m
     known: set[int] = set()
     started = time.perf_counter()
     output = tempfile.TemporaryFile()
+    # As make does: the programs of this environment first.
+    environment = dict(environment or os.environ)
+    environment["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), environment.get("PATH", os.defpath)])
     process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     known.add(process.pid)
     while process.poll() is None:

@@ -55,13 +55,16 @@ def main() -> None:
         _open(page.absolute(), arguments.rounds, arguments.slower)
 
 
-def _report(images: Path, count: int, work: Path) -> Path:
-    plan = plan_run(
-        RunRequest(
-            run_id="bench", images=str(_library(images, count, work / "images")), ks=KS, output=str(work / "output")
-        )
-    )
+def planned(images: Path, count: int, ks: tuple[int, ...], work: Path) -> Plan:
+    """A run over a library of so many images, whose jobs are done."""
+    folder = _library(images, count, work / "images")
+    plan = plan_run(RunRequest(run_id="bench", images=str(folder), ks=ks, output=str(work / "output")))
     _compress(plan)
+    return plan
+
+
+def _report(images: Path, count: int, work: Path) -> Path:
+    plan = planned(images, count, KS, work)
     folder = run_folder(work / "output", "bench")
     start, cpu = time.perf_counter(), time.process_time()
     summary = summarize_run(plan, folder)
@@ -71,6 +74,7 @@ def _report(images: Path, count: int, work: Path) -> Path:
 
 
 def _library(images: Path, count: int, folder: Path) -> Path:
+    """A folder of so many images: those given, again and again under other names."""
     sources = images_in(images)
     if not sources:
         sys.exit(f"{images}: no image is there")

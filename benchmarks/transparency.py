@@ -39,7 +39,7 @@ def main() -> None:
     ratios: dict[int, list[tuple[float, float, float]]] = {k: [] for k in SIZES}
     for name, pixels in soft_images(arguments.images):
         for k in SIZES:
-            ours, theirs = _measured(pixels, k)
+            ours, theirs = measured(pixels, k)
             ratio = tuple(a / b for a, b in zip(ours, theirs, strict=True))
             ratios[k].append((ratio[0], ratio[1], ratio[2]))
             lines.append(
@@ -58,7 +58,7 @@ def main() -> None:
     print(report)
 
 
-def _measured(pixels: np.ndarray, k: int) -> tuple[tuple[float, int, float], tuple[float, int, float]]:
+def measured(pixels: np.ndarray, k: int) -> tuple[tuple[float, int, float], tuple[float, int, float]]:
     """Error, bytes and seconds of this project and of libimagequant."""
     before = time.perf_counter()
     image = quantize(pixels, k)

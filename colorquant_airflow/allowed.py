@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from colorquant.settings import names_file
 from colorquant.storage import ALLOWED_ROOTS, is_remote, location
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -37,10 +38,12 @@ def with_folders(params: Mapping[str, Any]) -> dict[str, Any]:
     Without a checkout the project is the parent folder of this package.
     """
     given = {name: params[name] for name in params}
-    for name in ("images", "output", "publish"):
-        folder = given.get(name)
-        if isinstance(folder, str) and folder.strip() and not _URI.match(folder):
-            given[name] = str(_CHECKOUT / folder)
+    for name in ("images", "output", "publish", "palette", "weights"):
+        path = given.get(name)
+        if isinstance(path, str) and path.strip() and not _URI.match(path):
+            # A palette may be colors, or a word.
+            if name != "palette" or names_file(path.strip()):
+                given[name] = str(_CHECKOUT / path)
     return given
 
 

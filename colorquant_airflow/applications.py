@@ -20,5 +20,7 @@ def _application(script: str, installed: Path) -> str:
 IMAGE_APPLICATION = _application("compress_image.py", spark.IMAGE_APPLICATION)
 #: Path of the application that compresses a whole library.
 CORPUS_APPLICATION = _application("compress_corpus.py", spark.CORPUS_APPLICATION)
+#: Path of the application that finds the palettes that images have in common.
+PALETTE_APPLICATION = _application("find_palettes.py", spark.PALETTE_APPLICATION)
 #: ``file:`` URI of the configuration that sets the log level of Spark's JVM.
 LOG4J_CONFIGURATION = spark.LOG4J2.as_uri()

@@ -7,7 +7,7 @@ there is a test that fails and names it when an upgrade has moved it (``tests/co
 The modules of Airflow are imported on first use: a task does not need those of the API server.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from colorquant.lazy import imported_on_first_use
@@ -44,9 +44,11 @@ __all__ = [
     "hookimpl",
     "make_hook",
     "requires_access_dag",
+    "skip_task",
     "submit_command",
     "submit_process",
     "take_environment",
+    "use_conf",
 ]
 
 #: Names of Airflow, and the modules below ``airflow`` that define them.
@@ -70,6 +72,17 @@ AIRFLOW_NAMES = {
 }
 
 __getattr__ = imported_on_first_use("airflow", AIRFLOW_NAMES)
+
+
+def skip_task(task_id: str) -> None:
+    """Let Airflow skip an unmapped task after the one that runs, which then goes on.
+
+    Public is only an exception for that, with which a task returns nothing to map over.
+    """
+    from airflow.sdk.execution_time.comms import SkipDownstreamTasks
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    SUPERVISOR_COMMS.send(SkipDownstreamTasks(tasks=[task_id]))
 
 
 def connection_id(operator: "SparkSubmitOperator") -> str:
@@ -97,6 +110,11 @@ def take_environment(hook: "SparkSubmitHook") -> dict[str, str]:
     """Take the operator's ``env_vars`` out of the hook, which would add this process's whole environment to them."""
     taken, hook._env_vars = hook._env_vars or {}, None
     return {name: str(value) for name, value in taken.items()}
+
+
+def use_conf(hook: "SparkSubmitHook", conf: Mapping[str, str]) -> None:
+    """Let the hook submit with these Spark settings in place of those that it was made with."""
+    hook._conf = dict(conf)
 
 
 def submit_process(hook: "SparkSubmitHook | None") -> "subprocess.Popen[str] | None":

@@ -11,6 +11,21 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 from colorquant.storage import OPTIONS
 from colorquant_airflow.allowed import may_use, use_allowed_roots
 
+# What the extra of a connection may have, by the names that Airflow's Amazon provider has for it.
+_READ = frozenset(
+    {
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "config_kwargs",
+        "endpoint_url",
+        "profile_name",
+        "region_name",
+        "service_config",
+        "verify",
+    }
+)
+
 
 class NoSuchConnection(LookupError):
     """Airflow has no connection of that name; the message says what to do."""
@@ -23,13 +38,13 @@ class ConnectionRefused(PermissionError):
 def storage_options(name: str) -> dict[str, Any]:
     """The options of s3fs that an Airflow connection stands for.
 
-    The connection has the type ``aws``, as for Airflow's own hooks: login and password are the key and its secret. Its
-    extra may have ``endpoint_url``, ``region_name``, ``aws_session_token`` and ``config_kwargs``.
+    The connection has the type ``aws``, as for Airflow's own hooks. Of its fields, those of ``_READ`` are understood.
 
     Raises
     ------
     ConnectionRefused
-        Where the operator does not allow it, or it is not one of an object store: its password is somebody else's.
+        Where the operator does not allow it, it is not one of an object store (its password is somebody else's), or its
+        extra has a field that is not understood: a role, say, without which the run would go on as somebody else.
     NoSuchConnection
     """
     if not may_use(name):
@@ -50,13 +65,28 @@ def storage_options(name: str) -> dict[str, Any]:
             "name one of type aws."
         )
     extra = connection.extra_dejson
+    if unread := sorted(extra.keys() - _READ):
+        raise ConnectionRefused(
+            f"The Airflow connection {name!r}, which storage_connection names, has {', '.join(unread)} in its extra, "
+            f"which is not read; what is read: {', '.join(sorted(_READ))}. Where a role is to be assumed, give "
+            "profile_name, a profile of the AWS configuration on each machine that assumes it."
+        )
+    of_s3 = (extra.get("service_config") or {}).get("s3") or {}
+    config = dict(extra.get("config_kwargs") or {})
+    unsigned = config.get("signature_version") == "unsigned"
+    if unsigned:
+        del config["signature_version"]
     options = {
-        "key": connection.login,
-        "secret": connection.password,
+        "key": connection.login or extra.get("aws_access_key_id"),
+        "secret": connection.password or extra.get("aws_secret_access_key"),
         "token": extra.get("aws_session_token"),
-        "endpoint_url": extra.get("endpoint_url"),
-        "client_kwargs": {"region_name": extra["region_name"]} if extra.get("region_name") else None,
-        "config_kwargs": extra.get("config_kwargs"),
+        "profile": extra.get("profile_name"),
+        "anon": unsigned,
+        "endpoint_url": of_s3.get("endpoint_url") or extra.get("endpoint_url"),
+        "client_kwargs": {
+            option: extra[option] for option in ("region_name", "verify") if extra.get(option) not in (None, "")
+        },
+        "config_kwargs": config,
     }
     return {option: value for option, value in options.items() if value}
 

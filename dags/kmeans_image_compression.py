@@ -5,6 +5,7 @@
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from airflow.sdk import dag, get_current_context, task
@@ -13,8 +14,16 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:  # The checkout works whatever the PYTHONPATH.
     sys.path.insert(0, str(PROJECT))
 
-from colorquant_airflow.dag import DAG_DEFAULTS, library_params, nightly_schedule, report_task, write_plan
-from colorquant_airflow.operators import JOB_TIMEOUT, PROPERTIES_FILE, SPARK_CONF, CompressImageOperator
+from colorquant_airflow.dag import DAG_DEFAULTS, library_params, nightly_schedule, report_task, skip_task, write_plan
+from colorquant_airflow.operators import (
+    CORPUS_CONF,
+    CORPUS_TIMEOUT,
+    JOB_TIMEOUT,
+    PROPERTIES_FILE,
+    SPARK_CONF,
+    CompressImageOperator,
+    FindPalettesOperator,
+)
 
 DOCUMENTATION = """
 ### K-Means image compression
@@ -24,9 +33,11 @@ summary report with compression ratios and quality.
 
 1. **plan_jobs** lists the images and makes one job for each (image, k). An output of the same image and settings that
    exists already is reused; its job starts no Spark application.
-2. **compress_image** is one `spark-submit` for each job. The job of an image that cannot be compressed fails at once,
+2. **find_palettes** is one `spark-submit` that finds the palettes that images have in common. It is skipped where the
+   parameter *palette* is not `library` or `folder`, or the palettes exist already.
+3. **compress_image** is one `spark-submit` for each job. The job of an image that cannot be compressed fails at once,
    with the reason; other failures are retried.
-3. **summarize** runs even if jobs failed: it writes `summary.html`, `.csv` and `.json` to the run's folder in the
+4. **summarize** runs even if jobs failed: it writes `summary.html`, `.csv` and `.json` to the run's folder in the
    output folder, and then fails if more jobs failed than *max_failures* allows.
 
 After a bad run: correct what *summarize* or the report names, and trigger again. Only what is missing is computed. To
@@ -49,7 +60,21 @@ def kmeans_image_compression() -> None:
 
         If it fails: the last line of its log says which parameter or folder to correct. Then trigger the DAG again.
         """
-        return write_plan(get_current_context())
+        return write_plan(get_current_context(), without_palettes=partial(skip_task, find_palettes.task_id))
+
+    find_palettes = FindPalettesOperator(
+        task_id="find_palettes",
+        conn_id="spark_default",
+        conf=CORPUS_CONF,
+        properties_file=PROPERTIES_FILE,
+        pool="spark",
+        execution_timeout=CORPUS_TIMEOUT,
+        doc_md=(
+            "One spark-submit of `find_palettes.py`: it counts the colors of all images, and finds the palettes that "
+            "they have in common.\n\n"
+            "If it fails: the last line of its log says why. Clear it when the cause is gone."
+        ),
+    )
 
     compress_image = CompressImageOperator.partial(
         task_id="compress_image",
@@ -57,6 +82,8 @@ def kmeans_image_compression() -> None:
         conf=SPARK_CONF,
         properties_file=PROPERTIES_FILE,
         map_index_template="{{ task.name }}",
+        # The task before it is skipped where there is no palette to find.
+        trigger_rule="none_failed",
         pool="spark",
         execution_timeout=JOB_TIMEOUT,
         doc_md=(
@@ -68,7 +95,8 @@ def kmeans_image_compression() -> None:
 
     jobs = plan_jobs()
     compressed = compress_image.expand_kwargs(jobs)
-    [jobs, compressed] >> report_task()
+    jobs >> find_palettes >> compressed
+    [jobs, find_palettes, compressed] >> report_task()
 
 
 kmeans_image_compression()

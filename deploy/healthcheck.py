@@ -1,6 +1,6 @@
 """Health of a service of docker-compose.yaml; the exit code is the answer.
 
-    healthcheck.py api | scheduler | dag-processor | triggerer | spark-master | spark-worker
+    healthcheck.py api | scheduler | dag-processor | triggerer | spark-master | spark-worker | spark-history
 
 Standard library only: it runs every few seconds, and Airflow's own `airflow jobs check` takes 2.4 CPU seconds.
 """
@@ -30,6 +30,8 @@ def main(service: str) -> bool:
         here = socket.gethostbyname(socket.gethostname())
         workers = _json("http://spark-master:8080/json/")["workers"]
         return any(worker["host"] == here and worker["state"] == "ALIVE" for worker in workers)
+    if service == "spark-history":
+        return isinstance(_json("http://localhost:18080/api/v1/applications?limit=1"), list)
     raise SystemExit(f"healthcheck.py: {service!r} is no service that it knows")
 
 

@@ -37,7 +37,7 @@ html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 
 PAGES = {
-    "Use": ["docs/reference", "docs/choice", "docs/report", "docs/airflow"],
+    "Use": ["docs/reference", "docs/choice", "docs/palettes", "docs/report", "docs/airflow"],
     "Operate": ["docs/operations", "docs/deploy", "docs/scaling"],
     "How it works": [
         *("docs/architecture", "docs/images", "docs/limits", "docs/quantizer", "docs/encoding", "docs/quality"),

@@ -49,11 +49,31 @@ make_venv() {
 install_packages() {
     stamp="$venv/.installed-$(cat requirements*.txt | cksum | tr -c '0-9\n' -)-$requirements"
     [ -e "$stamp" ] && return
-    say "installing the packages of $requirements (some minutes the first time)"
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$requirements" \
+    say "installing the packages of $requirements (a minute or two the first time)"
+    install_with_uv || { say "uv could not (see above); trying pip"; install_with_pip "$requirements"; } \
         || stop "pip could not install $requirements; see its message above"
     : > "$stamp"
 }
+
+install_with_pip() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$1"; }
+
+# uv takes less than half of pip's time. It is locked with the packages of the developers, and does not read pip's settings.
+install_with_uv() {
+    locked=$(mktemp)
+    sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt > "$locked"
+    install_with_pip "$locked" && found=0 || found=1
+    rm -f "$locked"
+    [ "$found" = 0 ] || return 1
+    (
+        index=$(pip_setting index-url) certificates=$(pip_setting cert)
+        [ -n "${UV_DEFAULT_INDEX:-}" ] || [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+        [ -n "${SSL_CERT_FILE:-}" ] || [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
+        "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r "$requirements"
+    )
+}
+
+# The last one counts: that of the environment, if there is one.
+pip_setting() { "$venv/bin/python" -m pip config list 2>/dev/null | sed -n "s/^.*\.$1='\(.*\)'\$/\1/p" | tail -n 1; }
 
 java_version() {
     java=java

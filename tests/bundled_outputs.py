@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from colorquant.compress import compress_image
+from colorquant.jobs import WeightsFile
 from colorquant.quantizer import PixelSource
 from colorquant.settings import ALGORITHM_VERSION, Settings
 from tests.conftest import PROJECT
@@ -29,6 +30,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"objective": "perceptual", "dither": "direct-search"},
     {"format": "webp"},
     {"metadata": "copyright"},
+    {"keep": "#ffffff,#d62728"},
+    {"palette": "#000000,#ffffff,#d62728,#1f77b4,#7f7f7f"},
+    {"weights": "itself"},
 ]
 
 
@@ -38,7 +42,9 @@ def outputs_of(image: Path, folder: Path) -> dict[str, str]:
     for k, variant in [(k, VARIANTS[0]) for k in KS] + [(VARIANTS_K, variant) for variant in VARIANTS[1:]]:
         settings = Settings(**variant)
         output = folder / f"output.{settings.format}"
-        compress_image(str(image), k, str(output), None, settings, PixelSource)
+        # What is light in an image counts more.
+        weights = WeightsFile(path=str(image)) if settings.weights else None
+        compress_image(str(image), k, str(output), None, settings, PixelSource, weights=weights)
         name = " ".join([image.name, f"k={k}", *(f"{key}={value}" for key, value in variant.items())])
         found[name] = hashlib.sha256(output.read_bytes()).hexdigest()
     return found

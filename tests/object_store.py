@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,29 +16,32 @@ from colorquant_airflow.checkout.home import free_port
 SECRET = secrets.token_hex(16)
 
 
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    """The address of an S3 server; one for all tests, because s3fs keeps its clients."""
+@contextmanager
+def serving(*options: str, host: str = "127.0.0.1") -> Iterator[str]:
+    """The host and port of an S3 server with some options of moto's."""
     port = free_port()
-    code = "from moto.server import main; main()"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-c", "from moto.server import main; main()", "-H", host, "-p", str(port)]
+    server = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120
         while True:
             assert server.poll() is None and time.monotonic() < deadline
             try:
-                socket.create_connection(("127.0.0.1", port)).close()
+                socket.create_connection((host, port)).close()
                 break
             except OSError:
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield f"{host}:{port}"
     finally:
         server.kill()
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """The address of an S3 server; one for all tests, because s3fs keeps its clients."""
+    with serving() as address:
+        yield f"http://{address}"
 
 
 @pytest.fixture

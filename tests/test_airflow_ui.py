@@ -4,127 +4,37 @@ One Airflow, with real Spark and a real browser, serves all tests; each brings i
 what the browser showed are left in output/test-artifacts.
 """
 
-import email
-import email.policy
 import io
 import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from email.message import EmailMessage
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import jwt
 import pytest
-from aiosmtpd.controller import Controller
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from colorquant.jobs.plan import run_folder
-from colorquant_airflow.checkout.api import AirflowApi
-from colorquant_airflow.checkout.home import DAG_ID, AirflowHome, free_port
-from colorquant_airflow.checkout.services import airflow_services
+from colorquant_airflow.checkout.home import DAG_ID
 from tests.browser import screenshot
 from tests.conftest import photograph
 from tests.object_store import SECRET
+from tests.running_airflow import PATIENCE, RUNS, Airflow, log_in, running_airflow, until
 
 pytestmark = pytest.mark.e2e
-_RUNS = f"/api/v2/dags/{DAG_ID}/dagRuns"
-_PATIENCE = 600
-
-
-@dataclass(frozen=True)
-class Airflow:
-    """A running Airflow, a client that is logged in, and the mail that it sent."""
-
-    home: AirflowHome
-    port: int
-    api: AirflowApi
-    client: httpx.Client
-    mailbox: list[EmailMessage]
-    environment: dict[str, str]
-
-    def trigger(self, **conf: Any) -> str:
-        return self.api.trigger(DAG_ID, conf)
-
-    def wait(self, run_id: str, dag_id: str = DAG_ID) -> str:
-        """The state in which the run ended."""
-        return until(lambda: (state := self.api.run_state(dag_id, run_id)) in ("success", "failed") and state)
-
-    def labels(self, run_id: str) -> dict[str, tuple[str, int]]:
-        """State and number of tries of the mapped instances, by their labels."""
-        return {
-            instance["rendered_map_index"]: (instance["state"], instance["try_number"])
-            for instance in self.api.task_instances(DAG_ID, run_id)
-            if instance["task_id"] == "compress_image" and instance["map_index"] >= 0
-        }
-
-    def page(self, run_id: str, more: str = "", dag_id: str = DAG_ID) -> httpx.Response:
-        return self.client.get(f"/image-compression/runs/{dag_id}/{quote(run_id, safe='')}{more}")
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What the condition returns as soon as that is something."""
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.5)
-    raise AssertionError("it did not come about")
 
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    folder = tmp_path_factory.mktemp("airflow")
-    received: list[EmailMessage] = []
-
-    class Keep:
-        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-            received.append(email.message_from_bytes(envelope.content, policy=email.policy.default))  # type: ignore
-            return "250 OK"
-
-    mail_port, port = free_port(), free_port()
-    mail = Controller(Keep(), hostname="127.0.0.1", port=mail_port)
-    mail.start()
-    connection = {
-        "conn_type": "smtp",
-        "host": "127.0.0.1",
-        "port": mail_port,
-        "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.org"},
-    }
-    arguments = {
-        "smtp_conn_id": "mail",
-        "to": "team@example.org",
-        "subject": "{{ failure.subject }}",
-        "html_content": "<pre>{{ failure.message | e }}</pre>",
-    }
-    home = AirflowHome(folder / "home", jobs_at_once=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_MAIL", json.dumps(connection))
-        patch.setenv("COMPRESSION_NOTIFIER", "airflow.providers.smtp.notifications.smtp.SmtpNotifier")
-        patch.setenv("COMPRESSION_NOTIFIER_ARGUMENTS", json.dumps(arguments))
-        patch.setenv("COMPRESSION_IMAGES", str(folder / "images of the form"))
-        patch.setenv("COMPRESSION_OUTPUT", str(folder / "output of the form"))
-        patch.setenv("COMPRESSION_SCHEDULE", "none")
-        patch.delenv("PYTHONPATH", raising=False)
-        environment = home.environment(port, schedule=True)
-        with airflow_services(home, purpose="ui", port=port, schedule=True) as services:
-            made = services.api.pool("spark")
-            assert made is not None and made["slots"] == 1, "the plugin makes it"
-            services.api.set_pool("spark", 2, "of the tests")
-            client = httpx.Client(base_url=services.api.address, trust_env=False, timeout=120)
-            login = {"username": "admin", "password": home.password()}
-            token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
-            client.headers["Authorization"] = f"Bearer {token}"
-            yield Airflow(home, port, services.api, client, received, environment)
-    mail.stop()
+    with running_airflow(tmp_path_factory.mktemp("airflow")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +49,7 @@ def library(airflow: Airflow) -> Path:
 
 @pytest.fixture
 def logged_in(page: Page, airflow: Airflow) -> Page:
-    page.goto(airflow.api.address)
-    page.locator("input[name=username]").fill("admin")
-    page.locator("input[type=password]").fill(airflow.home.password())
-    page.locator("button[type=submit]").click()
-    page.wait_for_url(lambda url: "login" not in url)
+    log_in(page, airflow)
     return page
 
 
@@ -172,11 +78,7 @@ def triggered(airflow: Airflow, library: Path, browser: Browser) -> str:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(120_000)
     page = context.new_page()
-    page.goto(airflow.api.address)
-    page.locator("input[name=username]").fill("admin")
-    page.locator("input[type=password]").fill(airflow.home.password())
-    page.locator("button[type=submit]").click()
-    page.wait_for_url(lambda url: "login" not in url)
+    log_in(page, airflow)
     form = _open_form(page, airflow)
     sizes = form.locator("#element_ks")
     while sizes.get_by_label(re.compile("^Remove")).count():
@@ -190,7 +92,7 @@ def triggered(airflow: Airflow, library: Path, browser: Browser) -> str:
     page.goto(f"{airflow.api.address}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}/tasks/compress_image/mapped")
     for label in ("rocks <b> & {{ ds }}.png k=3", "sea.jpg k=30"):
         row = page.locator("tr", has=page.get_by_text(label, exact=True))
-        expect(row.get_by_text("Success")).to_be_visible(timeout=_PATIENCE * 1000)
+        expect(row.get_by_text("Success")).to_be_visible(timeout=PATIENCE * 1000)
     screenshot(page, "2-instances")
     assert airflow.wait(run_id) == "success"
     context.close()
@@ -204,7 +106,7 @@ def test_the_form_starts_a_run_whose_instances_are_labelled_and_turn_green(airfl
 
 
 def test_the_log_of_an_instance_is_short_and_has_the_figures(airflow: Airflow, triggered: str) -> None:
-    instance = f"{_RUNS}/{quote(triggered, safe='')}/taskInstances/compress_image"
+    instance = f"{RUNS}/{quote(triggered, safe='')}/taskInstances/compress_image"
     log = airflow.client.get(
         f"{instance}/logs/1", params={"map_index": 3}, headers={"Accept": "application/json"}
     ).json()
@@ -282,6 +184,26 @@ def test_image_compression_is_in_the_navigation_and_leads_to_runs_and_reports(
     assert f"/plugin/image-compression/image-compression/runs/{DAG_ID}/" in page.url, "the address can be passed on"
 
 
+def test_the_pages_follow_airflows_theme_and_lead_back_to_it(airflow: Airflow, triggered: str, logged_in: Page) -> None:
+    """The frame may not navigate Airflow's page by itself."""
+    page = logged_in
+    for theme, scheme in (("dark", "light"), ("light", "dark")):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate(f"localStorage.setItem('theme', '{theme}')")
+        page.goto(f"{airflow.api.address}/plugin/image-compression{airflow.page(triggered, '/report').url.path}")
+        outer = page.frame_locator("iframe[title='Image compression']")
+        report = outer.frame_locator("iframe[title='Report']")
+        for root in (page.locator("html"), outer.locator("html"), report.locator("html")):
+            expect(root).to_have_class(re.compile(rf"\b{theme}\b"))
+        assert report.locator("html").evaluate("root => getComputedStyle(root).colorScheme") == theme
+    screenshot(page, "12-report-light")
+    outer.get_by_role("link", name=triggered).click()
+    expect(outer.get_by_role("link", name="sea.jpg")).to_be_visible()
+    screenshot(page, "13-run")
+    outer.get_by_role("link", name="This run in Airflow").click()
+    page.wait_for_url(lambda url: unquote(url).endswith(f"/dags/{DAG_ID}/runs/{triggered}"))
+
+
 def test_a_wrong_value_in_the_form_is_told_in_a_sentence_and_starts_no_spark(
     airflow: Airflow, library: Path, logged_in: Page
 ) -> None:
@@ -311,7 +233,7 @@ def test_wrong_values_by_rest_are_refused_at_once_or_in_a_sentence(airflow: Airf
         ({"ks": "16"}, "ks: '16' is not of type 'array', 'null'"),
         ({"max_failures": 1.5}, "max_failures: 1.5 is not of type 'integer'"),
     ]:
-        refused = airflow.client.post(_RUNS, json={"logical_date": None, "conf": conf})
+        refused = airflow.client.post(RUNS, json={"logical_date": None, "conf": conf})
         assert (refused.status_code, told in refused.text) == (400, True), refused.text
     later = [
         ({"ks": ["many"]}, "k = 'many' is not a palette size: give whole numbers from 1 to 256"),
@@ -394,7 +316,7 @@ def test_a_run_that_somebody_marks_has_its_report_and_a_notice(mark: str, airflo
     Image.fromarray(photograph(seed=1)).save(images / "one.png")
     run_id = airflow.trigger(images=str(images), output=str(tmp_path / "out"), ks=["2", "3", "4", "5", "6", "7"])
     until(lambda: "running" in {state for state, _ in airflow.labels(run_id).values()})
-    airflow.client.patch(f"{_RUNS}/{run_id}", json={"state": mark}).raise_for_status()
+    airflow.client.patch(f"{RUNS}/{run_id}", json={"state": mark}).raise_for_status()
     assert airflow.wait(run_id) == "failed"
     states = {each["task_id"]: each["state"] for each in airflow.api.task_instances(DAG_ID, run_id)}
     assert states["summarize"] == "failed"
@@ -497,7 +419,7 @@ def test_the_report_is_an_asset_and_new_images_start_a_run(airflow: Airflow, tri
 
     new = airflow.client.post("/api/v2/assets/events", json={"asset_id": assets["image_compression_new_images"]})
     assert new.status_code == 200, new.text
-    started = until(lambda: airflow.client.get(_RUNS, params={"run_type": "asset_triggered"}).json()["dag_runs"])
+    started = until(lambda: airflow.client.get(RUNS, params={"run_type": "asset_triggered"}).json()["dag_runs"])
     run_id = started[0]["dag_run_id"]
     until(lambda: airflow.page(run_id).status_code == 200)  # It has a plan.
     airflow.api.fail_run(DAG_ID, run_id)  # What it computes is not looked at here.

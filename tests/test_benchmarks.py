@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -274,3 +275,60 @@ def test_sharp_makes_a_palette_of_at_most_k_colors_where_it_is_installed() -> No
     for k in peers.SHARP_KS:
         shown = pngquant.decoded(peers.sharp_png(pixels, k), 3)
         assert shown.shape == pixels.shape and len(np.unique(shown.reshape(-1, 3), axis=0)) <= k
+
+
+def test_the_table_of_waits_replaces_itself_in_the_page() -> None:
+    from benchmarks.waiting import LINES, table_of, with_table
+
+    page = (PROJECT / "docs" / "scaling.md").read_text()
+    table = table_of({"jobs": ["1.50 s a job", "1.0.0, 14", "2026-11-26"]})
+    once = with_table(page, table)
+    assert table in once and with_table(once, table) == once
+    assert table.count("not measured") == len(LINES) - 1 and "| 1.50 s a job |" in table
+    before, after = page.split("<!-- made by")[0], page.split("<!-- end -->")[1]
+    assert once.startswith(before) and once.endswith(after)
+    with pytest.raises(ValueError, match="unpack"):
+        with_table("a page without comments", table)
+
+
+def _optimum(colors: np.ndarray, weights: np.ndarray, k: int) -> float:
+    """The least error of all partitions into at most k parts."""
+    best = np.inf
+    for parts in product(range(k), repeat=len(colors)):
+        error = 0.0
+        for part in set(parts):
+            chosen = np.array(parts) == part
+            mean = np.average(colors[chosen], axis=0, weights=weights[chosen])
+            error += weights[chosen] @ ((colors[chosen] - mean) ** 2).sum(axis=1)
+        best = min(best, error)
+    return best
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_lower_bound_is_at_most_the_optimum_of_all_partitions(seed: int, k: int) -> None:
+    from benchmarks.lower_bound import lower_bound
+
+    random = np.random.default_rng(seed)
+    colors = random.integers(0, 256, (7, 3)).astype(float)
+    weights = random.integers(1, 9, 7).astype(float)
+    optimum = _optimum(colors, weights, k)
+    # A bad palette may give a bad bound, never a wrong one.
+    for palette in (colors[:k], random.uniform(0, 255, (k, 3))):
+        bound = lower_bound(colors, weights, palette, steps=200)
+        assert bound <= optimum
+        assert k > 1 or bound > 0.99 * optimum
+
+
+def test_no_point_has_a_value_above_what_bounds_all() -> None:
+    from benchmarks.lower_bound import _climb, highest_value
+
+    random = np.random.default_rng(1)
+    colors, weights = random.uniform(0, 255, (50, 3)), random.uniform(1, 2, 50)
+    payments = random.uniform(0, 9000, 50)
+    # From one bad start: branch and bound alone finds where it is highest.
+    highest = highest_value(colors, weights, payments, np.zeros((1, 3)), 1.0)
+    anywhere = np.concatenate([random.uniform(0, 255, (5000, 3)), colors])
+    for _ in range(5):
+        values, _ = _climb(colors, weights, payments, anywhere)
+        assert values.max() <= highest

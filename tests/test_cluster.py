@@ -14,8 +14,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from colorquant.jobs import CompressionResult, JobFailure
-from tests.conftest import photograph
+from colorquant.cli.main import main
+from colorquant.jobs import CompressionResult, JobFailure, RunRequest, plan_run
+from colorquant.settings import Settings
+from tests.conftest import PROJECT, photograph
 from tests.operator_task import start_task
 
 pytestmark = pytest.mark.e2e
@@ -189,6 +191,7 @@ def test_a_cluster_gives_the_bytes_of_local_mode_and_gets_the_package_from_the_j
     assert {log.parts[-4] for log in logs} == {"worker0", "worker1"}
 
 
+@pytest.mark.faults
 def test_a_worker_that_is_killed_costs_time_and_changes_no_byte(
     cluster: Cluster, submit: Submit, local_bytes: bytes, tmp_path: Path
 ) -> None:
@@ -207,6 +210,48 @@ def test_a_worker_that_is_killed_costs_time_and_changes_no_byte(
     cluster.workers[0] = cluster.start_worker(0)
 
 
+@pytest.mark.faults
+def test_a_worker_that_is_killed_while_it_counts_changes_no_byte_of_a_palette(
+    cluster: Cluster, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """SIGKILL to a worker, its executor and its Python while both count the images of a library."""
+    images, output = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(160):
+        pixels = photograph(256, 256, seed=number)
+        pixels[::2] = random.integers(0, 256, (128, 256, 3))  # More colors than the driver takes as a whole.
+        Image.fromarray(pixels).save(images / f"{number}.png", compress_level=1)
+    settings = Settings(palette="library")
+    plan = plan_run(RunRequest(run_id="run", images=str(images), ks=[8], output=str(output), settings=settings))
+    plan.write(output / "plan.json")
+    command = ["spark-submit", "--master", cluster.master, "--conf", "spark.ui.enabled=false"]
+    command += ["--conf", f"spark.pyspark.driver.python={sys.executable}"]
+    command += [str(PROJECT / "spark_apps" / "find_palettes.py"), f"--plan={output / 'plan.json'}"]
+    log = tmp_path / "log"
+    with open(log, "w") as stream:
+        task = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
+    try:
+        _wait(lambda: len(_executors(cluster)) == 2 or task.poll() is not None, "executors at work on both workers")
+        lost = _executors(cluster)[0]
+        executor = _option(lost, "--executor-id")
+        _kill_tree(cluster.workers[0])
+        assert not list(output.glob("palettes/**/*"))
+        assert task.wait(_PATIENCE) == 0, log.read_text()
+    finally:
+        task.kill()
+        task.wait()
+        cluster.workers[0] = cluster.start_worker(0)
+    assert f"Lost executor {executor} " in log.read_text()
+    found = output / "palettes" / plan.palettes[""]
+    options = ["--k=8", "--palette=library", f"--output={tmp_path / 'alone'}", "--quiet", "--keep-larger"]
+    assert main([str(images), *options]) == 0
+    for path in found.iterdir():
+        assert path.read_bytes() == (tmp_path / "alone" / "palettes" / found.name / path.name).read_bytes()
+    assert len(list(found.iterdir())) == 4
+
+
+@pytest.mark.faults
 def test_a_killed_driver_leaves_nothing_half_written_and_the_retry_succeeds(
     cluster: Cluster, submit: Submit, local_bytes: bytes, tmp_path: Path
 ) -> None:
@@ -227,6 +272,7 @@ def test_a_killed_driver_leaves_nothing_half_written_and_the_retry_succeeds(
     assert output.read_bytes() == local_bytes
 
 
+@pytest.mark.faults
 def test_a_job_without_workers_says_so_and_goes_on_when_one_comes(
     image: Path,
     local_bytes: bytes,
@@ -250,6 +296,7 @@ def test_a_job_without_workers_says_so_and_goes_on_when_one_comes(
     assert output.read_bytes() == local_bytes
 
 
+@pytest.mark.faults
 def test_a_worker_without_numpy_and_numba_is_named(submit: Submit, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", symlinks=True)
     python = tmp_path / "venv" / "bin" / "python"

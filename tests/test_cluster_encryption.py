@@ -12,7 +12,7 @@ from tests.conftest import PROJECT, photograph
 from tests.test_cluster import Cluster, _wait, environment
 
 __all__ = ["environment"]
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 DEPLOYED = dict(
     re.findall(r"^(spark\.\S+) +(\S+)$", (PROJECT / "deploy" / "spark.properties").read_text(), re.MULTILINE)

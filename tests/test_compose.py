@@ -21,6 +21,7 @@ COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SECRET = re.compile(r"PASSWORD|SECRET|_KEY")
 OURS = {name for name in SERVICES if name != "postgres"}
+SPARK = {"spark-master", "spark-worker", "spark-history"}
 
 
 def _has_compose() -> bool:
@@ -52,7 +53,8 @@ def _settings(file: Path) -> dict[str, str]:
 
 def test_every_service_that_the_deployment_promises_is_there() -> None:
     airflow = {"airflow-init", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
-    assert set(SERVICES) == airflow | {"postgres", "spark-master", "spark-worker"}
+    assert set(SERVICES) == airflow | {"postgres", "spark-master", "spark-worker", "spark-history"}
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["spark-history"], "only where it is wanted"
     assert "container_name" not in SERVICES["spark-worker"], "--scale spark-worker=3 could not name the others"
 
 
@@ -85,7 +87,10 @@ def test_every_service_that_stays_has_a_health_check_comes_again_and_keeps_few_l
 
 def test_only_the_user_interface_is_published_and_only_here() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"airflow-api-server": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"]}
+    assert published == {
+        "airflow-api-server": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"],
+        "spark-history": ["127.0.0.1:${HISTORY_PORT:-18080}:18080"],
+    }
     inside = {name for name, network in COMPOSE["networks"].items() if network and network.get("internal")}
     assert inside == {"metadata", "cluster"}
     for name in ("postgres", "spark-master", "spark-worker"):
@@ -116,8 +121,8 @@ def test_each_service_knows_the_secrets_that_it_needs() -> None:
     for name in ("spark-master", "spark-worker"):
         assert SERVICES[name]["secrets"] == ["spark_secret"]
     passwords = {"admin_password", "editor_password", "viewer_password"}
-    assert {name for name in SERVICES if passwords & set(SERVICES[name]["secrets"])} == {"airflow-init"}
-    assert {name for name in SERVICES if "jwt_secret" in SERVICES[name]["secrets"]} == {
+    assert {name for name in SERVICES if passwords & set(SERVICES[name].get("secrets", []))} == {"airflow-init"}
+    assert {name for name in SERVICES if "jwt_secret" in SERVICES[name].get("secrets", [])} == {
         "airflow-api-server",
         "airflow-scheduler",
     }
@@ -131,7 +136,7 @@ def test_airflows_services_agree_on_users_database_and_keys() -> None:
         "AIRFLOW__API_AUTH__JWT_SECRET_CMD",
         "AIRFLOW__API__SECRET_KEY_CMD",
     ]
-    for name in OURS - {"spark-master", "spark-worker"}:
+    for name in OURS - SPARK:
         environment = SERVICES[name]["environment"]
         assert [environment[variable] for variable in shared] == [
             SERVICES["airflow-scheduler"]["environment"][variable] for variable in shared
@@ -141,7 +146,7 @@ def test_airflows_services_agree_on_users_database_and_keys() -> None:
 
 
 def test_folders_have_the_same_path_everywhere_and_docker_makes_none_as_root() -> None:
-    for name in OURS - {"spark-master"}:
+    for name in OURS - {"spark-master", "spark-history"}:
         binds = {volume["target"]: volume for volume in SERVICES[name]["volumes"] if isinstance(volume, dict)}
         assert set(binds) == {"/data/images", "/data/output"}
         assert binds["/data/images"]["read_only"] is True
@@ -150,12 +155,26 @@ def test_folders_have_the_same_path_everywhere_and_docker_makes_none_as_root() -
         assert all(bind["bind"]["create_host_path"] is False for bind in binds.values())
 
 
+def test_one_setting_starts_the_history_server_and_lets_drivers_write_what_it_reads() -> None:
+    (folder,) = re.findall(r"spark\.eventLog\.dir file:(\S+)\"", (PROJECT / "deploy" / "entrypoint.sh").read_text())
+    history = SERVICES["spark-history"]
+    assert history["profiles"] == ["history"]
+    assert f"-Dspark.history.fs.logDirectory=file:{folder} " in history["environment"]["SPARK_HISTORY_OPTS"]
+    assert (
+        f"spark-events:{folder}" in history["volumes"]
+        and f"spark-events:{folder}" in SERVICES["airflow-scheduler"]["volumes"]
+    )
+    assert f" {folder} " in (PROJECT / "Dockerfile").read_text(), "a new volume gets the owner of the image's folder"
+    assert SERVICES["airflow-scheduler"]["environment"]["KMEANS_PROFILES"] == "${COMPOSE_PROFILES:-}"
+    assert "secrets" not in history and history["networks"] == ["outside"]
+
+
 def test_every_setting_of_the_project_reaches_its_containers() -> None:
     folders = ("dags", "plugins", "colorquant_airflow", "spark_apps")
     code = "\n".join(path.read_text() for folder in folders for path in (PROJECT / folder).rglob("*.py"))
     read = set(re.findall(r'"(COMPRESSION_[A-Z_]+)"', code))
     assert {"COMPRESSION_OUTPUT", "COMPRESSION_MAX_PIXELS"} <= read
-    for name in OURS - {"spark-master", "spark-worker"}:
+    for name in OURS - SPARK:
         assert {setting for setting in SERVICES[name]["environment"] if setting.startswith("COMPRESSION_")} == read
 
 

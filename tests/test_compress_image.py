@@ -48,8 +48,10 @@ def _submit(environment: dict[str, str], *arguments: str, master: str = "local[2
 
 
 HEIGHT, WIDTH = 420, 70  # Seven bands, since a band is of whole 64 rows.
-CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3, "effort": "max"}
+CHANGED = {"seed": 3, "color_space": "oklab", "rate": 0.3, "effort": "max", "keep": "#ffffff,#102030"}
 CHANGED_PERCEPTUAL = {"objective": "perceptual", "dither": "direct-search", "rate": 0.1}
+CHANGED_KEPT = {"keep": "#ffffff,#102030", "palette_counts": "images"}
+CHANGED_PALETTE = {"palette": "#000000,#ffffff,#d62728,#1f77b4"}
 CHANGED_OUTPUT = {"seed": 1, "dither": "blue-noise", "format": "webp", "metadata": "copyright", "compare": "jpeg,avif"}
 
 
@@ -88,7 +90,8 @@ def test_partitions_do_not_change_a_byte(
 
 @pytest.mark.parametrize(
     ("partitions", "changed"),
-    [(1, CHANGED), (3, CHANGED), (3, CHANGED_OUTPUT), (1, CHANGED_PERCEPTUAL), (3, CHANGED_PERCEPTUAL)],
+    [(1, CHANGED), (3, CHANGED), (3, CHANGED_OUTPUT), (1, CHANGED_PERCEPTUAL), (3, CHANGED_PERCEPTUAL)]
+    + [(3, CHANGED_KEPT), (3, CHANGED_PALETTE)],
 )
 def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
     partitions: int,
@@ -98,15 +101,18 @@ def test_every_setting_reaches_the_bytes_the_same_with_and_without_spark(
     result: CompressionResult,
     bare_environment: dict[str, str],
 ) -> None:
-    assert CHANGED.keys() | CHANGED_PERCEPTUAL.keys() | CHANGED_OUTPUT.keys() == options().keys()
+    changes = (CHANGED, CHANGED_PERCEPTUAL, CHANGED_KEPT, CHANGED_PALETTE, CHANGED_OUTPUT)
+    # Of weights, the application gets a file: tests/test_weights.py.
+    assert set().union(*changes) == options().keys() - {"weights"}
     settings = Settings.parse(changed)
     output, record = tmp_path / "o.png", tmp_path / "r.json"
     paths = (f"--image={image}", f"--output={output}", f"--result={record}")
-    run = _submit(bare_environment, *paths, "--k=9", f"--partitions={partitions}", *settings.arguments())
+    k = len(settings.colors) or 9
+    run = _submit(bare_environment, *paths, f"--k={k}", f"--partitions={partitions}", *settings.arguments())
     assert run.returncode == 0, run.stderr
-    of_file = ("format", "effort", "metadata", "compare")
+    of_file = ("format", "effort", "metadata", "compare", "palette_counts")
     quantized = quantize(photograph(HEIGHT, WIDTH), 9, **{n: v for n, v in changed.items() if n not in of_file})
-    in_png = partial(encode_indexed_png, effort=settings.effort)
+    in_png = partial(encode_indexed_png, effort=settings.effort, in_order=bool(settings.colors))
     encode = encode_lossless_webp if settings.format == "webp" else in_png
     assert output.read_bytes() == encode(quantized.palette, quantized.indexes)
     assert output.read_bytes() != Path(result.output).read_bytes()
@@ -151,7 +157,7 @@ def test_every_figure_of_the_record_is_that_of_the_decoded_file(image: Path, res
         (["--k=0"], "'0' is not a whole number from 1 to 256"),
         (["--k=257"], "'257' is not a whole number from 1 to 256"),
         (["--k=4.5"], "'4.5' is not a whole number from 1 to 256"),
-        ([], "one of the arguments --k --target is required"),
+        ([], "one of --k, --target is required"),
         (["--k=4", "--surprise"], "unrecognized arguments: --surprise"),
         (["--k=4", "--seed=-1"], "--seed: '-1' is wrong: it takes a whole number"),
     ],
@@ -335,7 +341,7 @@ def test_killed_at_any_step_nothing_is_half_written_and_the_next_try_finishes(
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(PROJECT / "spark_apps")!r}, {str(PROJECT)!r}]
-from colorquant.compress import goal, output, pipeline
+from colorquant.compress import output, pipeline, source
 from tests.test_compress_image import compress_in_process
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 step, replace = {step!r}, os.replace
@@ -345,7 +351,7 @@ def at_rename(temporary, target):
     replace(temporary, target)
     if step == kind + ": renamed": die()
 os.replace = at_rename
-for module in (pipeline, goal, output):
+for module in (pipeline, source, output):
     if done := getattr(module, step, None):
         setattr(module, step, lambda *a, done=done, **k: (done(*a, **k), die()))
 compress_in_process({job.arguments()!r})

@@ -65,7 +65,7 @@ def test_the_outputs_are_those_of_single_jobs_and_a_bad_image_costs_its_own_jobs
     plan = Plan.read(run_folder(out, "run") / "plan.json")
     names = ("one.png", "sub folder/two.jpg", "too large.png", "{{ ds }} broken.png")
     assert Counter(job.name for job in plan.jobs) == dict.fromkeys(names, 2)
-    assert "4/4 images" in run.stdout and "4 jobs failed" in run.stdout
+    assert "4 of 4 images" in run.stdout and "4 jobs failed" in run.stdout
     for job in plan.jobs:
         if "broken" in job.name or "too large" in job.name:
             failure = JobFailure.read(job.failure)
@@ -90,6 +90,7 @@ def test_the_outputs_are_those_of_single_jobs_and_a_bad_image_costs_its_own_jobs
     assert _modified(out / "compressed") == before
 
 
+@pytest.mark.faults
 def test_a_killed_run_is_finished_by_the_same_command_which_survives_a_killed_worker(
     many: Path, tmp_path: Path, bare_environment: dict[str, str]
 ) -> None:
@@ -150,10 +151,10 @@ from colorquant.jobs.plan import Plan, RunRequest, plan_run
 from colorquant.limits import Limits
 attempt, seconds, images, output, run, force, deed = sys.argv[1:]
 opened = corpus.open_image
-def deadly(image, *arguments):
+def deadly(image, *arguments, **more):
     if image.endswith("two.jpg"):
         exec(deed)
-    return opened(image, *arguments)
+    return opened(image, *arguments, **more)
 corpus.open_image = deadly
 request = RunRequest(run_id=run, images=images, ks=[2, 4], output=output, force=bool(force))
 path = f"{{output}}/{{run}}.json"
@@ -189,6 +190,7 @@ def test_an_image_that_kills_its_process_is_given_up_and_all_others_are_compress
         assert Path(job.failure).exists() == (job.name != "one.png")
 
 
+@pytest.mark.faults
 def test_an_image_that_killed_its_process_in_two_runs_is_refused_until_it_changes(
     photographs: Path, tmp_path: Path
 ) -> None:
@@ -272,8 +274,8 @@ def test_progress_says_how_much_how_fast_and_how_long_at_a_sane_rate() -> None:
         if line := progress.see(done, done * 1000, 3 if seconds > 3600 else 0):
             lines[seconds] = line
     # Half of the bytes: as much time again as it has taken, whatever the number of images says.
-    assert lines[5] == "0/1000 images, 0.0 images/s"
+    assert lines[5] == "0 of 1,000 images, 0.0 images/s"
     last = list(lines.values())[-1]
     assert last.startswith("99") and "0.1 images/s, about 2.0 h left, 3 jobs failed" in last
     assert 60 < len(lines) < 200
-    assert progress.line(1000, 2_000_000, 0) == "1000/1000 images, 0.1 images/s, in 2.0 h"
+    assert progress.state(1000, 2_000_000, 0).text() == "1,000 of 1,000 images, 0.1 images/s, in 2.0 h"

@@ -29,7 +29,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 def describe(task):
     return {
         "mapped": task.is_mapped, "retries": task.retries, "owner": task.owner, "pool": task.pool,
-        "trigger_rule": task.trigger_rule.value, "upstream": sorted(task.upstream_task_ids),
+        "trigger_rule": getattr(task.trigger_rule, "value", task.trigger_rule),
+        "upstream": sorted(task.upstream_task_ids),
         "template_fields": list(task.template_fields), "documentation": task.doc_md,
         "operator": task.task_type if not task.is_mapped else task.operator_class.__name__,
         "label": getattr(task, "map_index_template", None),
@@ -179,12 +180,14 @@ def test_the_compression_dag_has_its_shape(compression: dict[str, Any]) -> None:
     tasks = compression["tasks"]
     assert {name: task["upstream"] for name, task in tasks.items()} == {
         "plan_jobs": [],
-        "compress_image": ["plan_jobs"],
-        "summarize": ["compress_image", "plan_jobs"],
+        "find_palettes": ["plan_jobs"],
+        "compress_image": ["find_palettes", "plan_jobs"],
+        "summarize": ["compress_image", "find_palettes", "plan_jobs"],
     }
     assert tasks["compress_image"]["mapped"]
     assert tasks["compress_image"]["pool"] == "spark"
     assert tasks["compress_image"]["label"]
+    assert tasks["compress_image"]["trigger_rule"] == "none_failed"  # find_palettes is skipped where it has no work.
     assert tasks["compress_image"]["backoff"]
     assert tasks["summarize"]["trigger_rule"] == "all_done_setup_success"  # A teardown's: without setups, all done.
     assert compression["max_active_runs"] == 1

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from colorquant import quantize
 from colorquant.settings import options
+from tests.conftest import photograph
 from tests.test_laws import LAYERS, PACKAGE
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -50,6 +53,8 @@ MAKE_TARGETS = _table("target", "what it does")
 MAKE_VARIABLES = _table("variable", "default \\| of")
 ENVIRONMENT = _table("variable", "default \\| meaning")
 APPLICATIONS = {"image": "compress_image.py", "corpus": "compress_corpus.py"}
+#: The programs of the table of options.
+PROGRAMS = {**APPLICATIONS, "palettes": "find_palettes.py"}
 
 
 def _documented_settings(column: str) -> list[str]:
@@ -106,6 +111,12 @@ def _of_application(application: str) -> list[str]:
 def test_every_option_of_the_applications_is_documented_once(application: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = _options_of(monkeypatch, APPLICATIONS[application])
     assert Counter(_of_application(application)) == Counter(option.name for option in found)
+
+
+def test_every_option_of_the_application_of_palettes_is_documented_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _options_of(monkeypatch, PROGRAMS["palettes"])
+    named = [_code(row["option"])[0] for row in OPTIONS if "palettes" in row["of"].split(", ")]
+    assert Counter(named) == Counter(option.name for option in found)
 
 
 def test_every_option_of_the_command_is_documented_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +178,7 @@ def _defaults(row: dict[str, str], found: list[tuple[dict[str, Any], str]]) -> I
 
 
 def test_the_defaults_of_the_settings_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = {name: dict(_options_of(monkeypatch, name)) for name in [*APPLICATIONS.values(), "colorquant"]}
+    programs = {name: dict(_options_of(monkeypatch, name)) for name in [*PROGRAMS.values(), "colorquant"]}
     run = dict(_options_of(monkeypatch, "colorquant_airflow.checkout.run"))
     from colorquant_airflow.dag.params import library_params
 
@@ -182,7 +193,7 @@ def test_the_defaults_of_the_settings_are_those_of_the_code(monkeypatch: pytest.
         documented = [name for name in _code(row["default"]) if name != "colorquant"]
         assert set(documented) == set(_defaults(row, found)), row["setting"]
     for row in OPTIONS:
-        of = [APPLICATIONS.get(name, name) for name in row["of"].split(", ")]
+        of = [PROGRAMS.get(name, name) for name in row["of"].split(", ")]
         (option,) = _code(row["option"])
         defaults = [programs[name][option] for name in of]
         shown = {str(value) for value in defaults if value not in (None, False, argparse.SUPPRESS)}
@@ -375,6 +386,27 @@ def test_the_output_of_make_run_that_the_readme_shows_is_that_of_this_version(tm
     arguments = [str(PROJECT / "include" / "images"), "--k", "16"]
     total = _run([sys.executable, "-m", "colorquant", *arguments], tmp_path).splitlines()[-1]
     assert total.endswith(f" to {float(kilobytes):.0f} KB (ratio {ratio})")
+
+
+def test_the_commands_for_palettes_run_as_the_document_says(tmp_path: Path) -> None:
+    for folder in ("tiles", "sprites", "site", "photos", "masks"):
+        (tmp_path / folder / "sub").mkdir(parents=True)
+        for seed, name in enumerate(("one.png", "sub/two.png")):
+            picture = photograph(seed=seed)
+            sprite = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+            sprite[:9] = 0
+            Image.fromarray(sprite if folder == "sprites" else picture).save(tmp_path / folder / name)
+    (tmp_path / "sprites.hex").write_text("#00000000\n102030\nd62728\nffffff\n808080\n")
+    blocks = re.findall(r"^```sh\n(.*?)^```", (DOCS / "palettes.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 5
+    for command in blocks:
+        assert command.startswith("colorquant ")
+        _run(["sh", "-c", command.replace("colorquant", '"$0" -m colorquant', 1), sys.executable], tmp_path)
+    assert len(list((tmp_path / "small" / "palettes").glob("*/k032.json"))) == 1
+    assert len(list((tmp_path / "found" / "palettes").glob("*/k016.png"))) == 2
+    sprite = Image.open(tmp_path / "indexed" / "sub" / "two.png")
+    assert np.array(sprite.getpalette()).reshape(-1, 3)[:5].tolist()[2] == [214, 39, 40]
+    assert sorted(path.name for path in (tmp_path / "web").rglob("*.png")) == ["one.png", "two.png"]
 
 
 def test_the_folders_of_the_readme_exist() -> None:

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from colorquant import quantize
-from colorquant.jobs import CompressionResult, JobFailure
+from colorquant.jobs import CompressionResult, JobFailure, WeightsFile
 from colorquant.jobs.job import Job
 from colorquant.quality import measures
 from colorquant.settings import Settings
@@ -59,11 +59,12 @@ def _submit(job: Job, environment: dict[str, str], *arguments: str) -> "subproce
 def test_a_tiled_tiff_above_the_limit_gives_what_the_whole_image_would(
     tiled: Path, tmp_path: Path, bare_environment: dict[str, str]
 ) -> None:
-    """The picture of ``quantize`` on all pixels, and every figure as computed here on both whole images."""
-    job = _job(tiled, tmp_path / "out")
+    """The picture of ``quantize`` on all pixels, and every figure as computed here on both whole images; no weights."""
+    job = replace(_job(tiled, tmp_path / "out"), weights=WeightsFile(path=str(tmp_path / "weights.png"), sha256="0"))
     run = _submit(job, bare_environment, "--max-pixels=1000000", "--partitions=3")
     assert run.returncode == 0, run.stderr
     record = CompressionResult.read(job.result)
+    assert record.weights_notice and record.weights_notice.startswith("All pixels count the same: ")
     assert Path(record.output) == tmp_path / "out" / "o.tif"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["o.tif", "r.json"]
     with tifffile.TiffFile(record.output) as file:

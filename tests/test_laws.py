@@ -43,7 +43,7 @@ def test_the_report_needs_neither_spark_nor_airflow(bare_environment: dict[str, 
 LAYERS = (
     {"storage", "colors", "encode"},
     {"jobs", "decode", "kmeans"},
-    {"publish", "remap"},
+    {"palettes", "publish", "remap"},
     {"report", "alpha"},
     {"perception", "retention"},
     {"quality", "quantizer"},

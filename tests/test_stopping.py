@@ -21,7 +21,7 @@ from colorquant_airflow.checkout.services import airflow_services
 from tests.conftest import PROJECT
 from tests.operator_task import start_task
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a parent-death signal exists on Linux only")

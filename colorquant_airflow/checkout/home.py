@@ -59,6 +59,11 @@ class AirflowHome:
         """The output of Airflow's services."""
         return self.folder / "services.log"
 
+    @property
+    def database(self) -> Path:
+        """Airflow's SQLite database, where its settings put it by default."""
+        return self.folder / "airflow.db"
+
     def make(self) -> None:
         """Make the folder, readable by its owner only, because Airflow writes the UI's password with the default mode.
 
@@ -123,6 +128,8 @@ class AirflowHome:
         }
         if not schedule:
             ours["COMPRESSION_SCHEDULE"] = "none"
+            # Who waits for `make run` sees that it is late; and it has no triggerer, which would tell.
+            ours["COMPRESSION_DEADLINE"] = ""
         # Whoever starts this Airflow is its only user, and names folders on the command line.
         allowed = {ALLOWED_ROOTS: "/,s3://", "COMPRESSION_ALLOWED_CONNECTIONS": ALL}
         theirs |= {name: value for name, value in allowed.items() if not theirs.get(name)}

@@ -1,6 +1,7 @@
 """`make run`: one run of the DAG. Prints a line for each job that ends, the summary, and the report's path."""
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ import httpx
 
 from colorquant.errors import InvalidLocation, InvalidPlan, InvalidRecord, InvalidSetting
 from colorquant.jobs import CompressionResult, Job, JobFailure, Plan, parse_ks, parse_target, run_folder
+from colorquant.palettes import with_colors
 from colorquant.settings import Settings
 from colorquant.storage import is_remote, location
 from colorquant.text import printable, psnr_text
@@ -103,12 +105,14 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     try:
         arguments.publish = arguments.publish and _absolute(arguments.publish)
+        arguments.settings = _settings(arguments.settings, arguments.seed)
+        if weights := arguments.settings.weights:
+            arguments.settings = dataclasses.replace(arguments.settings, weights=_absolute(weights))
         arguments.ks = arguments.ks.replace(",", " ").split()
-        arguments.target = parse_target(arguments.target, parse_ks(arguments.ks)) or ""
+        arguments.target = parse_target(arguments.target, parse_ks(arguments.ks, arguments.settings)) or ""
         arguments.images, arguments.output = (_absolute(folder) for folder in (arguments.images, arguments.output))
         if not is_remote(arguments.images) and not os.path.isdir(arguments.images):
             raise InvalidPlan(f"IMAGES={arguments.images} is not a folder, or cannot be read")
-        arguments.settings = _settings(arguments.settings, arguments.seed)
     except (InvalidPlan, InvalidSetting, InvalidLocation) as error:
         parser.exit(2, f"make run: {error}\n")
     return arguments
@@ -125,7 +129,7 @@ def _settings(text: str, seed: str) -> Settings:
         if not equals:
             raise InvalidSetting(f"SETTINGS: {part!r} is not a setting; write name=value, for example seed=7.")
         values[name] = value
-    return Settings.parse(values)
+    return with_colors(Settings.parse(values))
 
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -140,6 +144,7 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         "max_failures": arguments.max_failures,
         "force": arguments.force,
         "publish_anyway": arguments.publish_anyway,
+        "approval": False,  # Who types PUBLISH has approved it.
         **arguments.settings.as_parameters(),
     }
 
@@ -240,7 +245,15 @@ def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: Airflo
         logs = f"the run failed before its report was written; see {home.folder / 'logs'}"
         print(f"make run: {planned.get('refused', logs)}", file=sys.stderr)
         return 1
-    print(f"\n{summary.table()}\n\nReport: {folder / 'summary.html'}")
+    print(f"\n{summary.table()}")
+    for notice, images in summary.notices().items():
+        print(f"{printable(images[0])}{f' and {len(images) - 1} more' if images[1:] else ''}: {notice}")
+    for palette in summary.palettes:
+        files = folder.parent.parent / "palettes" / palette.name
+        print(f"Palette of {palette.images} images: {files / f'k{palette.k:03d}.png'}")
+        for image, shared, own in palette.worst[:1]:
+            print(f"  It fits {printable(image)} worst: mean squared error {shared:.2f}, own palette {own:.2f}")
+    print(f"\nReport: {folder / 'summary.html'}")
     if published := api.told(DAG_ID, run_id, "summarize", PUBLISHED):
         print(_publication(published))
     return 0 if state == "success" else 1

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
+from typing import IO
 
 import httpx
 import psutil
@@ -25,6 +27,11 @@ _START_TIMEOUT = 180.0
 # Airflow waits for its tasks. Spark jobs must end within 10 s after their Airflow was stopped.
 _STOP_TIMEOUT = 6.0
 _SWEEPS = 5
+# Only the notice of a late run needs a triggerer.
+_SERVICES_FOR = {
+    "run": ("api-server", "scheduler", "dag-processor"),
+    "ui": ("api-server", "scheduler", "dag-processor", "triggerer"),
+}
 # What Airflow's settings expand, and what ends a path in the URL of its database.
 _EXPANDED = re.compile(r"[$%{}?#]")
 
@@ -97,19 +104,15 @@ def airflow_services(
         port = port or free_port()
         _write_holder(lock.name, purpose, port)
         environment = home.environment(port, schedule)
-        with open(home.log_file, "wb") as log:
-            services = subprocess.Popen(
-                [sys.executable, "-m", "airflow", "standalone"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,  # Ctrl-C then reaches only this process, which stops them in order.
-            )
+        services: dict[str, subprocess.Popen[bytes]] = {}
         try:
+            with open(home.log_file, "wb") as log:
+                _prepare_database(home, environment, log)
+                for name in _SERVICES_FOR[purpose]:
+                    services[name] = _started([name], environment, log)
             yield Services(_wait_until_ready(home, services, port), own=True)
         finally:
-            _stop(home, services)
+            _stop(home, list(services.values()))
 
 
 def interrupt_on_signals() -> None:
@@ -158,14 +161,37 @@ def _write_holder(lock_file: str, purpose: str, port: int) -> None:
     Path(lock_file).write_text(json.dumps({"purpose": purpose, "pid": os.getpid(), "port": port}))
 
 
-def _wait_until_ready(home: AirflowHome, services: subprocess.Popen[bytes], port: int) -> AirflowApi:
+def _started(command: list[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "airflow", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=environment,
+        start_new_session=True,  # Ctrl-C then reaches only this process, which stops them in order.
+    )
+
+
+def _prepare_database(home: AirflowHome, environment: dict[str, str], log: IO[bytes]) -> None:
+    """Make or migrate the database, unless this version of Airflow has done so: that takes as long as a service."""
+    migrated, version_of = home.folder / "airflow.db.version", metadata.version("apache-airflow-core")
+    if home.database.exists() and migrated.exists() and migrated.read_text() == version_of:
+        return
+    migrated.unlink(missing_ok=True)
+    if code := _started(["db", "migrate"], environment, log).wait():
+        raise ServicesFailed(f"Airflow could not make its database (exit code {code}); see {home.log_file}")
+    migrated.write_text(version_of)
+
+
+def _wait_until_ready(home: AirflowHome, services: dict[str, subprocess.Popen[bytes]], port: int) -> AirflowApi:
     """Wait for a healthy scheduler and DAG processor, and for the DAG to be parsed."""
     started = datetime.now(UTC)
     deadline = time.monotonic() + _START_TIMEOUT
     api = None
     while time.monotonic() < deadline:
-        if services.poll() is not None:
-            raise ServicesFailed(f"Airflow ended with exit code {services.returncode}; see {home.log_file}")
+        for name, service in services.items():
+            if service.poll() is not None:
+                raise ServicesFailed(f"Airflow's {name} ended with exit code {service.returncode}; see {home.log_file}")
         if api is None and AirflowApi.is_healthy(port):
             api = AirflowApi(port, home.password())
         if api is not None:
@@ -178,10 +204,11 @@ def _wait_until_ready(home: AirflowHome, services: subprocess.Popen[bytes], port
     raise ServicesFailed(f"Airflow was not ready within {_START_TIMEOUT:.0f} s; see {home.log_file}")
 
 
-def _stop(home: AirflowHome, services: subprocess.Popen[bytes]) -> None:
-    services.send_signal(signal.SIGINT)  # The signal that stops `airflow standalone`.
-    try:
-        services.wait(timeout=_STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        pass
+def _stop(home: AirflowHome, services: list[subprocess.Popen[bytes]]) -> None:
+    for service in services:
+        service.terminate()
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    for service in services:
+        with suppress(subprocess.TimeoutExpired):
+            service.wait(timeout=max(0.0, deadline - time.monotonic()))
     end_processes_of(home)

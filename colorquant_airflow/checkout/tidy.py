@@ -13,7 +13,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=30, help="what is older is removed")
     days = parser.parse_args().days
     home = AirflowHome.of_this_checkout()
-    if not (home.folder / "airflow.db").exists():
+    if not home.database.exists():
         print("There is nothing to tidy: Airflow has not run yet.")
         return 0
     environment = home.environment(port=8080, schedule=False)

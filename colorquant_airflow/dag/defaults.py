@@ -3,13 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import XComArg, get_current_context, task
-
-from colorquant_airflow.dag import reporting
+from colorquant_airflow.dag.approval import SummarizeOperator
 from colorquant_airflow.dag.assets import REPORT
+from colorquant_airflow.dag.deadline import deadline
 from colorquant_airflow.dag.notification import notify_of_failure
 from colorquant_airflow.dag.schedule import RUN_TYPES
-from colorquant_airflow.links import ReportLink
 
 #: Arguments of ``@dag``.
 DAG_DEFAULTS: dict[str, Any] = {
@@ -26,22 +24,22 @@ DAG_DEFAULTS: dict[str, Any] = {
         "execution_timeout": timedelta(hours=2),
     },
     "on_failure_callback": notify_of_failure,
+    "deadline": deadline(),
 }
 
 
-def report_task(**options: Any) -> XComArg:
+def report_task(**options: Any) -> SummarizeOperator:
     """Make the task ``summarize`` of the current DAG; ``options`` are arguments of its operator."""
-
-    @task(outlets=[REPORT], **options)
-    def summarize() -> dict[str, object]:
-        """Write the report of the run, failures included.
-
-        If it fails: the last line of its log says why. The report names the jobs that failed, and their reasons.
-        """
-        return reporting.summarize(get_current_context())
-
-    report = summarize()
-    report.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
+    report = SummarizeOperator(
+        task_id="summarize",
+        outlets=[REPORT],
+        doc_md=(
+            "Writes the report of the run, failures included, and publishes. With *approval* it waits until a person "
+            "has answered, where publishing would change anything.\n\n"
+            "If it fails: the last line of its log says why. The report names the jobs that failed, and their reasons."
+        ),
+        **options,
+    )
     # A teardown runs whatever became of the tasks before it, and also where somebody marks the run as failed or as
     # success: Airflow ends the jobs, and then the run has its report and its notice as any other.
     report.as_teardown(on_failure_fail_dagrun=True)

@@ -1,6 +1,5 @@
 """The removal of old runs and outputs: parameters, schedule, and the work of the task."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import CronTriggerTimetable, Param
@@ -9,7 +8,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from colorquant_airflow.allowed import output_folder, published_folder, with_folders
 from colorquant_airflow.dag.params import connection_param
 from colorquant_airflow.dag.schedule import timetable
-from colorquant_airflow.dag.settings import check_settings
+from colorquant_airflow.dag.settings import check_settings, switched_on
 from colorquant_airflow.storage_connection import use_storage
 
 if TYPE_CHECKING:
@@ -39,21 +38,13 @@ def maintenance_params() -> dict[str, Param]:
             description="Its outputs are kept, besides those of the published folders that the runs name.",
         ),
         "dry_run": Param(
-            _only_tells(),
+            not switched_on("COMPRESSION_MAINTENANCE_DELETES"),
             type="boolean",
             title="Only tell",
             description="Remove nothing: the log tells what would be removed, and how many bytes.",
         ),
         "storage_connection": connection_param(),
     }
-
-
-def _only_tells() -> bool:
-    """Whether nothing is removed by default: until COMPRESSION_MAINTENANCE_DELETES is 1. Raises ValueError."""
-    value = os.environ.get("COMPRESSION_MAINTENANCE_DELETES") or "0"
-    if value not in ("0", "1"):
-        raise ValueError(f"COMPRESSION_MAINTENANCE_DELETES={value!r} is neither 0 nor 1.")
-    return value == "0"
 
 
 def prune_outputs(context: "Context") -> dict[str, Any]:

@@ -1,17 +1,19 @@
-"""Notices of failed runs, worse quality and vanished images: to the log, and by the notifier of the deployment."""
+"""Notices of failed and late runs, questions, worse quality and vanished images: to the log, and by a notifier."""
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from colorquant_airflow.allowed import with_folders
 from colorquant_airflow.dag.planning import planning_task
 from colorquant_airflow.dag.settings import notifier_arguments, notifier_path
+from colorquant_airflow.links import answer_path
 from colorquant_airflow.storage_connection import use_storage
 
 if TYPE_CHECKING:
-    from colorquant.report import Summary
+    from colorquant.report import Review, Summary
 
 logger = logging.getLogger(__name__)
 
@@ -78,15 +80,62 @@ def notify_of_news(context: Mapping[str, Any], summary: "Summary", report: str) 
         logger.exception("The notifier failed")
 
 
+def notify_of_question(context: Mapping[str, Any], review: "Review", subject: str, report: str, until: str) -> None:
+    """Say that a run waits for a person, what it would change, and where to answer. Errors are logged."""
+    from airflow.sdk import conf
+
+    address = conf.get("api", "base_url", fallback="").rstrip("/")
+    found = review.difference
+    lines = [
+        f"{subject} What is published stays as it is until somebody answers, and for good where nobody does until "
+        f"{until} (UTC). Until then no further run starts."
+    ]
+    lines += _first([f"- {name!r} would be removed" for name in found.removed])
+    lines += [f"The report is {report}", f"Answer here: {address}{answer_path(context['dag'].dag_id, review.run_id)}"]
+    try:
+        _send(context, " waits for approval", lines, logging.WARNING)
+    except Exception:
+        logger.exception("The notifier failed")
+
+
+async def notify_of_late_run(context: Mapping[str, Any]) -> None:
+    """Say that a run is not done by its deadline. This is the callback of the DAGs' ``DeadlineAlert``.
+
+    Parameters
+    ----------
+    context : mapping
+        What Airflow's triggerer knows: ``dag_run`` and ``deadline``, as the REST API has them.
+    """
+    from asgiref.sync import sync_to_async
+
+    # A notifier need not be able to work asynchronously.
+    await sync_to_async(_notify_of_late_run)(context)
+
+
+def _notify_of_late_run(context: Mapping[str, Any]) -> None:
+    run = context["dag_run"]
+    lines = [
+        f"It was queued at {run['queued_at']}, its deadline was {context['deadline']['deadline_time']}, and it goes "
+        "on. See in Airflow which tasks run or wait: jobs may be slow or stuck, the pool may be full, an earlier run "
+        "may not be done, or a person is to approve what is published. What was published before stays until the run "
+        "ends."
+    ]
+    _send({**context, "run_id": run["dag_run_id"], "dag_id": run["dag_id"]}, " is not done by its deadline", lines)
+
+
 def _send(context: Mapping[str, Any], what: str, lines: list[str], level: int = logging.ERROR) -> None:
     # Jinja does not evaluate a value that it inserts, so a file may be called {{ ds }}.png.
-    subject = f"Image compression: run {context['run_id']} of {context['dag'].dag_id}{what}"
+    subject = f"Image compression: run {context['run_id']} of {_dag_id(context)}{what}"
     failure = {"subject": subject, "message": _with_address(context, lines)}
     logger.log(level, "%s\n%s", failure["subject"], failure["message"])
     if notifier := notifier_path():
         from airflow.sdk.module_loading import import_string
 
         import_string(notifier)(**notifier_arguments())({**context, "failure": failure})
+
+
+def _dag_id(context: Mapping[str, Any]) -> str:
+    return context["dag"].dag_id if "dag" in context else context["dag_id"]
 
 
 def _decibels(psnr_db: float | None) -> str:
@@ -104,7 +153,7 @@ def _with_address(context: Mapping[str, Any], lines: list[str]) -> str:
     address = conf.get("api", "base_url", fallback=None)
     if address:
         run = quote(context["run_id"], safe="")
-        return "\n".join([*lines, f"{address.rstrip('/')}/dags/{context['dag'].dag_id}/runs/{run}"])
+        return "\n".join([*lines, f"{address.rstrip('/')}/dags/{_dag_id(context)}/runs/{run}"])
     return "\n".join(lines)
 
 
@@ -121,7 +170,7 @@ def _failures(context: Mapping[str, Any]) -> list[str]:
 
 def _reported(context: Mapping[str, Any]) -> list[str]:
     from colorquant.jobs import run_folder
-    from colorquant.report import k_text, read_summary
+    from colorquant.report import REVIEW, Review, k_text, read_summary
 
     params = context.get("params") or {}
     if "output" not in params:
@@ -133,4 +182,8 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     totals = summary.totals
     lines = [f"{totals.failed} of {totals.jobs} jobs failed; the report is {folder / 'summary.html'}"]
     lines += _first([f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}" for image, reason, ks in failures])
-    return lines + [f"- {name!r} was not read: {reason}" for name, reason in summary.unreadable.items()]
+    lines += [f"- {name!r} was not read: {reason}" for name, reason in summary.unreadable.items()]
+    with suppress(FileNotFoundError):
+        review = Review.read(folder / REVIEW)
+        lines += [f"Nothing is published: {review.answer}."] if review.approved is False else []
+    return lines

@@ -9,7 +9,7 @@ from colorquant.jobs import AUTO, FEWEST
 from colorquant.limits import MAX_COLORS
 from colorquant.settings import Option, options
 from colorquant_airflow.allowed import image_folder, output_folder, published_folder
-from colorquant_airflow.dag.settings import check_settings
+from colorquant_airflow.dag.settings import check_settings, switched_on
 
 #: Sections of the form. Parameters without a section come first; only these are visible when the form opens.
 QUALITY, RUNNING = "Quality", "How the run goes"
@@ -108,6 +108,13 @@ def library_params() -> dict[str, Param]:
             description="Publish also where a newer run has published, or where more than a fifth of the published "
             "images would disappear.",
         ),
+        "approval": Param(
+            switched_on("COMPRESSION_APPROVAL"),
+            type="boolean",
+            section=RUNNING,
+            title="Ask before publishing",
+            description="Where publishing would change anything, the run waits until a person has approved it.",
+        ),
         "storage_connection": connection_param(section=RUNNING),
     }
 
@@ -143,6 +150,9 @@ def _schema(option: Option) -> dict[str, Any]:
         schema |= {"type": ["array", "null"], "items": {"type": "string"}, "examples": list(option.choices)}
     elif option.choices:
         schema["enum"] = list(option.choices)
+    elif option.normal:
+        # A form would refuse an empty text.
+        schema["type"] = ["string", "null"]
     if option.automatic:
         schema["description"] += " auto: the job chooses, where it searches for a quality."
         if not option.choices:

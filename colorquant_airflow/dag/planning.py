@@ -3,7 +3,7 @@
 The package ``colorquant`` is imported when a task runs: a DAG file is parsed every few seconds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
     from colorquant.errors import TooManyJobs
     from colorquant.jobs import Plan
+    from colorquant.settings import Settings
 
 
-def write_plan(context: "Context") -> list[dict[str, Any]]:
+def write_plan(context: "Context", without_palettes: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
     """List the images, make the jobs, and write the plan.
+
+    Parameters
+    ----------
+    context : Context
+    without_palettes : callable
+        Called where no palette has to be found before the jobs.
 
     Returns
     -------
@@ -42,17 +49,19 @@ def write_plan(context: "Context") -> list[dict[str, Any]]:
     params, run_id = with_folders(context["params"]), context["run_id"]
     with refusing(context):
         use_storage(params)
-        check_params(params)
+        settings = check_params(params)
         folder = run_folder(params["output"], run_id)
         with planning(params["output"], folder):
-            plan = _plan(params, run_id)
+            plan = _plan(params, run_id, settings)
             if plan.pending():
                 require_spark()
             mark_outputs(params["output"])
             plan = replace(plan, pending_before=_pending_before(folder))
             plan.write(folder / "plan.json")
     announce_plan(context, folder)
-    print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already")
+    print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", *plan.palette_news, sep="\n")
+    if not plan.palettes_to_find():
+        without_palettes()
     return plan.submissions()
 
 
@@ -115,8 +124,13 @@ def planning_task(dag: "DAG") -> str:
     return ", ".join(task.task_id for task in dag.roots) or "the first task"
 
 
-def check_params(params: Mapping[str, Any]) -> None:
+def check_params(params: Mapping[str, Any]) -> "Settings":
     """Check all parameters, and the folders, before hours of work that would be lost.
+
+    Returns
+    -------
+    Settings
+        With the colors of a palette that is named by its path: its file is read here only.
 
     Raises
     ------
@@ -130,45 +144,50 @@ def check_params(params: Mapping[str, Any]) -> None:
     if unknown := sorted(params.keys() - known.keys()):
         raise InvalidPlan(f"There is no parameter {unknown[0]!r}. The parameters are {', '.join(known)}.")
     problems = []
-    for check in (_check_folders, _check_values):
-        try:
-            check(params)
-        except (InvalidRequest, PublishFailed) as error:
-            problems.append(str(error))
+    try:
+        _check_folders(params)
+    except (InvalidRequest, PublishFailed) as error:
+        problems.append(str(error))
+    try:
+        settings = _checked_settings(params)
+    except InvalidRequest as error:
+        problems.append(str(error))
     if problems:
         raise InvalidPlan(" ".join(problems))
+    return settings
 
 
 def _check_folders(params: Mapping[str, Any]) -> None:
     from colorquant.jobs import RunFolders
     from colorquant.publish import refuse_others
 
-    folders = RunFolders.of(params["images"], params["output"], params["publish"])
+    folders = RunFolders.of(params["images"], params["output"], params["publish"], params["weights"])
     if folders.published:
         refuse_others(folders.published)
 
 
-def _check_values(params: Mapping[str, Any]) -> None:
+def _checked_settings(params: Mapping[str, Any]) -> "Settings":
     from colorquant.jobs import parse_ks, parse_target
+    from colorquant.palettes import with_colors
     from colorquant.settings import Settings, options
 
-    parse_target(params["target"] or "", parse_ks(params["ks"]))
-    Settings.parse({name: params[name] for name in options()})
+    settings = with_colors(Settings.parse({name: params[name] for name in options()}))
+    parse_target(params["target"] or "", parse_ks(params["ks"], settings))
+    return settings
 
 
-def _plan(params: Mapping[str, Any], run_id: str) -> "Plan":
+def _plan(params: Mapping[str, Any], run_id: str, settings: "Settings") -> "Plan":
     from airflow.sdk import conf
 
     from colorquant.errors import InvalidPlan, TooManyJobs
     from colorquant.jobs import RunRequest, plan_run
-    from colorquant.settings import Settings, options
 
     request = RunRequest(
         run_id=run_id,
         images=params["images"],
         ks=params["ks"],
         output=params["output"],
-        settings=Settings.parse({name: params[name] for name in options()}),
+        settings=settings,
         force=params["force"],
         target=params["target"] or "",
         pattern=params["pattern"],

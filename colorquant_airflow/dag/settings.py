@@ -11,6 +11,10 @@ from colorquant.jobs import full_check_after
 from colorquant.limits import Limits
 from colorquant.retention import Keep
 from colorquant.storage import root_of
+from colorquant_airflow.durations import minutes, timeout
+
+#: Minutes for which a run waits for a person by default.
+MAX_WAIT = 12 * 60
 
 
 def check_settings() -> None:
@@ -18,6 +22,8 @@ def check_settings() -> None:
     Limits.of_environment()
     full_check_after()
     Keep.of_environment()
+    minutes("COMPRESSION_DEADLINE", None, "deadline")
+    timeout("COMPRESSION_APPROVAL_TIMEOUT", MAX_WAIT)
     notifier_path()
     notifier_arguments()
     _names_of_variables()
@@ -29,6 +35,14 @@ def _names_of_variables() -> None:
     names = os.environ.get("COMPRESSION_JOB_ENVIRONMENT", "")
     if not all(re.fullmatch(r"[A-Za-z_]\w*", name) for name in names.split()):
         raise ValueError(f"COMPRESSION_JOB_ENVIRONMENT={names!r} are not names of variables, separated by spaces")
+
+
+def switched_on(variable: str) -> bool:
+    """Whether an environment variable is 1. Not set, it is 0. Raises ValueError for any other text."""
+    value = os.environ.get(variable) or "0"
+    if value not in ("0", "1"):
+        raise ValueError(f"{variable}={value!r} is neither 0 nor 1.")
+    return value == "1"
 
 
 def notifier_path() -> str | None:

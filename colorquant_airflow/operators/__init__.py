@@ -1,12 +1,13 @@
 """Operators that submit this project's Spark applications, and their settings for one deployment.
 
-Both are Airflow's ``SparkSubmitOperator`` with five rules more (``SparkJobOperator`` in ``spark_job``), of which the
+All are Airflow's ``SparkSubmitOperator`` with five rules more (``SparkJobOperator`` in ``spark_job``), of which the
 most important is: however a task ends, no process of its job goes on. The class archive that shortens the start of
 the JVM, the environment of spark-submit and the watch for lost parents are private to this package.
 """
 
 from colorquant_airflow.operators.compress_corpus import CompressCorpusOperator
 from colorquant_airflow.operators.compress_image import CompressImageOperator
+from colorquant_airflow.operators.find_palettes import FindPalettesOperator
 from colorquant_airflow.operators.spark_conf import CORPUS_CONF, PROPERTIES_FILE, SPARK_CONF
 from colorquant_airflow.operators.timeouts import CORPUS_TIMEOUT, JOB_TIMEOUT
 
@@ -15,6 +16,7 @@ __all__ = [
     "CORPUS_TIMEOUT",
     "CompressCorpusOperator",
     "CompressImageOperator",
+    "FindPalettesOperator",
     "JOB_TIMEOUT",
     "PROPERTIES_FILE",
     "SPARK_CONF",

@@ -121,6 +121,11 @@ class SparkJobOperator(SparkSubmitOperator):
                 # Also after an unforeseen exception: no job may go on after its task has ended.
                 self._end_processes()
 
+    def argument(self, name: str) -> str:
+        """The value of an argument of the application, which is given as ``--name=value``."""
+        start = f"--{name}="
+        return next(each.removeprefix(start) for each in self.application_args or () if each.startswith(start))
+
     def on_kill(self) -> None:
         """End the JVM and all its descendants: the Python driver would go on without the JVM, and could still write."""
         self._is_stopped = True
@@ -136,6 +141,8 @@ class SparkJobOperator(SparkSubmitOperator):
         def submit_unless_stopped(application: str = "") -> str | None:
             if self._is_stopped:
                 raise AirflowException("the task was stopped before its job began")
+            # The provider has added settings of OpenLineage to a new dict since the hook was made.
+            private.use_conf(hook, self.conf or {})
             return submit(application, preexec_fn=parent_death_signal(), env=environment)
 
         def end_if_stopped() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -13,8 +13,9 @@ from colorquant.errors import StoreUnavailable
 from colorquant.jobs import TILED_SUFFIX
 from colorquant.storage import using
 from colorquant_airflow.allowed import use_allowed_roots
-from colorquant_airflow.links import run_path
+from colorquant_airflow.links import answer_path, run_path
 from colorquant_airflow.pages import files
+from colorquant_airflow.pages.lines import lines_of
 from colorquant_airflow.pages.runs import DAG_IDS, NoAccess, NoSuchPage, Run, find_run, recent_runs
 from colorquant_airflow.pages.templates import page
 from colorquant_airflow.pool import pool_wait
@@ -22,8 +23,8 @@ from colorquant_airflow.private import DagAccessEntity, GetUserDep, SessionDep, 
 
 _RUNS_A_PAGE, _IMAGES_A_PAGE = 50, 200
 _POLICY = (
-    "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; frame-src 'self'; "
-    "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
 )
 
 app = FastAPI(title="Image compression", docs_url=None, redoc_url=None, openapi_url=None)
@@ -75,6 +76,7 @@ async def _readable_run(run: Annotated[Run, Depends(_found_run)]) -> AsyncIterat
 # Access is checked first: a user without the right to read the DAG does not learn which runs exist.
 _MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 RunDep = Annotated[Run, Depends(_readable_run)]
+Order = Literal["failed", "name", "quality", "saved", "share", "size"]
 PageNumber = Annotated[int, Query(ge=1, le=10_000)]
 _RUN = "/runs/{dag_id}/{run_id}"
 
@@ -103,13 +105,18 @@ def list_runs(request: Request, user: GetUserDep, session: SessionDep, page_numb
 
 
 @app.get(_RUN, response_class=HTMLResponse, dependencies=[_MAY_READ])
-def show_run(run: RunDep, page_number: PageNumber = 1) -> str:
-    """Show a run: its state, totals and images."""
-    if run.refused:
-        return page("run", run=run, images=[], number=1, pages=1)
-    names = list(enumerate(run.images.items(), start=1))
-    shown = names[(page_number - 1) * _IMAGES_A_PAGE : page_number * _IMAGES_A_PAGE]
-    return page("run", run=run, images=shown, number=page_number, pages=-(-len(names) // _IMAGES_A_PAGE))
+def show_run(run: RunDep, page_number: PageNumber = 1, order: Order = "failed", find: str = "") -> str:
+    """Show a run: its state, totals and images. ``find`` is a part of the names to show."""
+    lines = [] if run.refused else lines_of(run, order, find)
+    shown = lines[(page_number - 1) * _IMAGES_A_PAGE : page_number * _IMAGES_A_PAGE]
+    pages = -(-len(lines) // _IMAGES_A_PAGE)
+    return page("run", run=run, lines=shown, found=len(lines), number=page_number, pages=pages, order=order, find=find)
+
+
+@app.get(f"{_RUN}/progress", response_class=HTMLResponse, dependencies=[_MAY_READ])
+def show_progress(run: RunDep) -> str:
+    """Show how far a run is: the part of its page that is asked for again and again."""
+    return page("progress", run=run)
 
 
 @app.get(f"{_RUN}/report", response_model=None, response_class=HTMLResponse, dependencies=[_MAY_READ])
@@ -123,6 +130,14 @@ def show_report(run: RunDep, session: SessionDep) -> str | RedirectResponse:
     return page("report", run=run, source=f"files/{files.inside_output(run, run.folder / 'summary.html')}")
 
 
+@app.get(f"{_RUN}/review", response_class=HTMLResponse, dependencies=[_MAY_READ])
+def show_review(run: RunDep) -> str:
+    """Show what a person is asked before the run publishes: what would change, and the worst pictures."""
+    review = run.review
+    worst = [(one, *run.place_of(one.image, one.k)) for one in review.worst if one.image in run.images]
+    return page("review", run=run, review=review, worst=worst, answer=answer_path(run.dag_id, run.run_id))
+
+
 @app.get(f"{_RUN}/files/{{path:path}}", dependencies=[_MAY_READ])
 def send_file(run: RunDep, path: str) -> Response:
     """Send a file of the report, or an output that the report links to."""
@@ -134,9 +149,15 @@ def send_file(run: RunDep, path: str) -> Response:
 def show_image(run: RunDep, number: int, job: int | None = None) -> str:
     """Show an image next to the outputs of its jobs. ``job`` is the number of the first one to show, from 1."""
     rows = list(enumerate(run.rows_of(number), start=1))
+    choice = run.choice_of([row for _, row in rows])
     shown = [position for position, row in rows if not row.failed]
-    chosen = job if job in shown else shown[-1] if shown else None
-    return page("image", run=run, number=number, count=len(run.images), rows=rows, chosen=chosen)
+    kept = next((position for position in shown if choice and choice.k and rows[position - 1][1].k == choice.k), None)
+    first = job if job in shown else kept or (shown[-1] if shown else None)
+    logs = dict(enumerate(map(run.log_of, run.jobs_of(number)), start=1))
+    count = len(run.images)
+    return page(
+        "image", run=run, number=number, count=count, rows=rows, first_shown=first, kept=kept, choice=choice, logs=logs
+    )
 
 
 @app.get(f"{_RUN}/images/{{number}}/original", dependencies=[_MAY_READ])
@@ -145,14 +166,24 @@ def send_original(run: RunDep, number: int, download: bool = False) -> Response:
     return files.send_original(run, run.jobs_of(number)[0], download)
 
 
+@app.get(f"{_RUN}/images/{{number}}/thumbnail", dependencies=[_MAY_READ])
+def send_thumbnail(run: RunDep, number: int) -> Response:
+    """Send a small picture of the original."""
+    return files.thumbnail(files.original_of(run, run.jobs_of(number)[0]))
+
+
+@app.get(f"{_RUN}/images/{{number}}/outputs/{{position}}/thumbnail", dependencies=[_MAY_READ])
+def send_output_thumbnail(run: RunDep, number: int, position: int) -> Response:
+    """Send a small picture of an output."""
+    return files.thumbnail(files.output_of(run, run.job_of(number, position)))
+
+
 @app.get(f"{_RUN}/images/{{number}}/outputs/{{position}}", dependencies=[_MAY_READ])
 def send_output(run: RunDep, number: int, position: int, download: bool = False) -> Response:
     """Send the output of one of an image's jobs; ``position`` counts them from 1."""
-    jobs = run.jobs_of(number)
-    if not 1 <= position <= len(jobs):
-        raise NoSuchPage(f"This image has {len(jobs)} jobs, and none has the number {position}.")
-    output = files.output_of(run, jobs[position - 1])
-    return files.send(output, f"{Path(jobs[position - 1].name).stem}_{output.path.name}" if download else None)
+    job = run.job_of(number, position)
+    output = files.output_of(run, job)
+    return files.send(output, f"{Path(job.name).stem}_{output.path.name}" if download else None)
 
 
 @app.get(f"{_RUN}/jobs/{{map_index}}", dependencies=[_MAY_READ])

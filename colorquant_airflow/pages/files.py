@@ -12,15 +12,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastapi.responses import Response, StreamingResponse
 
 from colorquant.errors import InvalidLocation, InvalidRecord, StoreUnavailable
 from colorquant.jobs import TILED_SUFFIX, CompressionResult, Job
-from colorquant.storage import StrPath, asking, is_remote, location, open_stream, resolve
+from colorquant.storage import StrPath, asking, is_remote, location, open_stream, resolve, version_of
 from colorquant.text import readable
 from colorquant_airflow.pages.runs import NoSuchPage, Run
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 #: Media types that browsers show, by the first bytes of a file.
 _SHOWN = {
@@ -41,7 +45,12 @@ _REPORT_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-in
 _NOT_OF_REPORT = "The report of this run has no such file."
 _NO_FILE = "The file does not exist, or not yet."
 _SHEET = re.compile(r"sheet-[0-9a-f]{16}\.png")
+_CHANGED = "The original has changed since this run, or no longer exists."
 _CONVERTED_SIDE = 4096
+_THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 256, 80
+# Some 10 KB each.
+_MAX_THUMBNAILS = 2000
+_thumbnails: dict[tuple[str | None, ...], bytes] = {}
 _CHUNK_BYTES = 2**20
 _converting = Lock()
 
@@ -147,6 +156,42 @@ def send(file: Served, name: str | None = None) -> Response:
     return response
 
 
+def thumbnail(file: Served) -> Response:
+    """A response with a small picture of a file, for lists.
+
+    Raises
+    ------
+    NoSuchPage
+        If the file is not what was planned or measured, is too large, or is not an image.
+    """
+    try:
+        version = version_of(file.path)
+    except StoreUnavailable:
+        raise
+    except (OSError, InvalidLocation) as error:
+        raise NoSuchPage(_NO_FILE) from error
+    # By path and version, not by hash: whoever names a hash in a plan need not be able to read the file.
+    key = (str(file.path), str(file.folder), file.sha256, version)
+    if key not in _thumbnails:
+        small = _decoded(file.open(), _THUMBNAIL_SIDE)
+        picture = io.BytesIO()
+        small.save(picture, "WEBP", quality=_THUMBNAIL_QUALITY)
+        while len(_thumbnails) >= _MAX_THUMBNAILS:
+            _thumbnails.pop(next(iter(_thumbnails)), None)
+        _thumbnails[key] = picture.getvalue()
+    return Response(_thumbnails[key], media_type="image/webp")
+
+
+def original_of(run: Run, job: Job) -> Served:
+    """A job's image. Raises NoSuchPage if it could not be read when the run was planned."""
+    if job.image_sha256 is None:
+        raise NoSuchPage("The original could not be read when the run was planned.")
+    try:
+        return Served(location(job.image), run.plan.images_folder, job.image_sha256)
+    except InvalidLocation as error:
+        raise NoSuchPage(_CHANGED) from error
+
+
 def send_original(run: Run, job: Job, download: bool) -> Response:
     """A response with a job's image: unchanged for a download and in formats that browsers show, else as a PNG.
 
@@ -155,12 +200,10 @@ def send_original(run: Run, job: Job, download: bool) -> Response:
     NoSuchPage
         If the image has changed since the run was planned, or no longer exists.
     """
-    if job.image_sha256 is None:
-        raise NoSuchPage("The original could not be read when the run was planned.")
     try:
-        stream = Served(location(job.image), run.plan.images_folder, job.image_sha256).open()
-    except (NoSuchPage, InvalidLocation) as error:
-        raise NoSuchPage("The original has changed since this run, or no longer exists.") from error
+        stream = original_of(run, job).open()
+    except NoSuchPage as error:
+        raise NoSuchPage(_CHANGED if job.image_sha256 else str(error)) from error
     if download:
         return _respond(stream, "application/octet-stream", readable(Path(job.name).name))
     shown = _shown_as(stream)
@@ -193,16 +236,21 @@ def _chunks(stream: io.BufferedIOBase) -> Iterator[bytes]:
 
 def _converted(stream: io.BufferedIOBase) -> Response:
     """A response with a PNG of an image, scaled down to 4096 pixels a side."""
+    picture = io.BytesIO()
+    _decoded(stream, _CONVERTED_SIDE).save(picture, "PNG", compress_level=1)
+    return Response(picture.getvalue(), media_type="image/png")
+
+
+def _decoded(stream: io.BufferedIOBase, side: int) -> "Image":
+    """An image in RGB, at most ``side`` pixels on its longer side. Closes the stream."""
     from colorquant.report import MAX_BYTES, decode_preview
 
     with stream, _converting:  # One at a time: a decoded image may be large.
         content = stream.read(MAX_BYTES + 1)
-        preview = decode_preview(content, "an original", _CONVERTED_SIDE) if len(content) <= MAX_BYTES else None
+        preview = decode_preview(content, "an image", side) if len(content) <= MAX_BYTES else None
     if preview is None:
         raise NoSuchPage("This file cannot be shown here: it is too large, or not an image. You can download it.")
-    picture = io.BytesIO()
-    preview.save(picture, "PNG", compress_level=1)
-    return Response(picture.getvalue(), media_type="image/png")
+    return preview
 
 
 def _folder_of(path: StrPath) -> str:

@@ -11,16 +11,19 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session, aliased
 
 from colorquant.errors import InvalidLocation, InvalidRecord, NotAllowed, StoreUnavailable
-from colorquant.jobs import Job, Plan
-from colorquant.report import Row, row_of
+from colorquant.jobs import PROGRESS, Job, Plan, RunProgress
+from colorquant.report import REVIEW, Choice, Review, Row, Summary, choose, read_summary, row_of
 from colorquant.retention import pruned_before
 from colorquant.storage import allow, is_file, is_remote, location, version_of
+from colorquant.target import Target
+from colorquant_airflow.links import instance_path
 from colorquant_airflow.private import DagRun, XComModel
 from colorquant_airflow.storage_connection import ConnectionRefused, NoSuchConnection, storage_options
-from colorquant_airflow.xcoms import PLANNED, REPORTED
+from colorquant_airflow.xcoms import PLANNED, PUBLISHED, REPORTED
 
 #: The DAGs of this project. What other DAGs say of their runs is not shown.
-DAG_IDS = {"kmeans_image_compression", "kmeans_corpus_compression"}
+CORPUS = "kmeans_corpus_compression"
+DAG_IDS = {"kmeans_image_compression", CORPUS}
 
 
 class NoSuchPage(LookupError):
@@ -45,6 +48,8 @@ class Run:
         The XCom ``xcoms.PLANNED`` of its tasks.
     reported : dict or None
         The XCom ``xcoms.REPORTED``; None before the report is written.
+    published : dict or None
+        The XCom ``xcoms.PUBLISHED``; None where the run does not publish, or has not yet.
     """
 
     dag_id: str
@@ -54,11 +59,23 @@ class Run:
     at: datetime
     planned: dict[str, Any]
     reported: dict[str, Any] | None
+    published: dict[str, Any] | None = None
 
     @property
     def refused(self) -> str | None:
         """Why nothing was planned; None if something was."""
         return self.planned.get("refused")
+
+    @property
+    def unpublished(self) -> str | None:
+        """Why a run that was to publish has published nothing; None for all others."""
+        return (self.published or {}).get("refused")
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """Until when a person may approve the publication that the run waits with, UTC; None if it does not wait."""
+        waits = (self.published or {}).get("waits") if self.goes_on else None
+        return datetime.fromisoformat(waits) if waits else None
 
     @property
     def repeats(self) -> str | None:
@@ -149,6 +166,43 @@ class Run:
         )
 
     @cached_property
+    def summary(self) -> Summary | None:
+        """The summary of the report; None before there is one, and where it cannot be read."""
+        path = self.folder / "summary.json"
+        try:
+            summary = _read_summary(str(self.folder), version_of(path))
+        except StoreUnavailable:
+            raise
+        except (OSError, InvalidRecord, InvalidLocation):
+            return None
+        return summary if summary.run_id == self.run_id else None
+
+    @property
+    def progress(self) -> RunProgress | None:
+        """How far the application of a whole library is; None where none runs, or it has told nothing yet."""
+        if self.dag_id != CORPUS or not self.goes_on or self.reported:
+            return None
+        try:
+            return RunProgress.read(self.folder / PROGRESS)
+        except StoreUnavailable:
+            raise
+        except (OSError, InvalidRecord, InvalidLocation):
+            return None
+
+    @cached_property
+    def review(self) -> Review:
+        """What the run has asked a person, with the answer. Raises NoSuchPage where it has asked nothing."""
+        try:
+            review = Review.read(self.folder / REVIEW)
+        except StoreUnavailable:
+            raise
+        except (OSError, InvalidRecord) as error:
+            raise NoSuchPage("This run has asked nobody before it published.") from error
+        if review.run_id != self.run_id:
+            raise NoSuchPage("The question in this run's folder is of another run.")
+        return review
+
+    @cached_property
     def images(self) -> dict[str, list[Job]]:
         """The jobs of each image, by the image's name, in the plan's order."""
         groups: dict[str, list[Job]] = {}
@@ -163,9 +217,36 @@ class Run:
             raise NoSuchPage(f"This run has {len(groups)} images, and none has the number {number}.")
         return groups[number - 1]
 
+    def job_of(self, number: int, position: int) -> Job:
+        """The job of an image at a position, from 1. Raises NoSuchPage."""
+        jobs = self.jobs_of(number)
+        if not 1 <= position <= len(jobs):
+            raise NoSuchPage(f"This image has {len(jobs)} jobs, and none has the number {position}.")
+        return jobs[position - 1]
+
     def rows_of(self, number: int) -> list[Row]:
         """The report's rows of an image, also while the run goes on. Raises NoSuchPage."""
         return [row_of(job, job.label in self.plan.reused, self.folder) for job in self.jobs_of(number)]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run has not ended: what has no outcome yet may get one."""
+        return self.state in ("queued", "running")
+
+    def choice_of(self, rows: list[Row]) -> Choice | None:
+        """The file worth keeping of an image, by its rows; None before all of its jobs have ended."""
+        if self.goes_on and any(row.untried for row in rows):
+            return None
+        return choose(rows, Target.parse(self.plan.target) if self.plan.target else None)
+
+    def log_of(self, job: Job) -> str | None:
+        """Path of the task instance of a job in Airflow's UI; None where it had none, since its output was reused."""
+        if self.dag_id == CORPUS:
+            return instance_path(self.dag_id, self.run_id, "compress_corpus")
+        labels = [each.label for each in self.plan.pending()] or list(self.plan.pending_before)
+        if job.label not in labels:
+            return None
+        return instance_path(self.dag_id, self.run_id, "compress_image", labels.index(job.label))
 
     def number_of(self, job: Job) -> int:
         """The number of a job's image, from 1."""
@@ -174,6 +255,12 @@ class Run:
     def position_of(self, job: Job) -> int:
         """The position of a job among those of its image, from 1."""
         return self.images[job.name].index(job) + 1
+
+    def place_of(self, image: str, k: int | None) -> tuple[int, int]:
+        """The number of an image, and the position of its job whose output has k colors, from 1; 1 without such one."""
+        jobs = self.images[image]
+        positions = [position for position, job in enumerate(jobs, start=1) if job.k == k]
+        return list(self.images).index(image) + 1, positions[0] if positions else 1
 
     def pending_job(self, map_index: int) -> Job:
         """The job of a mapped task instance. Raises NoSuchPage."""
@@ -206,6 +293,12 @@ def _read_plan(folder: str, version: str) -> Plan:
     return plan
 
 
+@lru_cache(maxsize=2)
+def _read_summary(folder: str, version: str) -> Summary:
+    """One version of a run's summary, cached as its plan is."""
+    return read_summary(location(folder) / "summary.json")
+
+
 def _is_in(folder: str, path: str) -> bool:
     return os.path.normpath(path).startswith(f"{folder.rstrip('/')}/")
 
@@ -225,16 +318,17 @@ def find_run(session: Session, dag_id: str, run_id: str) -> Run:
 
 
 def _query() -> Select[Any]:
-    planned, reported = aliased(XComModel), aliased(XComModel)
+    planned, reported, published = aliased(XComModel), aliased(XComModel), aliased(XComModel)
     return (
         select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.run_type, DagRun.run_after)
-        .add_columns(planned.value, reported.value)
+        .add_columns(planned.value, reported.value, published.value)
         .join(planned, and_(planned.dag_run_id == DagRun.id, planned.key == PLANNED))
         .outerjoin(reported, and_(reported.dag_run_id == DagRun.id, reported.key == REPORTED))
+        .outerjoin(published, and_(published.dag_run_id == DagRun.id, published.key == PUBLISHED))
         .where(DagRun.dag_id.in_(DAG_IDS))
     )
 
 
 def _run(row: Any) -> Run:
-    dag_id, run_id, state, kind, at, planned, reported = row
-    return Run(dag_id, run_id, str(state), str(kind), at, planned, reported)
+    dag_id, run_id, state, kind, at, *told = row
+    return Run(dag_id, run_id, str(state), str(kind), at, *told)

@@ -14,7 +14,8 @@
     │       └── TooManyJobs                 more jobs than the caller allows
     ├── UnsupportedImage (ValueError)   an image that cannot be compressed: exit code 65, a retry is useless
     │   ├── Undecodable                   its content cannot be decoded
-    │   └── UnknownColorSpace             its colors cannot be converted to sRGB
+    │   ├── UnknownColorSpace             its colors cannot be converted to sRGB
+    │   └── ChangedImage                  its file is not the one that was planned
     ├── DecoderEnded                    the process that decodes an image died
     ├── InvalidRecord (ValueError)      a JSON file that is not what its reader expects
     ├── StoreUnavailable (OSError)      an object store refuses or does not answer
@@ -89,6 +90,10 @@ class Undecodable(UnsupportedImage):
 
 class UnknownColorSpace(UnsupportedImage):
     """The colors of an image cannot be converted to sRGB. The message says why."""
+
+
+class ChangedImage(UnsupportedImage):
+    """The file of an image is not the one that was planned, or that was read first. The message says what to do."""
 
 
 class DecoderEnded(ColorquantError):

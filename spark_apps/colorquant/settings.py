@@ -7,16 +7,18 @@ limits. To add a setting, add a field.
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
 from colorquant.errors import InvalidSetting
+from colorquant.hex_colors import Color, colors_text, parse_colors
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that outputs of older
 #: versions are not taken for current ones.
-ALGORITHM_VERSION = 13
+ALGORITHM_VERSION = 14
 
 
 #: In place of a value: where a quality target is given, the job chooses it; else the default holds.
@@ -27,11 +29,32 @@ AUTO = "auto"
 COMPARED_FORMATS = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
 
 
+def _normal_palette(text: str) -> str:
+    """A palette's colors in one spelling; a path as it is. Raises ValueError with a sentence."""
+    return colors_text(parse_colors(text)) if text.startswith("#") else text
+
+
+def _normal_colors(text: str) -> str:
+    """Colors in one spelling. Raises ValueError with a sentence."""
+    return colors_text(parse_colors(text))
+
+
+#: Values of the setting ``palette``: one palette for all images of a run, or for those of each sub-folder.
+LIBRARY, FOLDER = "library", "folder"
+_EARLIER = re.compile(rf"{LIBRARY}:([0-9a-f]{{12}})")
+
+
+def names_file(palette: str) -> bool:
+    """Whether a value of the setting ``palette`` is the path of a file."""
+    return not (palette in ("", LIBRARY, FOLDER) or palette.startswith("#") or _EARLIER.fullmatch(palette))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """A setting as people see it, and its values: one of ``choices``, or from ``minimum`` to ``maximum``, inclusive.
 
-    A setting whose default is a tuple takes any number of its ``choices``.
+    A setting whose default is a tuple takes any number of its ``choices``. A text without choices is free, up to what
+    its ``normal`` form allows.
 
     Attributes
     ----------
@@ -39,6 +62,8 @@ class Option:
     default : its default; the values have the default's type: bool, int, float, str or tuple of str.
     title, help : for forms and help texts.
     automatic : whether ``AUTO`` stands for a value that the job chooses, where it searches for a quality.
+    normal : of a free text: the one spelling of what it says; raises ValueError with a sentence.
+    words : of a free text: what a person may write.
     """
 
     name: str
@@ -49,6 +74,8 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     automatic: bool = False
+    normal: Callable[[str], str] | None = None
+    words: str = ""
 
     @property
     def initial(self) -> Any:
@@ -74,6 +101,8 @@ class Option:
             return f"any of {', '.join(self.choices)}, separated by commas"
         if self.choices:
             return f"one of {', '.join(self.choices)}"
+        if self.normal:
+            return self.words
         number = "a whole number" if isinstance(self.default, int) else "a number"
         return f"{number} from {self.minimum} to {self.maximum}"
 
@@ -91,6 +120,8 @@ class Option:
             wrong = not value <= self.maximum
         if wrong:
             raise InvalidSetting(f"{self.name} = {value!r} is wrong: it takes {self._values}.")
+        if self.normal:
+            self._normalized(value)
 
     def parse(self, value: Any) -> Any:
         """The setting's value of what a person wrote: ``"7"``, ``" oklab "``, ``True``, ``"auto"``.
@@ -100,6 +131,8 @@ class Option:
         """
         if isinstance(self.default, tuple):
             return self._parse_several(value)
+        if self.normal:
+            return self._normalized("" if value is None else _text(value).strip())
         text = _text(value).strip()
         if self.automatic and text.lower() == AUTO:
             return AUTO
@@ -119,6 +152,13 @@ class Option:
             raise self._refused(parsed) from None
         return parsed
 
+    def _normalized(self, text: str) -> str:
+        assert self.normal is not None
+        try:
+            return self.normal(text)
+        except ValueError as error:
+            raise InvalidSetting(f"{self.name}: {error}.") from None
+
     def _parse_several(self, value: Any) -> tuple[str, ...]:
         parts = value.split(",") if isinstance(value, str) else [] if value is None else value
         if not isinstance(parts, list | tuple):
@@ -133,7 +173,9 @@ class Option:
         """As ``parse``; the type of an argument of ``argparse``."""
         try:
             return self.parse(text)
-        except InvalidSetting:
+        except InvalidSetting as error:
+            if self.normal:
+                raise argparse.ArgumentTypeError(str(error).removeprefix(f"{self.name}: ").rstrip(".")) from None
             raise argparse.ArgumentTypeError(f"{text!r} is wrong: it takes {self.allowed}") from None
 
     def _refused(self, value: Any) -> InvalidSetting:
@@ -152,7 +194,7 @@ def _option(default: Any, title: str, help: str, decides_bytes: bool = True, **l
 class Settings:
     """What decides the output's bytes besides the image and k, and what is measured in addition.
 
-    Settings are equal where their outputs have the same bytes, whatever they ``compare``.
+    Settings are equal where their outputs have the same bytes, whatever they ``compare``, and wherever ``weights`` are.
 
     Attributes
     ----------
@@ -200,6 +242,39 @@ class Settings:
         choices=("none", "blue-noise", "direct-search"),
         automatic=True,
     )
+    palette: str = _option(
+        "",
+        "Palette",
+        "a palette that every image is mapped to, in its own order: a file (.png, .gpl, .act, .pal, or hex colors as "
+        "text), or the colors themselves, as #000000,#ffffff; library for one that is found for all images, folder for "
+        "one for each sub-folder, library:name for an earlier one; empty for a palette of each image's own",
+        normal=_normal_palette,
+        words="the path of a palette, colors, library, folder or library:name",
+    )
+    palette_counts: str = _option(
+        "pixels",
+        "What counts in a common palette",
+        "pixels: every pixel of all images counts the same; images: every image does, whatever its size; no effect "
+        "where each image has a palette of its own",
+        choices=("pixels", "images"),
+    )
+    keep: str = _option(
+        "",
+        "Colors to keep",
+        "colors that every palette has exactly, as #ffffff,#d62728; pixels of these colors keep them",
+        normal=_normal_colors,
+        words="colors, separated by commas",
+    )
+    # The pictures decide the bytes, and not where they are: jobs are named by their hashes.
+    weights: str = _option(
+        "",
+        "Weights",
+        "a folder of grey pictures with the images' names: how much each pixel counts for the palette, white 64 times "
+        "as much as black; in an image without such a picture all pixels count the same",
+        decides_bytes=False,
+        normal=str.strip,
+        words="the path of a folder",
+    )
     format: str = _option(
         "png",
         "File format",
@@ -239,6 +314,43 @@ class Settings:
             raise InvalidSetting(
                 f"free = {self.free!r} is wrong: it takes names of automatic settings, in their order."
             )
+        if self.weights and (self.colors or self.is_palette_path):
+            raise InvalidSetting("weights: they have no effect on a palette that is given; leave one of the two out.")
+        if self.shared and self.objective != "squared-error":
+            raise InvalidSetting(
+                f"objective: the palette of a {self.shared} minimizes the squared error; leave objective out."
+            )
+
+    @property
+    def colors(self) -> tuple[Color, ...]:
+        """The colors of the palette, in its order, where the setting has them and not a path."""
+        return parse_colors(self.palette) if self.palette.startswith("#") else ()
+
+    @property
+    def shared(self) -> str:
+        """Which images have one palette: ``LIBRARY``, ``FOLDER``, or empty where none is found for several."""
+        return LIBRARY if _EARLIER.fullmatch(self.palette) else self.palette * (self.palette in (LIBRARY, FOLDER))
+
+    @property
+    def earlier_palette(self) -> str | None:
+        """The name of the earlier palette of a library that is to be used again."""
+        match = _EARLIER.fullmatch(self.palette)
+        return match and match[1]
+
+    @property
+    def is_palette_path(self) -> bool:
+        """Whether the palette is given as the path of a file, which has to be read."""
+        return names_file(self.palette)
+
+    @property
+    def kept(self) -> tuple[Color, ...]:
+        """The colors that every palette has."""
+        return parse_colors(self.keep)
+
+    def check_k(self, k: int) -> None:
+        """Raise InvalidSetting where a palette of k colors cannot have those that are to be kept."""
+        if len(self.kept) > k:
+            raise InvalidSetting(f"keep: {len(self.kept)} colors are to be kept, which are more than k = {k}.")
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
@@ -257,10 +369,14 @@ class Settings:
         return cls(**{name: value for name, value in parsed.items() if name not in free}, free=free)
 
     @classmethod
-    def of_record(cls, settings: Mapping[str, Any], seed: int) -> Self | None:
-        """The settings of a result record; None where another version, with other settings, wrote it."""
+    def of_record(cls, settings: Mapping[str, Any], seed: int, version: int | None = None) -> Self | None:
+        """The settings of a result record; None where another version, with other settings, wrote it.
+
+        ``version`` is that of an algorithm that may have written it too, besides this one.
+        """
         values = {name: value for name, value in settings.items() if name != "algorithm_version"}
-        if settings.get("algorithm_version") != ALGORITHM_VERSION or not values.keys() <= options().keys():
+        versions = (ALGORITHM_VERSION, ALGORITHM_VERSION if version is None else version)
+        if settings.get("algorithm_version") not in versions or not values.keys() <= options().keys():
             return None
         try:
             return cls(**values, seed=seed)

@@ -121,7 +121,7 @@ class KSearch:
     tried: dict[int, float]
 
 
-def smallest_k(target: Target, quality_of: Callable[[int], float], max_k: int = MAX_COLORS) -> KSearch:
+def smallest_k(target: Target, quality_of: Callable[[int], float], max_k: int = MAX_COLORS, min_k: int = 1) -> KSearch:
     """The smallest palette size that reaches a target.
 
     Quality rises with k, but not always: one k may be a little worse than the k before it. Bisection finds a k where
@@ -137,6 +137,8 @@ def smallest_k(target: Target, quality_of: Callable[[int], float], max_k: int = 
         Measures the output at a k; it is called once for each k that is tried.
     max_k : int
         The largest k to try: an image with fewer colors than ``MAX_COLORS`` needs no more.
+    min_k : int
+        The least k to try.
 
     Returns
     -------
@@ -150,9 +152,9 @@ def smallest_k(target: Target, quality_of: Callable[[int], float], max_k: int = 
             tried[k] = quality_of(k)
         return target.reached_by(tried[k])
 
-    crossing = _bisect(reached, max_k) if reached(max_k) else max_k
+    crossing = _bisect(reached, max_k, min_k) if reached(max_k) else max_k
     smallest, misses = crossing, 0
-    for k in range(crossing - 1, 0, -1):
+    for k in range(crossing - 1, min_k - 1, -1):
         if reached(k):
             smallest, misses = k, 0
         elif tried[k] < target.value - target.dip:
@@ -162,9 +164,9 @@ def smallest_k(target: Target, quality_of: Callable[[int], float], max_k: int = 
     return KSearch(smallest, reached(smallest), dict(sorted(tried.items())))
 
 
-def _bisect(reached: Callable[[int], bool], max_k: int) -> int:
+def _bisect(reached: Callable[[int], bool], max_k: int, min_k: int) -> int:
     """A k that reaches the target, while k - 1 does not, given that ``max_k`` reaches it."""
-    below, above = 0, max_k
+    below, above = min_k - 1, max_k
     while above - below > 1:
         middle = (below + above) // 2
         if reached(middle):

@@ -17,7 +17,7 @@ class _MoreSettings(Settings):
 
     space: str = settings._option("rgb", "Space", "the space", choices=("rgb", "oklab"))
     strength: float = settings._option(0.0, "Strength", "how much of 100 %", minimum=0, maximum=1)
-    keep: bool = settings._option(False, "Keep", "whether to keep")
+    hold: bool = settings._option(False, "Hold", "whether to hold")
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     [
         {},
         {"seed": 2**31 - 1},
-        {"space": "oklab", "strength": 0.1, "keep": True},
-        {"seed": "7", "strength": "1", "keep": "True", "space": " oklab "},
+        {"space": "oklab", "strength": 0.1, "hold": True},
+        {"seed": "7", "strength": "1", "hold": "True", "space": " oklab "},
         {"strength": 1},
         {"compare": "avif, jpeg"},
         {"rate": "auto", "dither": "none"},
@@ -68,7 +68,7 @@ def test_settings_pass_unchanged_through_the_command_line_and_through_a_record(
         ({"strength": "nan"}, "strength = nan is wrong: it takes a number from 0 to 1."),
         ({"strength": "1e9"}, "strength = 1000000000.0 is wrong"),
         ({"space": "lab"}, "space = 'lab' is wrong: it takes one of rgb, oklab."),
-        ({"keep": "yes"}, "keep = 'yes' is wrong: it takes true or false."),
+        ({"hold": "yes"}, "hold = 'yes' is wrong: it takes true or false."),
         ({"compare": "webp,gif"}, "compare = 'webp,gif' is wrong: it takes any of jpeg, webp, avif, jxl, separated by"),
         ({"compare": ["webp", 1]}, "compare = ['webp', 1] is wrong"),
         ({"compare": 7}, "compare = 7 is wrong"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colorquant.compress import goal, pipeline
+from colorquant.compress import pipeline, source
 from colorquant.errors import InvalidTarget
 from colorquant.quantizer.in_process import PixelSource
 from colorquant.settings import Settings
@@ -71,8 +71,8 @@ def test_a_lossless_palette_reaches_every_psnr() -> None:
 def test_each_palette_of_a_search_is_solved_once(monkeypatch, tmp_path):
     """That of the k that is found, too: it is not made anew for the output."""
     solved = []
-    solve = goal.solve
-    monkeypatch.setattr(goal, "solve", lambda source, k, *rest: solved.append(k) or solve(source, k, *rest))
+    solve = source.solve
+    monkeypatch.setattr(source, "solve", lambda colors, k, *rest: solved.append(k) or solve(colors, k, *rest))
     image = Path(__file__).resolve().parents[2] / "include" / "images" / "retina.jpg"
     record = pipeline.compress_image(
         str(image), Target.parse("psnr=29"), str(tmp_path / "o.png"), None, Settings(), PixelSource

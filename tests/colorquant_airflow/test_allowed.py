@@ -43,6 +43,7 @@ def _context(told: dict[str, Any], **params: Any) -> Any:
         "ti": SimpleNamespace(
             xcom_push=told.__setitem__,
             xcom_pull=lambda task_ids, key: told.get(key),
+            dag_id="kmeans_image_compression",
         ),
     }
 

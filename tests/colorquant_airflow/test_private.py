@@ -19,7 +19,7 @@ from colorquant_airflow import private
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDERS = ("colorquant_airflow", "dags", "plugins", "benchmarks")
 FILES = [path for folder in FOLDERS for path in sorted((PROJECT / folder).rglob("*.py")) if path.stem != "private"]
-PUBLIC = r"airflow\.(sdk|plugins_manager|providers\.[\w.]+\.(operators|hooks))(\.\w+)*"
+PUBLIC = r"airflow\.(sdk|plugins_manager|providers\.[\w.]+\.(operators|hooks|extractors))(\.\w+)*"
 
 
 @pytest.fixture
@@ -59,6 +59,24 @@ def test_an_operator_knows_its_connection_as_conn_id(operator: SparkSubmitOperat
     assert private.connection_id(operator) == "ours"
 
 
+def test_a_task_can_have_the_next_one_skipped_and_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ToSupervisor
+
+    class _Supervisor:
+        sent: list[Any] = []
+
+        def send(self, msg: Any) -> None:
+            self.sent.append(msg)
+
+    assert "SUPERVISOR_COMMS" in task_runner.__annotations__
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", _Supervisor(), raising=False)
+    private.skip_task("find_palettes")
+    (message,) = _Supervisor.sent
+    assert message.tasks == ["find_palettes"]
+    assert type(message).__name__ in str(ToSupervisor)
+
+
 def test_an_operator_uses_the_hook_that_get_hook_made(
     operator: SparkSubmitOperator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +102,12 @@ def test_a_hook_keeps_the_environment_of_its_operator_as_env_vars() -> None:
     assert private.take_environment(hook) == {}
     private.submit_command(hook, "a.py")
     assert not hook._env, "the hook would add this process's whole environment"
+
+
+def test_a_hook_keeps_the_settings_of_its_application_as_conf(operator: SparkSubmitOperator) -> None:
+    hook = private.make_hook(operator)
+    private.use_conf(hook, {"spark.cores.max": "3"})
+    assert "spark.cores.max=3" in private.submit_command(hook, "a.py")
 
 
 def test_a_hook_keeps_its_process_as_submit_sp_before_process_spark_submit_log_reads(

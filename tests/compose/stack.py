@@ -84,6 +84,11 @@ class Stack:
         lines = [line for line in self.env_file.read_text().splitlines() if not line.startswith(f"{name}=")]
         self.env_file.write_text("\n".join([*lines, f"{name}='{value}'", ""]))
 
+    def gateway(self, network: str) -> str:
+        """The address of this machine in one of its networks."""
+        name = f"{self._environment['COMPOSE_PROJECT_NAME']}_{network}"
+        return self.engine("network", "inspect", name, "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+
     def kill(self, *services: str) -> None:
         """SIGKILL to the first process of services, as the kernel sends it when memory is out: Docker restarts them."""
         containers = self.containers()

@@ -9,7 +9,9 @@ if (stage) {
   function divide() {
     const visible = Math.min(stage.clientWidth, layers.offsetWidth);
     const at = stage.scrollLeft + (visible * split.value) / 100;
+    // Both are clipped: under a transparent original the output must not be seen.
     original.style.clipPath = `inset(0 ${layers.offsetWidth - at}px 0 0)`;
+    output.style.clipPath = original.hidden ? "none" : `inset(0 0 0 ${at}px)`;
     divider.style.left = `${at}px`;
   }
 
@@ -30,6 +32,7 @@ if (stage) {
   original.addEventListener("error", () => {
     original.hidden = divider.hidden = true;
     document.getElementById("unshown").hidden = false;
+    divide();
   });
   if (original.complete && !original.naturalWidth) original.dispatchEvent(new Event("error"));
 
@@ -51,6 +54,9 @@ if (stage) {
 
   for (const choice of document.querySelectorAll("input[name=zoom]")) {
     choice.addEventListener("change", () => zoom(choice.value));
+  }
+  for (const choice of document.querySelectorAll("input[name=ground]")) {
+    choice.addEventListener("change", () => (layers.dataset.ground = choice.value));
   }
   for (const choice of document.querySelectorAll("input[name=k]")) {
     choice.addEventListener("change", () => {

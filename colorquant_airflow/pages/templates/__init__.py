@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from colorquant.report import environment
-from colorquant_airflow.links import PREFIX, base_path, run_path
+from colorquant_airflow.links import PREFIX, airflow_path, base_path, instance_path, run_path
 
 _environment = environment(Path(__file__).parent)
-_environment.globals["run_path"] = run_path
+_environment.globals |= {"run_path": run_path, "airflow_path": airflow_path, "instance_path": instance_path}
 
 
 def page(name: str, **values: Any) -> str:

@@ -18,7 +18,8 @@ class AlphaSums(MergeableSums):
     def inertia(self, centroids: np.ndarray) -> float:
         """As of the base class, in squared levels, for coordinates int64 (k, 4)."""
         # Python's integers: the sums need more than 64 bits.
-        cross = sum(map(int, ((centroids * np.array(WEIGHTS)) * self.sums).ravel()))
+        factors = (centroids * np.array(WEIGHTS)).ravel()
+        cross = sum(int(factor) * int(each) for factor, each in zip(factors, self.sums.ravel(), strict=True))
         norms = sum(int(count) * int(norm) for count, norm in zip(self.counts, squared_norms(centroids), strict=True))
         return (self.squares - 2 * cross + norms) / UNIT**2
 

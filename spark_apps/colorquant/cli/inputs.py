@@ -3,28 +3,41 @@
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from colorquant.errors import InvalidInputs
-from colorquant.storage import Listing, list_images, output_names, status_of
+from colorquant.jobs import WeightsFile, weights_below
+from colorquant.settings import FOLDER, Settings
+from colorquant.storage import Listing, is_within, list_images, output_names, status_of
 
 #: The output folder where none is given.
 DEFAULT_OUTPUT = "compressed"
-_STANDARD_STREAM = "-"
+#: In place of an image or the output folder: standard input or output.
+STANDARD_STREAM = "-"
 
 
 @dataclass(frozen=True)
 class Task:
-    """One image file and its output file; None stands for standard input and standard output."""
+    """One image file and its output file; None stands for standard input and standard output.
+
+    ``name`` is the image's path below the folder that was named, ``weights`` the picture that says how much its pixels
+    count.
+    """
 
     image: Path | None
     output: Path | None
+    name: str = ""
+    weights: WeightsFile | None = None
 
     @property
     def title(self) -> str:
         """The image as messages name it."""
         return "standard input" if self.image is None else str(self.image)
+
+    def folder(self, settings: Settings) -> str:
+        """The folder whose images have one palette with this one; empty where it is that of all."""
+        return str(self.image.parent) if self.image and settings.shared == FOLDER else ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: boo
         A path does not exist or cannot be read, a folder has no images, two images have the same name, an output file
         exists (unless ``force``), an output would replace one of the images, or ``-`` does not fit with the others.
     """
-    if _STANDARD_STREAM in named or folder == _STANDARD_STREAM:
+    if STANDARD_STREAM in named or folder == STANDARD_STREAM:
         return Tasks([_streamed(named, folder)])
     images: dict[str, Path] = {}
     skipped: list[Path] = []
@@ -92,22 +105,45 @@ def tasks_of(named: Sequence[str], folder: str, ending: str = ".png", force: boo
             raise InvalidInputs(
                 f"{output} exists already: replace it with --force, or give another folder with --output."
             )
-    tasks = [Task(image, outputs[name]) for name, image in images.items()]
+    tasks = [Task(image, outputs[name], name) for name, image in images.items()]
     return Tasks(tasks, list(dict.fromkeys(skipped)), unreadable)
+
+
+def with_weights(found: Tasks, folder: str) -> Tasks:
+    """The same with the pictures of weights of a folder.
+
+    Images of this folder, which may lie in a folder of images, are left out.
+
+    Raises
+    ------
+    InvalidInputs
+        It is not a folder, or has all the images.
+    """
+    if not _is_folder(Path(folder)):
+        raise InvalidInputs(f"The folder of weights {folder} is not a folder: give the path of one.")
+    tasks = [task for task in found.tasks if task.image and not is_within(task.image.parent, folder)]
+    if not tasks:
+        raise InvalidInputs(f"The folder of weights {folder} contains the images: give another one.")
+    below = weights_below(folder, [task.name for task in tasks])
+    paths = {image: os.path.join(folder, name) for image, (name, _) in below.items()}
+    with_theirs = [
+        replace(task, weights=WeightsFile(path=paths[task.name])) if task.name in paths else task for task in tasks
+    ]
+    return replace(found, tasks=with_theirs)
 
 
 def _streamed(named: Sequence[str], folder: str) -> Task:
     """The only image of a command line with ``-``."""
-    if _STANDARD_STREAM in named:
+    if STANDARD_STREAM in named:
         if len(named) > 1:
             raise InvalidInputs("- is standard input, which is one image: give no other image with it.")
-        if folder not in (_STANDARD_STREAM, DEFAULT_OUTPUT):
+        if folder not in (STANDARD_STREAM, DEFAULT_OUTPUT):
             raise InvalidInputs("The output of - goes to standard output: redirect it (> small.png), without --output.")
         return Task(None, None)
     path = Path(named[0])
     if len(named) > 1 or _is_folder(path):
         raise InvalidInputs("--output - takes one image file: give one, or a folder with --output.")
-    return Task(path, None)
+    return Task(path, None, path.name)
 
 
 def _status(path: Path) -> os.stat_result | None:

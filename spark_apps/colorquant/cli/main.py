@@ -19,12 +19,14 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colorquant import __version__, settings
-from colorquant.cli.inputs import DEFAULT_OUTPUT, Task, tasks_of
-from colorquant.cli.options import Parser, quality, whole
+from colorquant.cli.inputs import DEFAULT_OUTPUT, STANDARD_STREAM, Task, tasks_of, with_weights
+from colorquant.cli.options import Parser, palette_size, quality, read_settings, whole
+from colorquant.cli.palettes import common_palettes, require_earlier
 from colorquant.cli.standard_streams import (
     check_streams,
     discard_output,
@@ -32,9 +34,10 @@ from colorquant.cli.standard_streams import (
     write_to_standard_output,
 )
 from colorquant.errors import InvalidInputs, InvalidSetting, UnsupportedImage
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, SharedPalette, no_weights
 from colorquant.light_imports import lighten
 from colorquant.limits import MAX_COLORS, Limits
+from colorquant.settings import Settings
 from colorquant.text import byte_size, printable, psnr_text
 
 if TYPE_CHECKING:
@@ -68,10 +71,20 @@ def main(argv: list[str] | None = None) -> int:
         return prune.main(given[1:])
     parser = _parser()
     arguments = parser.parse_args(argv)
+    arguments.settings = read_settings(parser, arguments)
+    searched = arguments.quality is not None
+    arguments.k = palette_size(parser, arguments.k, searched, arguments.settings, "--k, --quality")
+    if arguments.settings.shared and STANDARD_STREAM in (*arguments.images, arguments.output):
+        parser.error("argument --palette: a palette of several images takes files and an output folder")
+    if arguments.settings.weights and STANDARD_STREAM in arguments.images:
+        parser.error("argument --weights: standard input has no name to look for there; give a file")
     try:
         found = tasks_of(arguments.images, arguments.output, f".{arguments.format}", arguments.force)
+        if arguments.settings.weights:
+            found = with_weights(found, arguments.settings.weights)
         check_streams(found.tasks[0])
         limits = Limits.of_environment()
+        require_earlier(arguments.settings, arguments.k, arguments.output)
     except (InvalidInputs, InvalidSetting) as error:
         parser.error(str(error))
     lighten()
@@ -80,7 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if found.skipped and not arguments.quiet:
             _tell(_skipped_line(found.skipped))
-        exit_code = _compress_all(found.tasks, arguments, limits)
+        palettes = common_palettes(found.tasks, arguments.settings, arguments.k, arguments.output, limits)
+        exit_code = _compress_all(found.tasks, arguments, limits, palettes)
         codes = {exit_code}
         for path, reason in found.unreadable.items():
             _tell(f"{path} is not read: {reason}")
@@ -105,7 +119,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="image files and folders of images; - alone for standard input"
     )
-    palette = parser.add_mutually_exclusive_group(required=True)
+    palette = parser.add_mutually_exclusive_group()
     palette.add_argument("--k", type=whole(1, MAX_COLORS), help=f"palette size, 1 to {MAX_COLORS}")
     palette.add_argument(
         "--quality",
@@ -127,7 +141,9 @@ def _parser() -> Parser:
     return parser
 
 
-def _compress_all(tasks: list[Task], arguments: argparse.Namespace, limits: Limits) -> int:
+def _compress_all(
+    tasks: list[Task], arguments: argparse.Namespace, limits: Limits, palettes: Mapping[str, SharedPalette]
+) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -146,7 +162,7 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace, limits: Limi
         for task in tasks:
             bar.update(progress, description=printable(task.image.name if task.image else task.title))
             try:
-                compressed = _compress(task, arguments, limits)
+                compressed = _compress(task, arguments, limits, palettes.get(task.folder(arguments.settings)))
                 record = compressed.record
                 smaller = record.compressed_bytes < record.original_bytes
                 written = smaller or arguments.keep_larger
@@ -178,14 +194,16 @@ def _compress_all(tasks: list[Task], arguments: argparse.Namespace, limits: Limi
     return next((code for code in _PRECEDENCE if code in exit_codes), 0)
 
 
-def _compress(task: Task, arguments: argparse.Namespace, limits: Limits) -> "Compressed":
+def _compress(task: Task, arguments: argparse.Namespace, limits: Limits, shared: SharedPalette | None) -> "Compressed":
     from colorquant.compress import Stopwatch, compress_opened, open_image
     from colorquant.quantizer import PixelSource
 
     clock = Stopwatch()
     stream = standard_input() if task.image is None else None
-    opened = open_image(task.title, PixelSource, clock, limits=limits, stream=stream)
-    chosen = settings.of_arguments(arguments)
+    opened = open_image(task.title, PixelSource, clock, limits=limits, stream=stream, weights=task.weights)
+    chosen: Settings = arguments.settings
+    if chosen.weights and (notice := opened.notice if task.weights else no_weights(chosen.weights)):
+        _tell(f"{task.title}: {notice}")
     return compress_opened(
         opened,
         arguments.quality or arguments.k,
@@ -193,6 +211,7 @@ def _compress(task: Task, arguments: argparse.Namespace, limits: Limits) -> "Com
         chosen.fixed() if arguments.fewest_colors else chosen,
         clock,
         must_reach=True,
+        shared=shared,
     )
 
 

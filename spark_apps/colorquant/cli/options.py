@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
+from colorquant import settings
 from colorquant.errors import InvalidSetting, InvalidTarget
 from colorquant.jobs import EXIT_WRONG_ARGUMENTS
 from colorquant.limits import Limits
+from colorquant.settings import Settings
 from colorquant.target import Target
 from colorquant.text import printable
 
@@ -39,6 +41,46 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def read_settings(parser: Parser, arguments: argparse.Namespace) -> Settings:
+    """The settings of a command line, with the colors of a palette that is named by its path."""
+    from colorquant.palettes import with_colors
+
+    try:
+        return with_colors(settings.of_arguments(arguments))
+    except (InvalidSetting, OSError) as error:
+        parser.error(str(error))
+
+
+def palette_size(parser: Parser, k: int | None, searched: bool, chosen: Settings, flags: str) -> int | None:
+    """The palette size that a command line asks for; None where it is searched for.
+
+    Parameters
+    ----------
+    k : int, optional
+        The one that is given.
+    searched : bool
+        Whether a quality is given instead.
+    chosen : Settings
+        Whose palette has a size of its own.
+    flags : str
+        What one of must be given.
+    """
+    if chosen.colors:
+        if searched or k not in (None, len(chosen.colors)):
+            parser.error(f"argument --palette: it has {len(chosen.colors)} colors, which is k; leave {flags} out")
+        return len(chosen.colors)
+    if searched and chosen.shared:
+        parser.error(f"argument --palette: the palette of a {chosen.shared} is found at a palette size; give --k")
+    if k is None and not searched:
+        parser.error(f"one of {flags} is required")
+    if k is not None:
+        try:
+            chosen.check_k(k)
+        except InvalidSetting as error:
+            parser.error(str(error))
+    return k
 
 
 def quality(text: str) -> Target:

@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+
+from colorquant.jobs import RunProgress
 
 # A line every five seconds at first, later at most one a minute, so that a night's log stays readable.
 _MIN_SECONDS = 5.0
@@ -33,22 +36,16 @@ class Progress:
         if elapsed < self._next:
             return None
         self._next = elapsed + min(_MAX_SECONDS, max(_MIN_SECONDS, elapsed / 10))
-        return self.line(images, image_bytes, failed)
+        return self.state(images, image_bytes, failed).text()
 
-    def line(self, images: int, image_bytes: int, failed: int) -> str:
-        """Such as ``1200/5000 images, 8.3 images/s, about 7 min left, 3 jobs failed``."""
-        elapsed = max(self._now() - self._started, 1e-9)
-        parts = [f"{images}/{self._images} images", f"{images / elapsed:.1f} images/s"]
-        if images == self._images:
-            parts.append(f"in {_duration(elapsed)}")
-        elif image_bytes:
-            parts.append(f"about {_duration(elapsed * (self._bytes - image_bytes) / image_bytes)} left")
-        if failed:
-            parts.append(f"{failed} jobs failed")
-        return ", ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    def state(self, images: int, image_bytes: int, failed: int) -> RunProgress:
+        """How far the run is, with an estimate of the time left."""
+        elapsed = self._now() - self._started
+        return RunProgress(
+            images=images,
+            of_images=self._images,
+            seconds=elapsed,
+            seconds_left=elapsed * (self._bytes - image_bytes) / image_bytes if image_bytes else None,
+            failed=failed,
+            told_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )

@@ -9,6 +9,7 @@ from colorquant.colors.histogram import (
     count_colors,
     kernel_input,
     merge_histograms,
+    pack_colors,
     sum_by_key,
     unpack_colors,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "kernel_input",
     "merge_cells",
     "merge_histograms",
+    "pack_colors",
     "sum_by_key",
     "unpack_colors",
 ]

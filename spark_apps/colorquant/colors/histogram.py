@@ -36,6 +36,11 @@ class ColorHistogram:
         """Number of pixels counted."""
         return int(self.counts.sum())
 
+    def without(self, colors: np.ndarray) -> "ColorHistogram":
+        """The other colors than these, uint32 (m,)."""
+        others = ~np.isin(self.colors, colors)
+        return ColorHistogram(self.colors[others], self.counts[others])
+
 
 def count_colors(pixels: Pixels) -> ColorHistogram:
     """Count the colors of pixels, without sorting.
@@ -64,6 +69,11 @@ def merge_histograms(parts: Sequence[ColorHistogram]) -> ColorHistogram:
 def unpack_colors(colors: np.ndarray) -> Pixels:
     """Colors uint8 (n, 3) of packed colors uint32 (n,), 0xRRGGBB."""
     return np.stack([colors >> 16, colors >> 8, colors], axis=1).astype(np.uint8)
+
+
+def pack_colors(colors: Pixels) -> np.ndarray:
+    """Packed colors uint32 (n,), 0xRRGGBB, of colors uint8 (n, 3)."""
+    return colors.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
 def sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,21 +14,39 @@ if TYPE_CHECKING:
     from colorquant.compress.comparison import FORMATS, needed_bytes
     from colorquant.compress.library import Counts, ImageJobs, compress_batch, make_batches
     from colorquant.compress.pipeline import Compressed, compress_image, compress_opened, open_image
+    from colorquant.compress.shared_palette import (
+        AddedColors,
+        AddedHistogram,
+        ImageColors,
+        Origin,
+        as_rgba,
+        colors_of,
+        count,
+        find_shared_palette,
+    )
     from colorquant.compress.stopwatch import Stopwatch
     from colorquant.compress.tile_pipeline import compress_tiled_image
 
 __all__ = [
+    "AddedColors",
+    "AddedHistogram",
+    "as_rgba",
+    "colors_of",
     "compress_batch",
     "compress_image",
     "compress_opened",
     "compress_tiled_image",
     "Compressed",
+    "count",
     "Counts",
+    "find_shared_palette",
     "FORMATS",
+    "ImageColors",
     "ImageJobs",
     "make_batches",
     "needed_bytes",
     "open_image",
+    "Origin",
     "Stopwatch",
 ]
 
@@ -45,6 +63,14 @@ __getattr__ = imported_on_first_use(
         "compress_image": "pipeline",
         "compress_opened": "pipeline",
         "open_image": "pipeline",
+        "AddedColors": "shared_palette",
+        "AddedHistogram": "shared_palette",
+        "ImageColors": "shared_palette",
+        "Origin": "shared_palette",
+        "as_rgba": "shared_palette",
+        "colors_of": "shared_palette",
+        "count": "shared_palette",
+        "find_shared_palette": "shared_palette",
         "Stopwatch": "stopwatch",
         "compress_tiled_image": "tile_pipeline",
     },

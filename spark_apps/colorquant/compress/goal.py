@@ -3,21 +3,26 @@
 import math
 from dataclasses import replace
 
-from colorquant.compress.choice import Choice, remapped
+from colorquant.compress.choice import Choice, imposed, remapped
 from colorquant.compress.smallest_file import smallest_file
 from colorquant.compress.source import OpenedImage
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.errors import UnsupportedImage
-from colorquant.jobs import KSearchRecord
+from colorquant.jobs import KSearchRecord, SharedPalette
 from colorquant.limits import MAX_COLORS
+from colorquant.pixels import as_palette
 from colorquant.quality import quality
-from colorquant.quantizer import solve
 from colorquant.settings import Settings
 from colorquant.target import KSearch, Target, smallest_k
 
 
 def choose(
-    opened: OpenedImage, goal: int | Target, settings: Settings, clock: Stopwatch, must_reach: bool = False
+    opened: OpenedImage,
+    goal: int | Target,
+    settings: Settings,
+    clock: Stopwatch,
+    must_reach: bool = False,
+    shared: SharedPalette | None = None,
 ) -> Choice:
     """Compute the palette and the index map of an image.
 
@@ -32,12 +37,22 @@ def choose(
         Gets the steps ``kmeans`` and, where the palette size is given, ``remap``.
     must_reach : bool
         Whether to refuse an image that reaches the target with no palette; else the best result is taken.
+    shared : SharedPalette, optional
+        The palette that the image has in common with others. One of the settings' own comes before it, and then the
+        goal has no effect.
 
     Raises
     ------
     UnsupportedImage
-        No palette reaches the target, and ``must_reach`` is set.
+        No palette reaches the target, and ``must_reach`` is set; or a given palette does not fit (``imposed``).
     """
+    if settings.colors or shared is not None:
+        with clock("remap"):
+            if settings.colors:
+                given = as_palette(settings.colors)
+                return imposed(opened, given, len(given), settings.fixed(), in_order=True)
+            assert shared is not None
+            return imposed(opened, as_palette(shared.entries), shared.k, settings.fixed(), in_order=False)
     if not isinstance(goal, Target):
         return _at(opened, goal, settings.fixed(), clock)
     if settings.free:
@@ -48,7 +63,8 @@ def choose(
         return replace(trial.choice, search=record)
     with clock("kmeans"):
         trials = _Trials(opened, goal, settings)
-        search = smallest_k(goal, trials.quality_at, max_k=min(MAX_COLORS, opened.unique_colors))
+        least = max(1, len(settings.kept))
+        search = smallest_k(goal, trials.quality_at, max(least, min(MAX_COLORS, opened.unique_colors)), least)
     if must_reach and not search.reached:
         raise UnsupportedImage(_out_of_reach(opened, goal, search.k, search.tried[search.k]))
     return replace(trials.best(search.k), search=_as_record(goal, search))
@@ -56,7 +72,7 @@ def choose(
 
 def _at(opened: OpenedImage, k: int, settings: Settings, clock: Stopwatch) -> Choice:
     with clock("kmeans"):
-        solution = solve(opened.source, k, settings)
+        solution = opened.solve(k, settings)
     with clock("remap"):
         return remapped(opened, k, settings, solution)
 

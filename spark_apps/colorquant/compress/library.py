@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import PurePath
 from typing import Any
@@ -23,6 +24,7 @@ from colorquant.jobs import (
     EXIT_FAILED,
     Job,
     JobFailure,
+    SharedPalette,
     note_kill,
     refusal_for_kills,
     too_slow_for,
@@ -167,19 +169,33 @@ def _compress_image(
     """Compress an image at each palette size. Each future counts one job once its result is written."""
     first, clock = jobs[0], Stopwatch()
     try:
-        opened = open_image(first.image, lambda pixels: _Source(pixels, spark), clock, first.image_sha256, limits)
+        opened = open_image(
+            first.image,
+            lambda pixels: _Source(pixels, spark),
+            clock,
+            first.image_sha256,
+            limits,
+            weights=first.weights,
+        )
     except Exception as error:
         return [writers.submit(_failed, job, error) for job in jobs]
     written = []
     for job in jobs:
         try:
-            compressed = compress_opened(opened, job.palette, job.output, job.settings, clock)
+            shared = job.shared_palette and _shared_palette(job.shared_palette)
+            compressed = compress_opened(opened, job.palette, job.output, job.settings, clock, shared=shared or None)
         except Exception as error:
             written.append(writers.submit(_failed, job, error))
         else:
             written.append(writers.submit(_write, job, compressed))
         clock = Stopwatch()
     return written
+
+
+@lru_cache(maxsize=64)
+def _shared_palette(path: str) -> SharedPalette:
+    """A palette, read once in each process: its file never changes."""
+    return SharedPalette.read(path)
 
 
 def _write(job: Job, compressed: Compressed) -> Counts:

@@ -1,22 +1,29 @@
 """The main path of one image: decode, count colors, find the palette, remap, encode, measure, commit."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from colorquant.compress.comparison import needed_bytes
 from colorquant.compress.goal import choose
-from colorquant.compress.output import check_size, encode, measure
+from colorquant.compress.output import check_size, encode, encode_and_foresee, measure
+from colorquant.compress.palette_fit import PaletteFit
 from colorquant.compress.record import Original, record_of
 from colorquant.compress.source import OpenedImage, Source
 from colorquant.compress.stopwatch import Stopwatch
+from colorquant.compress.weights import weighted
 from colorquant.decode import changed, read_image
-from colorquant.jobs import CompressionResult, NeededBytes
+from colorquant.jobs import CompressionResult, NeededBytes, SharedPalette, WeightsFile
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.settings import Settings
 from colorquant.storage import write_atomically
 from colorquant.target import Target
+
+# Of an image that is worth the threads. More of them would need more memory than they save.
+_PARALLEL_PIXELS = 1 << 22
+_MAX_THREADS = 8
 
 
 def compress_image(
@@ -29,6 +36,8 @@ def compress_image(
     expected_sha256: str | None = None,
     must_reach: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    shared: SharedPalette | None = None,
+    weights: WeightsFile | None = None,
 ) -> CompressionResult:
     """Compress one image at one palette size, or at the smallest that reaches a target; write output and record.
 
@@ -50,6 +59,11 @@ def compress_image(
         Whether to refuse an image that reaches the target with no palette; else the largest palette is taken.
     limits : Limits
         An image beyond one of them is refused before it is decoded.
+    shared : SharedPalette, optional
+        The palette that the image has in common with others.
+    weights : WeightsFile, optional
+        The picture that says how much each pixel counts. Where it has another size or cannot be decoded, all count the
+        same, and the record says why.
 
     Raises
     ------
@@ -59,8 +73,8 @@ def compress_image(
         Reading or writing failed for a reason that may go away.
     """
     clock = Stopwatch()
-    opened = open_image(image, distribute, clock, expected_sha256, limits)
-    compressed = compress_opened(opened, goal, output, settings, clock, must_reach)
+    opened = open_image(image, distribute, clock, expected_sha256, limits, weights=weights)
+    compressed = compress_opened(opened, goal, output, settings, clock, must_reach, shared, _threads())
     compressed.commit(result)
     return compressed.record
 
@@ -72,6 +86,7 @@ def open_image(
     expected_sha256: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     stream: BinaryIO | None = None,
+    weights: WeightsFile | None = None,
 ) -> OpenedImage:
     """Decode an image and count its colors, once for all palette sizes.
 
@@ -84,7 +99,12 @@ def open_image(
             raise changed(image)
     with clock("histogram"):
         source = distribute(decoded.pixels)
-        return OpenedImage(image, decoded, source, source.unique_colors)
+        colors = source.unique_colors
+    if weights is None:
+        return OpenedImage(image, decoded, source, colors)
+    with clock("histogram"):
+        found, notice = weighted(source, decoded.pixels, weights, limits)
+    return OpenedImage(image, decoded, source, colors, weights, found, notice)
 
 
 def compress_opened(
@@ -94,15 +114,29 @@ def compress_opened(
     settings: Settings,
     clock: Stopwatch,
     must_reach: bool = False,
+    shared: SharedPalette | None = None,
+    threads: int = 1,
 ) -> "Compressed":
-    """Compress an opened image in memory. For the rest see ``compress_image``."""
+    """Compress an opened image in memory.
+
+    With several ``threads`` a large image is measured while it is encoded; the result is the same. For the rest see
+    ``compress_image``.
+    """
     decoded = opened.decoded
     check_size(opened.path, decoded.pixels, settings)
-    choice = choose(opened, goal, settings, clock, must_reach)
+    choice = choose(opened, goal, settings, clock, must_reach, shared)
+    fit = None
+    if shared:
+        with clock("kmeans"):
+            fit = PaletteFit.of(opened.weighted or opened.source, shared, settings)
     with clock("encode"):
-        encoded = choice.encoded or encode(choice.solution.palette, choice.indexes, choice.settings, decoded.metadata)
+        in_order = choice.imposed is not None
+        encoded, foreseen, file = choice.encoded, None, (choice.palette, choice.indexes, choice.settings)
+        if encoded is None and threads > 1 and choice.indexes.size > _PARALLEL_PIXELS:
+            encoded, foreseen = encode_and_foresee(decoded, *file, in_order, threads)
+        encoded = encoded or encode(*file, decoded.metadata, in_order)
     with clock("metrics"):
-        measured = measure(decoded, encoded)
+        measured = measure(decoded, encoded, foreseen)
     comparison: dict[str, NeededBytes | None] = {}
     if settings.compare and measured.ssimulacra2 is not None:
         with clock("compare"):
@@ -123,8 +157,15 @@ def compress_opened(
         spark=opened.source.describe(),
         search=choice.search,
         comparison=comparison,
+        fit=fit,
+        weights=opened.weights,
+        notice=opened.notice,
     )
     return Compressed(encoded, record)
+
+
+def _threads() -> int:
+    return min(_MAX_THREADS, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from colorquant.jobs import CompressionResult, KSearchRecord, NeededBytes
+from colorquant.compress.palette_fit import PaletteFit
+from colorquant.jobs import CompressionResult, KSearchRecord, NeededBytes, WeightsFile
 from colorquant.quality import bits_per_pixel, compression_ratio, psnr_db
 from colorquant.quantizer import Solution
 from colorquant.settings import Settings
@@ -46,8 +47,11 @@ def record_of(
     spark: dict[str, Any],
     comparison: Mapping[str, NeededBytes | None],
     search: KSearchRecord | None = None,
+    fit: PaletteFit | None = None,
+    weights: WeightsFile | None = None,
+    notice: str | None = None,
 ) -> CompressionResult:
-    """The result record. ``k``, and ``output`` and all after it, are its fields of these names."""
+    """The result record. ``k``, and ``output`` and all after it up to ``search``, are its fields of these names."""
     return CompressionResult(
         image=original.path,
         image_sha256=original.sha256,
@@ -76,4 +80,9 @@ def record_of(
         ssimulacra2=measured.ssimulacra2,
         search=search,
         comparison=dict(comparison),
+        palette_name=fit.name if fit else None,
+        shared_mse=fit.shared_mse if fit else None,
+        own_mse=fit.own_mse if fit else None,
+        weights_sha256=weights.sha256 if weights else None,
+        weights_notice=notice,
     )

@@ -6,16 +6,18 @@
    by the gain of a usual step.
 3. Each other candidate is tried at twice that palette size. Where its file would be smaller at the target, as far as
    its index map and its quality tell, its palette is looked for in the same way.
-4. Of all trials the one whose file would be smallest at the target is taken there by its rate. Where the rate is given,
-   a palette between two steps of the ladder is looked for instead.
+4. Of all trials the one whose file would be smallest at the target is taken there by its rate; a small palette first by
+   its size, between two steps of the ladder. Where the rate is given, that is all.
 
 A trial is a palette, an index map and a measurement; only the chosen file is encoded, and the one without loss.
 """
 
 import math
 import zlib
+from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from colorquant.compress.choice import Choice, remapped
@@ -25,7 +27,7 @@ from colorquant.jobs import KSearchRecord
 from colorquant.limits import MAX_COLORS
 from colorquant.pixels import Pixels
 from colorquant.quality import quality
-from colorquant.quantizer import Solution, solve
+from colorquant.quantizer import Solution
 from colorquant.settings import MAX_RATE, Settings
 from colorquant.target import Target
 
@@ -56,6 +58,8 @@ _FIRST_STEP = 11
 _STEPS_UP = 2
 _RATE_FOR_COLORS = 4.0
 _CLIMBS = 2
+# Up to so many colors one between two steps of the ladder is tried.
+_FEW_COLORS = 64
 # What a step of the ladder adds to a measure, about.
 _GAIN_OF_A_STEP = {"ssimulacra2": 6.0, "ssim": 0.02, "psnr": 1.2}
 # By how much a file grows, about, for that gain.
@@ -135,8 +139,10 @@ class _Search:
     """What was tried. Of the index maps, each as large as the image, no more than five are kept at a time."""
 
     def __init__(self, opened: OpenedImage, target: Target, settings: Settings) -> None:
+        kept = settings.kept
         self._opened, self._target, self._free = opened, target, settings.free
-        self._ladder = _ladder(min(MAX_COLORS, opened.unique_colors))
+        # Colors that are to be kept need as large a palette as they are many.
+        self._ladder = _ladder(min(MAX_COLORS, opened.unique_colors), len(kept))
         self._solutions: dict[tuple[Any, ...], Solution] = {}
         self._log: list[_Entry] = []
         self._best: Trial | None = None
@@ -149,7 +155,7 @@ class _Search:
 
     def try_lossless(self, settings: Settings) -> None:
         """A trial with all colors of the image."""
-        self._keep(self._measured(self._opened.unique_colors, settings))
+        self._keep(self._measured(max(self._opened.unique_colors, len(settings.kept)), settings))
 
     def look(self, candidates: list[Settings]) -> None:
         """Keep the smallest file of some candidates, if it is smaller than the one so far."""
@@ -163,12 +169,11 @@ class _Search:
                 if self._target.reached_by(other.value):
                     found = other
         if self._free_rate(found.choice.settings):
-            near = [one for one in self._log[begun:] if abs(self._steps_over(one.value)) <= 1] or [self._entry(found)]
-            while near:
-                smallest = min(near, key=lambda one: one.size_at_target)
-                if self._keep(self._with_rate(self._with_more_colors(smallest))):
-                    return
-                near = [one for one in near if one.settings != smallest.settings]
+            for smallest in self._promising(self._log[begun:]) or [self._entry(found)]:
+                # No rate may lift a palette to the target: then one is taken that is there.
+                for one in self._between_steps(smallest), self._smallest_palette(smallest.settings):
+                    if one and self._keep(self._with_rate(self._with_more_colors(one))):
+                        return
         if self._target.reached_by(found.value):
             self._keep(self._refined_size(found))
 
@@ -208,6 +213,40 @@ class _Search:
         """Whether the search may change the rate, and it has an effect."""
         return settings.rate > 0 and "rate" in self._free and settings.dither != "blue-noise"
 
+    def _promising(self, log: list[_Entry]) -> list[_Entry]:
+        """For each settings of some trials the one whose file would be smallest at the target, the smallest first."""
+        sizes: dict[Settings, tuple[float, _Entry]] = {}
+        for one in log:
+            if abs(self._steps_over(one.value)) <= 1:
+                known = sizes.get(one.settings, (math.inf, one))
+                sizes[one.settings] = min(known, (one.size_at_target, one), key=itemgetter(0))
+        for settings in dict.fromkeys(one.settings for one in log):
+            # A small picture may have no trial so near. What its file would save at the target is not known.
+            if settings not in sizes and (reaching := self._smallest_palette(settings)):
+                sizes[settings] = reaching.size_at_target * math.exp(_GROWTH_OF_A_STEP), reaching
+        return [one for _, one in sorted(sizes.values(), key=itemgetter(0))]
+
+    def _smallest_palette(self, settings: Settings) -> _Entry | None:
+        """The smallest palette that reached the target with some settings."""
+        reaching = [one for one in self._log if one.settings == settings and self._target.reached_by(one.value)]
+        return min(reaching, key=lambda one: one.k, default=None)
+
+    def _between_steps(self, found: _Entry) -> _Entry:
+        """A trial with about as many colors as just reach the target, if few do.
+
+        A higher rate brings a palette to the target too, but saves fewer bytes there than fewer colors do: on a heat
+        map 3 %, on 16 graphics in the mean 1.5 %.
+        """
+        missed = [one for one in self._log if one.settings == found.settings and one.k < found.k]
+        below = max(missed, key=lambda one: one.k, default=found)
+        if found.k > _FEW_COLORS or not below.value < self._target.value < found.value < math.inf:
+            return found
+        part = (self._target.value - below.value) / (found.value - below.value)
+        k = round(below.k * (found.k / below.k) ** part)
+        if not below.k < k < found.k:
+            return found
+        return self._entry(self._measured(k, found.settings))
+
     def _with_more_colors(self, begun: _Entry) -> _Entry:
         """A trial with more colors at a higher rate, as long as its file would be smaller at the target.
 
@@ -215,7 +254,7 @@ class _Search:
         """
         found = begun
         for _ in range(_CLIMBS):
-            step = self._ladder.index(found.k) + _STEPS_UP
+            step = bisect(self._ladder, found.k) - 1 + _STEPS_UP
             rate = _RATE_FOR_COLORS * found.settings.rate
             if step >= len(self._ladder) or rate > MAX_RATE:
                 break
@@ -249,10 +288,14 @@ class _Search:
             trial = self._measured(begun.k, replace(begun.settings, rate=wanted))
             if found is None or self._target.reached_by(trial.value):
                 found = trial
+            if not reached and rate > wanted and 2 * (trial.value - value) < self._target.value - trial.value:
+                break  # Lower rates gain less and less.
             # At low rates and on graphics a doubling costs less than on photographs: half as much, or a third.
             loss = min(max((value - trial.value) / math.log2(wanted / rate), loss / 4), loss * 2)
             rate, value = wanted, trial.value
-        return found or self._measured(begun.k, begun.settings)
+        if found and (self._target.reached_by(found.value) or not self._target.reached_by(begun.value)):
+            return found
+        return self._measured(begun.k, begun.settings)
 
     def _refined_size(self, found: Trial) -> Trial:
         settings = found.choice.settings
@@ -287,11 +330,10 @@ class _Search:
         return " ".join(f"{name}={getattr(settings, name)}" for name in self._free)
 
     def _measured(self, k: int, settings: Settings) -> Trial:
-        source = self._opened.source
         # No other setting decides the palette, and with a rate the dithering does not either.
         key = (k, settings.objective, settings.color_space, settings.rate > 0 or settings.dither)
         if key not in self._solutions:
-            self._solutions[key] = solve(source, k, settings)
+            self._solutions[key] = self._opened.solve(k, settings)
         choice = remapped(self._opened, k, settings, self._solutions[key])
         trial = Trial(choice, quality(self._target.measure, self._opened.decoded.pixels, choice.shown))
         self._log.append(_Entry(k, settings, trial.value, self._size_at_target(choice.indexes, trial.value)))
@@ -319,11 +361,14 @@ class _Search:
         return True
 
 
-def _ladder(max_k: int) -> list[int]:
-    """Palette sizes from 2 on, each larger by one or by a factor of the square root of 2, and the largest."""
+def _ladder(max_k: int, min_k: int = 1) -> list[int]:
+    """Palette sizes from 2 on, each larger by one or by a factor of the square root of 2, and the largest.
+
+    None is less than ``min_k``.
+    """
     count = _STEPS_TO_DOUBLE * 8
     sizes = {round(2 ** (step / _STEPS_TO_DOUBLE)) for step in range(_STEPS_TO_DOUBLE, count)} | {5, 7}
-    return sorted({size for size in sizes if size < max_k} | {max_k})
+    return sorted({size for size in sizes if min_k <= size < max_k} | {max(max_k, min_k)})
 
 
 def _finite(value: float) -> float | None:

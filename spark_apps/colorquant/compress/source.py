@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from colorquant.decode import DecodedImage
+from colorquant.jobs import WeightsFile
 from colorquant.pixels import Pixels
-from colorquant.quantizer import ColorSource, Remapping
+from colorquant.quantizer import ColorSource, Remapping, Solution, WeightedColors, counted_by_pixels, solve
+from colorquant.settings import Settings
 
 
 class Source(ColorSource, Protocol):
@@ -32,9 +34,24 @@ class OpenedImage:
     decoded : DecodedImage
     source : Source
     unique_colors : int
+    weights : WeightsFile, optional
+        The picture that says how much each pixel counts.
+    weighted : WeightedColors, optional
+        The colors as they count; None where all pixels count the same.
+    notice : str, optional
+        Why the picture of weights has no effect.
     """
 
     path: str
     decoded: DecodedImage
     source: Source
     unique_colors: int
+    weights: WeightsFile | None = None
+    weighted: WeightedColors | None = None
+    notice: str | None = None
+
+    def solve(self, k: int, settings: Settings) -> Solution:
+        """A palette of at most k colors for the pixels as they count; what it costs is counted by pixels."""
+        if self.weighted is None:
+            return solve(self.source, k, settings)
+        return counted_by_pixels(solve(self.weighted, k, settings), self.source)

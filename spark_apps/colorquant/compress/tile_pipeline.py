@@ -14,16 +14,21 @@ from typing import Any, Protocol, TypeVar
 
 from colorquant.arithmetic import ceil_div
 from colorquant.colors import count_colors
+from colorquant.compress.palette_fit import PaletteFit
 from colorquant.compress.record import Measured, Original, record_of
 from colorquant.compress.stopwatch import Stopwatch
 from colorquant.decode import Region, TiledImage, changed, encode_tiles, tiled_image_above, write_tiled
-from colorquant.jobs import TILED_SUFFIX, CompressionResult
+from colorquant.errors import UnsupportedImage
+from colorquant.jobs import TILED_SUFFIX, CompressionResult, SharedPalette, WeightsFile
+from colorquant.pixels import as_palette
 from colorquant.quality import HALO, mean_squared_error, structural_similarity
-from colorquant.quantizer import RGB, ColorSource, Solution, solve
+from colorquant.quantizer import RGB, ColorSource, Solution, impose, solve, with_kept_colors
 from colorquant.settings import Settings
 from colorquant.storage import sha256_of, temporary_folder
 
 T = TypeVar("T")
+
+_NO_WEIGHTS = "All pixels count the same: the image is read part by part, and a picture of weights only as a whole."
 
 
 class RegionSource(ColorSource, Protocol):
@@ -58,6 +63,8 @@ def compress_tiled_image(
     settings: Settings,
     distribute: Callable[[TiledImage], RegionSource],
     expected_sha256: str | None = None,
+    shared: SharedPalette | None = None,
+    weights: WeightsFile | None = None,
 ) -> CompressionResult:
     """Compress one tiled image at one palette size to a tiled palette TIFF; write the output and its record.
 
@@ -77,6 +84,11 @@ def compress_tiled_image(
         Makes the source of the image's regions.
     expected_sha256 : str, optional
         Hash of the file that was planned.
+    shared : SharedPalette, optional
+        The palette that the image has in common with others. Of a palette with alpha, the output has the opaque
+        colors.
+    weights : WeightsFile, optional
+        A picture of weights has no effect on an image that is read by regions, and the record says so.
 
     Raises
     ------
@@ -94,8 +106,15 @@ def compress_tiled_image(
     with clock("histogram"):
         source = distribute(image)
         unique_colors = source.unique_colors
+    fit = None
     with clock("kmeans"):
-        solution = solve(source, k, settings)
+        if given := settings.colors or (shared and shared.entries):
+            solution, _ = impose(source, as_palette(given))
+            if not len(solution.palette):
+                raise UnsupportedImage(f"{image.path!r}: no color of the palette is opaque; add one.")
+            fit = PaletteFit.of(source, shared, settings) if shared else None
+        else:
+            solution = solve(source, k, settings)
     with temporary_folder(path.parent) as folder:
         with clock("remap"):
             sizes = source.each(_remapping(solution, settings, folder))
@@ -120,6 +139,9 @@ def compress_tiled_image(
         seconds=clock.stop(),
         spark=source.describe(),
         comparison=dict.fromkeys(settings.compare),
+        fit=fit,
+        weights=weights,
+        notice=_NO_WEIGHTS if weights else None,
     )
     record.write(result)
     return record
@@ -132,7 +154,10 @@ def _remapping(solution: Solution, settings: Settings, folder: Path) -> Callable
     def remap(region: Region) -> list[int]:
         tile = region.image.tile
         remapping = solution.remapping(settings, tile[1], (region.top, region.left))
-        indexes = RGB.remap(region.pixels(), palette, remapping)
+        pixels = region.pixels()
+        indexes = RGB.remap(pixels, palette, remapping)
+        if remapping is not None:
+            indexes = with_kept_colors(indexes, pixels, palette, settings)
         tiles = encode_tiles(indexes, tile)
         # Another try of the same task may still be running.
         temporary = folder / f"{uuid.uuid4().hex}.part"

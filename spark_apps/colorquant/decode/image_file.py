@@ -15,7 +15,7 @@ import numpy as np
 from colorquant.decode.metadata import Metadata
 from colorquant.decode.png_file import SIGNATURE
 from colorquant.decode.process import decode_apart
-from colorquant.errors import Undecodable, UnsupportedImage
+from colorquant.errors import ChangedImage, Undecodable, UnsupportedImage
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
 from colorquant.storage import asking, is_refusal, is_remote, location, read
@@ -23,9 +23,9 @@ from colorquant.storage import asking, is_refusal, is_remote, location, read
 _PIECE = 2**20
 
 
-def changed(path: str | os.PathLike[str]) -> UnsupportedImage:
+def changed(path: str | os.PathLike[str]) -> ChangedImage:
     """The error for an image whose bytes differ from the planned ones, or from those that were read first."""
-    return UnsupportedImage(
+    return ChangedImage(
         f"{_name(path)} has changed since this run was planned; a new run will compress the present file."
     )
 

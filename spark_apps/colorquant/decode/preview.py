@@ -1,4 +1,4 @@
-"""Previews: small RGB images on white, by Pillow where it is right, which is fast and takes little memory."""
+"""Previews: small images, with their alpha, by Pillow where it is right, which is fast and takes little memory."""
 
 import io
 from functools import partial
@@ -30,7 +30,10 @@ _TURNS = {
 
 
 def preview(content: bytes, side: int, limits: Limits) -> Image.Image:
-    """An RGB image of at most ``side`` pixels on its longer side; raises any error where a file cannot be shown."""
+    """An image of at most ``side`` pixels on its longer side: RGBA where a pixel is not opaque, else RGB.
+
+    Raises any error where a file cannot be shown.
+    """
     # Where Pillow is right, it is fast and takes little memory. Where nothing else reads a file, its picture has to do.
     decoded = partial(_decoded, limits=limits)
     ways = (decoded, _opened) if name_of(content) in _LEFT_TO_DECODERS else (_opened, decoded)
@@ -43,7 +46,7 @@ def preview(content: bytes, side: int, limits: Limits) -> Image.Image:
 def _decoded(content: bytes, side: int, limits: Limits) -> Image.Image:
     image = Image.fromarray(decode(content, limits))
     image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
-    return _on_white(image)
+    return _without_idle_alpha(image)
 
 
 def _opened(content: bytes, side: int) -> Image.Image:
@@ -55,7 +58,7 @@ def _opened(content: bytes, side: int) -> Image.Image:
         upright = _turned(_in_eight_bits(image), 1 if image.format == "TIFF" else orientation)
         color = upright.convert("RGBA" if upright.has_transparency_data else "RGB") if _is_flat(upright) else upright
         color.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
-        return _on_white(_in_srgb(color, space))
+        return _without_idle_alpha(_in_srgb(color, space))
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
@@ -94,7 +97,7 @@ def _in_srgb(image: Image.Image, space: ColorSpace) -> Image.Image:
     return Image.fromarray(np.dstack([color, samples[..., 3]]) if image.mode == "RGBA" else color)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode == "RGBA":
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+def _without_idle_alpha(image: Image.Image) -> Image.Image:
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+        return image
     return image.convert("RGB")

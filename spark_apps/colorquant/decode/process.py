@@ -145,7 +145,7 @@ class DecodingProcess:
             return MemoryError(reason) if kind == "MemoryError" else RuntimeError(f"{kind}: {reason}")
         height, width, channels = (int(number) for number in answer["shape"])
         is_possible = height > 0 and width > 0 and channels in (3, 4) and height * width <= self._limits.pixels
-        if not is_possible or (side and (max(height, width) > side or channels != 3)):
+        if not is_possible or (side and max(height, width) > side):
             raise ValueError("pixels of an impossible shape")
         pixels = np.empty((height, width, channels), np.uint8)
         is_read = _read_memory(process.pid, int(answer["address"]), pixels)

@@ -71,6 +71,17 @@ def in_each_order(picture: IndexedPicture) -> dict[Order, list[IndexedPicture]]:
     }
 
 
+def as_given(palette: Palette, indexes: IndexMap) -> IndexedPicture:
+    """The picture with every entry of its palette, in the order that they have.
+
+    Parameters and errors as of ``indexed_png.encode_indexed_png``.
+    """
+    _check(palette, indexes)
+    if (last := int(indexes.max())) >= len(palette):
+        raise ValueError(f"index {last} is not in a palette of {len(palette)} colors")
+    return IndexedPicture(palette, indexes, _least_bit_depth(len(palette)))
+
+
 def by_luminance(palette: Palette, indexes: IndexMap) -> IndexedPicture:
     """The picture by the distinct colors that it uses, in the order of luminance, at the least bit depth.
 

@@ -11,7 +11,15 @@ from typing import NamedTuple
 import imagecodecs
 import numpy as np
 
-from colorquant.encode.indexed_picture import IndexedPicture, IndexMap, Order, Palette, by_luminance, in_each_order
+from colorquant.encode.indexed_picture import (
+    IndexedPicture,
+    IndexMap,
+    Order,
+    Palette,
+    as_given,
+    by_luminance,
+    in_each_order,
+)
 from colorquant.encode.png_chunks import png_file
 from colorquant.encode.row_filters import Filter, Filtering, Rows, Strategy, filtered, packed
 
@@ -129,7 +137,7 @@ _OF_FLAT = _Contest(
 _CONTESTS = {1: [_OF_BITS], 2: [_OF_BITS], 4: [_OF_NIBBLES, _OF_BYTES_INSTEAD], 8: [_OF_BYTES]}
 
 
-def encode_indexed_png(palette: Palette, indexes: IndexMap, *, effort: str = "normal") -> bytes:
+def encode_indexed_png(palette: Palette, indexes: IndexMap, *, effort: str = "normal", in_order: bool = False) -> bytes:
     """Encode as a PNG of color type 3 at the least bit depth (1, 2, 4 or 8) that holds the palette.
 
     Where all colors are grey and that is smaller, as one of color type 0, which needs no palette.
@@ -149,14 +157,17 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap, *, effort: str = "no
         With "high" Zopfli compresses the rows of flat pictures too, in about a second. "max" takes many for the last
         percent: oxipng and zopflipng try as well (`optimizers`). The file may then be of another color type, where that
         makes a tiny one smaller.
+    in_order : bool
+        Whether the file's palette has every entry, in the given order, so that indexes mean what they meant. That
+        costs bytes; only the row filters are chosen.
 
     Raises
     ------
     ValueError
         Where the shapes or dtypes are not as above, or an index is out of the palette.
     """
-    picture = by_luminance(palette, indexes)
-    pictures = in_each_order(picture)
+    picture = as_given(palette, indexes) if in_order else by_luminance(palette, indexes)
+    pictures = dict.fromkeys(Order, [picture]) | {Order.GREY: []} if in_order else in_each_order(picture)
     flat = _is_flat(pictures)
     contests = [_OF_FLAT] if flat else _CONTESTS[picture.bit_depth]
     level = _BEST_LEVEL if indexes.size <= _LARGE_PIXELS else _LARGE_LEVEL
@@ -165,8 +176,9 @@ def encode_indexed_png(palette: Palette, indexes: IndexMap, *, effort: str = "no
         return ours
     from colorquant.encode.optimizers import compressed_by_zopfli, smaller_files  # Start-up time: few jobs need it.
 
-    if effort == "high":
-        return min(ours, compressed_by_zopfli(ours, _ZOPFLI_ITERATIONS), key=len)
+    if effort == "high" or in_order:  # oxipng and zopflipng drop and sort entries.
+        iterations = _ZOPFLI_ITERATIONS if effort == "high" else None
+        return min(ours, compressed_by_zopfli(ours, iterations), key=len)
     plain = _Candidate(picture, Filter.NONE, 1.0).encoded(level)
     return min([ours, *smaller_files(ours, plain)], key=len)
 

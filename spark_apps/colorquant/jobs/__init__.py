@@ -9,13 +9,34 @@ from colorquant.jobs.job import TILED_SUFFIX, Job
 from colorquant.jobs.kills import note_kill, refusal_for_kills, too_slow_for
 from colorquant.jobs.memory import forget, full_check_after
 from colorquant.jobs.pauses import PLANNING, Lease, is_being_planned, planning
-from colorquant.jobs.plan import AUTO, FEWEST, Plan, RunRequest, parse_ks, parse_target, plan_run, run_folder
+from colorquant.jobs.plan import (
+    AUTO,
+    FEWEST,
+    PaletteRequest,
+    Plan,
+    RunRequest,
+    parse_ks,
+    parse_target,
+    plan_run,
+    run_folder,
+)
+from colorquant.jobs.progress import PROGRESS, RunProgress
 from colorquant.jobs.records import CompressionResult, KSearchRecord, NeededBytes
+from colorquant.jobs.shared_palette import (
+    SharedPalette,
+    content_of,
+    group_of,
+    name_of_palette,
+    palette_path,
+    settings_of_palette,
+)
+from colorquant.jobs.weights import WeightsFile, no_weights, weights_below
 
 __all__ = [
     "AUTO",
     "FEWEST",
     "CompressionResult",
+    "content_of",
     "EXIT_BAD_INPUT",
     "EXIT_FAILED",
     "EXIT_WRONG_ARGUMENTS",
@@ -26,20 +47,31 @@ __all__ = [
     "NeededBytes",
     "forget",
     "full_check_after",
+    "group_of",
     "mark_outputs",
+    "name_of_palette",
+    "no_weights",
     "note_kill",
+    "palette_path",
+    "PaletteRequest",
     "parse_ks",
     "parse_target",
     "Plan",
     "PLANNING",
+    "PROGRESS",
     "is_being_planned",
     "planning",
     "plan_run",
     "refusal_for_kills",
     "run_folder",
     "RunFolders",
+    "RunProgress",
     "RunRequest",
+    "SharedPalette",
     "TILED_SUFFIX",
+    "settings_of_palette",
     "too_slow_for",
     "versions_of",
+    "weights_below",
+    "WeightsFile",
 ]

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -31,30 +32,32 @@ from colorquant.storage import (
 
 @dataclass(frozen=True)
 class RunFolders:
-    """The folders of a run. ``published`` is None where nothing is to be published."""
+    """The folders of a run. ``published`` and ``weights`` are None where there is none."""
 
     images: Path
     output: Path
     published: Path | None = None
+    weights: Path | None = None
 
     @classmethod
-    def of(cls, images: str, output: str, publish: str | None = None) -> Self:
+    def of(cls, images: str, output: str, publish: str | None = None, weights: str | None = None) -> Self:
         """The folders that a run's parameters name: paths, or URIs. Nothing is left in them.
 
         Raises
         ------
         InvalidFolder
-            For a URI that cannot be opened, a folder that this process may not use, an image folder that is not a
-            folder or that the run would write to, an output folder that is not a folder or cannot be written, and a
-            published folder that contains outputs or lies among them. The message names the value of each parameter
-            that is wrong.
+            For a URI that cannot be opened, a folder that this process may not use, a folder of images or weights that
+            is not a folder, one of weights that contains the images, an image folder that the run would write to, an
+            output folder that is not a folder or cannot be written, and a published folder that contains outputs or
+            lies among them. The message names the value of each parameter that is wrong.
         """
         problems: list[str] = []
         found: dict[str, Path] = {}
         for parameter, given, check in (
-            ("images", images, _require_images),
+            ("images", images, partial(_require_folder, "image folder")),
             ("output", output, _require_output),
             ("publish", publish, None),
+            ("weights", weights, partial(_require_folder, "folder of weights")),
         ):
             try:
                 if given:
@@ -66,7 +69,9 @@ class RunFolders:
         if problems:
             raise InvalidFolder(" ".join(problems))
         published = found.get("publish")
-        folders = cls(found["images"], found["output"], published)
+        folders = cls(found["images"], found["output"], published, found.get("weights"))
+        if folders.weights and is_within(folders.images, folders.weights):
+            raise InvalidFolder(f"The folder of weights {weights!r} contains the images: name another one.")
         if published and is_within(folders.output, published):
             raise InvalidFolder(f"The published folder {publish!r} contains the output folder: name another one.")
         if published and any(
@@ -88,11 +93,11 @@ class RunFolders:
     def list_images(self, pattern: str, exclude: str = "") -> Listing:
         """The images that match a pattern and are not excluded, as ``storage.list_images``.
 
-        The output folder and the published folder may lie in the image folder: files written by earlier runs are
-        not listed. Raises InvalidFolder where the image folder cannot be read.
+        The output folder, the published folder and that of weights may lie in the image folder: their files are not
+        listed. Raises InvalidFolder where the image folder cannot be read.
         """
         with _usable(f"The image folder {str(self.images)!r}", "read"):
-            return list_images(self.images, pattern, self.written(), exclude)
+            return list_images(self.images, pattern, [*self.written(), *filter(None, [self.weights])], exclude)
 
 
 def _location(parameter: str, given: str) -> Path:
@@ -107,10 +112,10 @@ def _location(parameter: str, given: str) -> Path:
         raise InvalidFolder(f"{parameter}: {error}") from None
 
 
-def _require_images(folder: Path, given: str) -> None:
-    with _usable(f"The image folder {given!r}", "read"):
+def _require_folder(what: str, folder: Path, given: str) -> None:
+    with _usable(f"The {what} {given!r}", "read"):
         if not _is_folder(folder):
-            raise InvalidFolder(f"The image folder {given!r} is not a folder; give the path of one.")
+            raise InvalidFolder(f"The {what} {given!r} is not a folder; give the path of one.")
         if not is_remote(folder):
             os.scandir(folder).close()
 

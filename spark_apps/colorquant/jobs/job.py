@@ -3,11 +3,12 @@
 DAG files import this module: nothing here may load numpy, OpenCV or PySpark, or open a file at import time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from colorquant.errors import InvalidRecord
 from colorquant.jobs.records import CompressionResult
+from colorquant.jobs.weights import WeightsFile
 from colorquant.limits import Count, PaletteSize
 from colorquant.settings import Settings
 from colorquant.storage import PathText, location, sha256_of
@@ -34,6 +35,10 @@ class Job:
     image_sha256 : hex SHA-256 of the file; None where it could not be read.
     output, result, failure : paths or URIs of the output, of its ``CompressionResult``, and of a ``JobFailure``.
     image_bytes : size of the file; 0 where it is not known.
+    shared_palette : path or URI of the record of the palette that the image has in common with others
+        (``SharedPalette``); None for a palette of its own.
+    weights : the picture that says how much each pixel counts; None where all count the same.
+    algorithm_version : that of the plan, where an earlier version of this project planned; None for this one.
 
     Raises
     ------
@@ -51,6 +56,9 @@ class Job:
     failure: PathText
     target: str | None = None
     image_bytes: Count = 0
+    shared_palette: PathText | None = None
+    weights: WeightsFile | None = None
+    algorithm_version: int | None = None
 
     def __post_init__(self) -> None:
         if self.k is None:
@@ -82,6 +90,11 @@ class Job:
         return Target.parse(self.target or "") if self.k is None else self.k
 
     @property
+    def palette_name(self) -> str | None:
+        """The name of the palette that the image has in common with others."""
+        return self.shared_palette and self.shared_palette.rsplit("/", 2)[-2]
+
+    @property
     def kills(self) -> str:
         """Path of what is known of processes that this image file ended (``kills``): for all runs, ks and settings."""
         folder = self.output.rsplit("/", 2)[0]
@@ -95,8 +108,13 @@ class Job:
             f"--output={self.output}",
             f"--result={self.result}",
             f"--failure={self.failure}",
-            *self.settings.arguments(),
+            # The folder has been looked through.
+            *replace(self.settings, weights="").arguments(),
         ]
+        if self.shared_palette is not None:
+            arguments.append(f"--shared-palette={self.shared_palette}")
+        if self.weights is not None:
+            arguments += [f"--weights-file={self.weights.path}", f"--weights-sha256={self.weights.sha256}"]
         if self.image_sha256 is not None:
             arguments.append(f"--image-sha256={self.image_sha256}")
         return arguments
@@ -125,7 +143,11 @@ class Job:
 
     def is_answered_by(self, result: CompressionResult) -> bool:
         """Whether a result is of this job's settings and k, or of the search for its target."""
-        settings = Settings.of_record(result.settings, result.seed)
+        settings = Settings.of_record(result.settings, result.seed, self.algorithm_version)
+        if result.palette_name != self.palette_name:
+            return False
+        if result.weights_sha256 != (self.weights and self.weights.sha256):
+            return False
         if settings is None or not self.settings.allows(settings):
             return False
         if self.k is not None:

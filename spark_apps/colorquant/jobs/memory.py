@@ -46,6 +46,8 @@ class Memory(JsonRecord):
     plans : how many plans have relied on a memory since all files were read.
     images : for each image's name the version of its file, the hex SHA-256 of the file, and the digest of the versions
         of its records and outputs where all its jobs were done; empty where that is not known.
+    palettes : names of the palettes that images have in common, as of ``Plan``.
+    weights : for each path of a picture of weights its version and hex SHA-256.
     """
 
     indent: ClassVar[int | None] = None
@@ -54,6 +56,8 @@ class Memory(JsonRecord):
     library: tuple[PathText, PathText, PathText]
     plans: Count = 0
     images: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    palettes: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, output_folder: StrPath, library: tuple[str, str, str]) -> Self:
@@ -75,9 +79,14 @@ class Memory(JsonRecord):
         remembered = self.images.get(name)
         return remembered[1] if remembered and version and remembered[0] == version.text else None
 
+    def sha256_of_weights(self, path: str, version: FileVersion) -> str | None:
+        """The hash of a picture of weights of this version; None where it must be read."""
+        remembered = self.weights.get(path)
+        return remembered[1] if remembered and remembered[0] == version.text else None
+
     def is_done(self, name: str, outputs: str) -> bool:
         """Whether all jobs of an image were done when its records and outputs had this digest (``digest_of``)."""
-        return outputs != "" and self.images[name][2] == outputs
+        return outputs != "" and name in self.images and self.images[name][2] == outputs
 
     def write_to(self, output_folder: StrPath) -> None:
         """Write the memory, whole or not at all. Raises OSError."""

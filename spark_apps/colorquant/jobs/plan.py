@@ -10,19 +10,38 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-from colorquant.errors import InvalidFolder, InvalidPlan, InvalidSetting, InvalidTarget, TooManyJobs
+from colorquant import settings as settings_module
+from colorquant.errors import (
+    InvalidFolder,
+    InvalidPlan,
+    InvalidRecord,
+    InvalidSetting,
+    InvalidTarget,
+    NotAllowed,
+    TooManyJobs,
+)
+from colorquant.hex_colors import color_text
 from colorquant.jobs.folders import RunFolders
 from colorquant.jobs.job import TILED_SUFFIX, Job
 from colorquant.jobs.memory import Memory, digest_of, is_settled, now
+from colorquant.jobs.shared_palette import (
+    SharedPalette,
+    content_of,
+    group_of,
+    name_of_palette,
+    news_of_palette,
+    palette_path,
+)
+from colorquant.jobs.weights import WeightsFile, weights_below
 from colorquant.limits import MAX_COLORS, Count, PaletteSize
-from colorquant.settings import Settings
+from colorquant.settings import LIBRARY, Settings
 from colorquant.storage import (
     IMAGE_SUFFIXES,
     FileVersion,
@@ -73,6 +92,10 @@ class Plan(JsonRecord):
     identity : ``settings.identity()`` of the version of this project that planned: outputs are named by it.
     published_folder : path or URI of the folder that the run publishes to; None where it publishes nothing, and in
         plans of version 1.
+    palettes : names of the palettes that images have in common, by the sub-folder of the images; empty where each
+        image has a palette of its own.
+    palette_news : for each of these a sentence: whether it stays or is found again, and why; none in a plan that was
+        read.
     memory : what was seen of files, for the next plan; None in a plan that was read.
     """
 
@@ -94,6 +117,8 @@ class Plan(JsonRecord):
     output_folder: PathText = ""
     identity: tuple[Any, ...] = ()
     published_folder: PathText | None = None
+    palettes: dict[str, str] = field(default_factory=dict)
+    palette_news: tuple[str, ...] = field(default=(), compare=False)
     memory: Memory | None = field(default=None, compare=False, repr=False)
 
     def as_json(self) -> str:
@@ -122,6 +147,24 @@ class Plan(JsonRecord):
         """The jobs that are still to be done."""
         return [job for job in self.jobs if job.label not in self.reused]
 
+    def palettes_to_find(self) -> list["PaletteRequest"]:
+        """The palettes that images of pending jobs have in common, and that are not there yet."""
+        if not self.palettes:
+            return []
+        needed: dict[str, set[int]] = {}
+        for job in self.pending():
+            if job.shared_palette and job.k and (self.force or not is_file(job.shared_palette)):
+                needed.setdefault(group_of(job.name, self.settings), set()).add(job.k)
+        images: dict[str, dict[str, Job]] = {}
+        for job in self.jobs:
+            images.setdefault(group_of(job.name, self.settings), {}).setdefault(job.name, job)
+        return [
+            PaletteRequest(
+                name=self.palettes[group], folder=group, ks=tuple(sorted(ks)), images=(*images[group].values(),)
+            )
+            for group, ks in needed.items()
+        ]
+
     def submissions(self) -> list[dict[str, Any]]:
         """The keyword arguments in which the pending jobs' spark-submits differ: name, arguments, two files."""
         force = ["--force"] if self.force else []
@@ -137,10 +180,33 @@ class Plan(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaletteRequest:
+    """A palette that several images are to have in common.
+
+    Attributes
+    ----------
+    name : its name (``name_of_palette``).
+    folder : the sub-folder of its images; empty for the whole library.
+    ks : palette sizes, ascending.
+    images : one job of each image.
+    """
+
+    name: str
+    folder: str
+    ks: tuple[int, ...]
+    images: tuple[Job, ...]
+
+
+# Of the file of a plan, those that its class has in another form.
+_OWN_FIELDS = ("pending", "images", "weights")
+
+
+@dataclass(frozen=True, kw_only=True)
 class _PlanFile(JsonRecord):
     """The file of a plan: what the jobs have in common, and each image's name, hash and size in bytes.
 
-    ``pending`` are the indexes of the jobs that were not done. All other fields are those of ``Plan``.
+    ``pending`` are the indexes of the jobs that were not done, ``weights`` the pictures of weights by the names of
+    their images. All other fields are those of ``Plan``.
     """
 
     indent: ClassVar[int | None] = None
@@ -163,6 +229,8 @@ class _PlanFile(JsonRecord):
     pending_before: tuple[str, ...]
     images: tuple[tuple[PathText, str | None, Count], ...]
     published_folder: PathText | None = None
+    palettes: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, WeightsFile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         location(self.output_folder)
@@ -172,19 +240,24 @@ class _PlanFile(JsonRecord):
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """The file of a plan."""
-        same = {each.name: getattr(plan, each.name) for each in fields(cls) if each.name not in ("pending", "images")}
-        firsts = (next(jobs) for _, jobs in groupby(plan.jobs, key=lambda job: job.name))
+        same = {each.name: getattr(plan, each.name) for each in fields(cls) if each.name not in _OWN_FIELDS}
+        firsts = [next(jobs) for _, jobs in groupby(plan.jobs, key=lambda job: job.name)]
         return cls(
             **same,
             pending=tuple(index for index, job in enumerate(plan.jobs) if job.label not in plan.reused),
             images=tuple((job.name, job.image_sha256, job.image_bytes) for job in firsts),
+            weights={job.name: job.weights for job in firsts if job.weights},
         )
 
     def fields_of_plan(self) -> dict[str, Any]:
         """The values of the fields of ``Plan``."""
-        same = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("pending", "images")}
+        same = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OWN_FIELDS}
         jobs_of = _JobMaker.of(self)
-        jobs = tuple(job for name, sha256, size in self.images for job in jobs_of(name, _Seen(sha256, size)))
+        jobs = tuple(
+            job
+            for name, sha256, size in self.images
+            for job in jobs_of(name, _Seen(sha256, size, weights=self.weights.get(name)))
+        )
         pending = set(self.pending)
         reused = frozenset(job.label for index, job in enumerate(jobs) if index not in pending)
         return same | {"jobs": jobs, "reused": reused}
@@ -257,16 +330,20 @@ def plan_run(
         For a wrong parameter, or a folder that the run cannot work with (``RunFolders.of``) or that has no images.
     """
     given = list(request.ks or ())
-    ks = parse_ks(given)
+    ks = parse_ks(given, request.settings)
     target = parse_target(request.target, ks)
     looked_at = now() if looked_at is None else looked_at
     planned_at = datetime.now(UTC).isoformat()
     settings = request.settings if _texts(given) == [AUTO] else request.settings.fixed()
+    earlier = settings.earlier_palette
+    if earlier:  # Outputs of the run that found it are current.
+        settings = replace(settings, palette=LIBRARY)
     try:
-        folders = RunFolders.of(request.images, request.output, request.publish)
+        folders = RunFolders.of(request.images, request.output, request.publish, settings.weights)
         listing = folders.list_images(request.pattern, request.exclude)
     except InvalidFolder as error:
         raise InvalidPlan(str(error)) from None
+    settings = replace(settings, weights=str(folders.weights or ""))
     names = listing.images
     if not names:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
@@ -279,6 +356,8 @@ def plan_run(
     count = len(names) * max(1, len(ks))
     if max_jobs is not None and count > max_jobs:
         raise TooManyJobs(count, max_jobs)
+    if earlier:
+        _check_earlier(str(folders.output), earlier, ks, settings)
     jobs_of = _JobMaker(
         run_id=request.run_id,
         images_folder=str(folders.images),
@@ -287,8 +366,11 @@ def plan_run(
         settings=settings,
         identity=tuple(settings.identity()),
         target=target,
+        palettes={"": earlier} if earlier else {},
     )
-    seen, memory = _look(jobs_of, names, (request.pattern, request.exclude), request.force, look_at_all, looked_at)
+    jobs_of, seen, memory, news = _look(
+        jobs_of, names, (request.pattern, request.exclude), request.force, look_at_all, looked_at
+    )
     jobs: list[Job] = []
     reused: list[str] = []
     for name in names:
@@ -312,8 +394,22 @@ def plan_run(
         pattern=request.pattern,
         exclude=request.exclude,
         published_folder=str(folders.published) if folders.published else None,
+        palettes=dict(jobs_of.palettes),
+        palette_news=news,
         memory=memory,
     )
+
+
+def _check_earlier(output_folder: str, name: str, ks: Sequence[int], settings: Settings) -> None:
+    """Raise InvalidPlan where an earlier palette is not in the output folder at each k, with all colors to keep."""
+    for k in ks:
+        path = palette_path(output_folder, name, k)
+        try:
+            palette = SharedPalette.read(path)
+        except (OSError, InvalidRecord):
+            raise InvalidPlan(f"palette: there is no palette {name!r} of k = {k}: {path} cannot be read.") from None
+        if missing := [color_text(color) for color in settings.kept if color not in palette.entries]:
+            raise InvalidPlan(f"keep: {', '.join(missing)} is not in the palette {name!r} of k = {k}.")
 
 
 def _unreadable_sentence(unreadable: Mapping[str, str]) -> str:
@@ -321,17 +417,30 @@ def _unreadable_sentence(unreadable: Mapping[str, str]) -> str:
     return f" These are not read: {named}." if named else ""
 
 
-def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
+def parse_ks(ks: Iterable[str | int] | None, settings: Settings | None = None) -> tuple[int, ...]:
     """Palette sizes, ascending and distinct; none for ``AUTO`` and ``FEWEST``.
+
+    Where ``settings`` have the colors of a palette, the size of that, whatever sizes are given.
 
     Raises
     ------
     InvalidPlan
-        Where there is none, or one is not a whole number from 1 to ``MAX_COLORS``.
+        Where there is none, one is not a whole number from 1 to ``MAX_COLORS``, or is less than the number of colors
+        to keep; and where a palette is to be searched for though there is one.
     """
     sizes = set()
     given = list(ks or ())
-    if _texts(given) in ([AUTO], [FEWEST]):
+    searched = _texts(given) in ([AUTO], [FEWEST])
+    if settings and settings.shared and searched:
+        raise InvalidPlan(
+            f"k = {given[0]} searches for one image at a time; give the palette sizes of the {settings.shared}."
+        )
+    if settings and (settings.colors or settings.is_palette_path):
+        if searched:
+            raise InvalidPlan(f"k = {given[0]} searches for a palette, but one is given: leave one of the two out.")
+        if settings.colors:
+            return (len(settings.colors),)
+    if searched:
         return ()
     for k in given:
         if not re.fullmatch(r"[0-9]{1,9}", str(k).strip()) or not 1 <= int(k) <= MAX_COLORS:
@@ -342,6 +451,11 @@ def parse_ks(ks: Iterable[str | int] | None) -> tuple[int, ...]:
         sizes.add(int(k))
     if not sizes:
         raise InvalidPlan("No k is given: give at least one palette size, for example 16.")
+    if settings:
+        try:
+            settings.check_k(min(sizes))
+        except InvalidSetting as error:
+            raise InvalidPlan(str(error)) from None
     return tuple(sorted(sizes))
 
 
@@ -369,11 +483,12 @@ def parse_target(target: str, ks: Sequence[int]) -> str | None:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What an image's file shows: its hash, its size in bytes, and which of its jobs (by index) are done."""
+    """What an image's file shows: its hash and size in bytes, which of its jobs (by index) are done; its weights."""
 
     sha256: str | None
     size: int
     done: tuple[int, ...] = ()
+    weights: WeightsFile | None = None
 
 
 LookAtAll = Callable[[Callable[[Any], Any], list[Any]], Iterable[Any]]
@@ -390,6 +505,7 @@ class _JobMaker:
     settings: Settings
     identity: tuple[Any, ...]
     target: str | None
+    palettes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: _PlanFile) -> Self:
@@ -398,7 +514,10 @@ class _JobMaker:
         return cls(**same | {"ks": plan.ks or (None,)})
 
     def __call__(self, name: str, seen: _Seen) -> list[Job]:
-        identity = json.dumps([seen.sha256, *self.identity], sort_keys=True)
+        palette = self.palettes.get(group_of(name, self.settings)) if self.palettes else None
+        made_of = [seen.sha256, *self.identity, palette] if palette else [seen.sha256, *self.identity]
+        made_of += [{"weights": seen.weights.sha256}] if seen.weights else []
+        identity = json.dumps(made_of, sort_keys=True)
         fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
         home = f"{self.output_folder.rstrip('/')}/compressed/{name}/{fingerprint}"
         digest = _digest(name)
@@ -415,9 +534,25 @@ class _JobMaker:
                 failure=f"{self._failures}/{fingerprint}-{digest}-{stem}.json",
                 target=self.target if k is None else None,
                 image_bytes=seen.size,
+                shared_palette=palette_path(self.output_folder, palette, k) if palette else None,
+                weights=seen.weights,
+                algorithm_version=self._earlier_version,
             )
             for k, stem in zip(self.ks, stems, strict=True)
         ]
+
+    def with_palettes(self, hashes: Mapping[str, str | None], weights: Mapping[str, WeightsFile]) -> Self:
+        """The same with the palettes that images have in common, of the images' SHA-256 and weights by name."""
+        groups: dict[str, list[str | None]] = {}
+        for name, sha256 in hashes.items():
+            groups.setdefault(group_of(name, self.settings), []).append(content_of(sha256, weights.get(name)))
+        return replace(self, palettes={group: name_of_palette(of, self.settings) for group, of in groups.items()})
+
+    @cached_property
+    def _earlier_version(self) -> int | None:
+        """The version of the algorithm of a plan that an earlier version of this project wrote."""
+        versions = [part.get("algorithm_version") for part in self.identity if isinstance(part, dict)]
+        return next((known for known in versions if known != settings_module.ALGORITHM_VERSION), None)
 
     @cached_property
     def _failures(self) -> str:
@@ -436,8 +571,12 @@ def _look(
     force: bool,
     look_at_all: LookAtAll | None,
     looked_at: float,
-) -> tuple[dict[str, _Seen], Memory]:
-    """What the files of images show, by their names: from the memory of the last plan, or read. And its memory."""
+) -> tuple[_JobMaker, dict[str, _Seen], Memory, tuple[str, ...]]:
+    """What the files of images show, by their names: from the memory of the last plan, or read. And its memory.
+
+    And what makes the jobs, which knows the palettes that images have in common: these are named by all hashes. And a
+    sentence for each palette.
+    """
     library = (jobs_of.images_folder, *patterns)
     try:
         memory = Memory(library=library) if force else Memory.of(jobs_of.output_folder, library)
@@ -447,42 +586,74 @@ def _look(
     # A version is asked before a file is read: of a file that is replaced meanwhile, the next plan sees another one.
     versions = {name: image_version(name) for name in names}
     hashes = {name: memory.sha256_of(name, versions[name]) for name in names}
+    relied = any(hashes.values())
+    look_at_all = look_at_all or _in_threads(is_remote(jobs_of.images_folder))
+    weights, remembered = _weights(jobs_of.settings.weights, names, memory, look_at_all, looked_at)
+    is_given = bool(jobs_of.palettes)
+    if jobs_of.settings.shared and not is_given:
+        unknown = [name for name in names if not hashes[name]]
+        answered = look_at_all(partial(_hash_of, jobs_of.images_folder), unknown) if unknown else ()
+        hashes |= zip(unknown, answered, strict=True)
+        jobs_of = jobs_of.with_palettes(hashes, weights)
     outputs = dict.fromkeys(names, "")
     if any(hashes.values()):
         output_version = versions_below(f"{jobs_of.output_folder.rstrip('/')}/compressed")
         for name, sha256 in hashes.items():
             if sha256:
-                outputs[name] = _digest_of_outputs(jobs_of, name, sha256, output_version, looked_at)
+                image = _Seen(sha256, 0, weights=weights.get(name))
+                outputs[name] = _digest_of_outputs(jobs_of, name, image, output_version, looked_at)
     every = tuple(range(len(jobs_of.ks)))
     seen = {
-        name: _Seen(sha256, version.size, every)
+        name: _Seen(sha256, version.size, every, weights.get(name))
         for name, sha256 in hashes.items()
         if sha256 and (version := versions[name]) and memory.is_done(name, outputs[name])
     }
-    unknown = [(name, hashes[name]) for name in names if name not in seen]
-    look_at_all = look_at_all or _in_threads(is_remote(jobs_of.images_folder))
-    answers = look_at_all(partial(_look_at, jobs_of, force), unknown) if unknown else ()
-    seen |= {name: answer for (name, _), answer in zip(unknown, answers, strict=True)}
+    unseen = [(name, hashes[name], weights.get(name)) for name in names if name not in seen]
+    answers = look_at_all(partial(_look_at, jobs_of, force), unseen) if unseen else ()
+    seen |= {name: answer for (name, _, _), answer in zip(unseen, answers, strict=True)}
     images = {}
     for name in names:
         version, found = versions[name], seen[name]
         if found.sha256 and version and version.size == found.size and is_settled(version, looked_at):
             images[name] = (version.text, found.sha256, outputs[name] if found.done == every else "")
-    relied = any(hashes.values())
-    return seen, Memory(library=library, plans=memory.plans + 1 if relied else 0, images=images)
+    plans = memory.plans + 1 if relied else 0
+    palettes = dict(jobs_of.palettes)
+    news = tuple(news_of_palette(group, name, memory, hashes, is_given) for group, name in sorted(palettes.items()))
+    now_known = Memory(library=library, plans=plans, images=images, palettes=palettes, weights=remembered)
+    return jobs_of, seen, now_known, news
+
+
+def _weights(
+    folder: str, images: list[str], memory: Memory, look_at_all: LookAtAll, looked_at: float
+) -> tuple[dict[str, WeightsFile], dict[str, tuple[str, str]]]:
+    """The pictures of weights by the names of their images, and what the next plan can know of them without reading."""
+    if not folder:
+        return {}, {}
+    below = weights_below(folder, images)
+    paths = {name: f"{folder.rstrip('/')}/{name}" for name, _ in below.values()}
+    hashes = {name: memory.sha256_of_weights(paths[name], version) for name, version in below.values()}
+    unknown = [name for name, sha256 in hashes.items() if not sha256]
+    hashes |= zip(unknown, look_at_all(partial(_hash_of, folder), unknown) if unknown else (), strict=True)
+    weights, remembered = {}, {}
+    for image, (name, version) in below.items():
+        if sha256 := hashes[name]:
+            weights[image] = WeightsFile(path=paths[name], sha256=sha256)
+            if is_settled(version, looked_at):
+                remembered[paths[name]] = (version.text, sha256)
+    return weights, remembered
 
 
 def _digest_of_outputs(
     jobs_of: _JobMaker,
     name: str,
-    sha256: str,
+    image: _Seen,
     version_of: Callable[[str], FileVersion | None],
     looked_at: float,
 ) -> str:
     """The digest of the records and outputs of an image; empty where one is missing."""
     start = len(f"{jobs_of.output_folder.rstrip('/')}/compressed/")
     versions = []
-    for job in jobs_of(name, _Seen(sha256, 0)):
+    for job in jobs_of(name, image):
         output = job.output[start:]
         tiled = output.removesuffix(f".{job.settings.format}") + TILED_SUFFIX
         versions += [version_of(job.result[start:]), version_of(output) or version_of(tiled)]
@@ -501,9 +672,18 @@ def _in_threads(remote: bool) -> LookAtAll:
     return run
 
 
-def _look_at(jobs_of: _JobMaker, force: bool, image: tuple[str, str | None]) -> _Seen:
+def _hash_of(images_folder: str, name: str) -> str | None:
+    """The SHA-256 of a file of the image folder, or of that of weights; None where it cannot be read."""
+    path = location(f"{images_folder.rstrip('/')}/{name}")
+    try:
+        return sha256_of(path, images_folder) if is_file(path) else None
+    except (OSError, NotAllowed):  # A link may lead out of what may be used.
+        return None
+
+
+def _look_at(jobs_of: _JobMaker, force: bool, image: tuple[str, str | None, WeightsFile | None]) -> _Seen:
     """Look at an image's file, unless its hash is known, and at its outputs."""
-    name, sha256 = image
+    name, sha256, weights = image
     path = location(f"{jobs_of.images_folder.rstrip('/')}/{name}")
     try:
         # Only regular files are opened: reading a FIFO would never end. Its job reports that it is one.
@@ -512,8 +692,9 @@ def _look_at(jobs_of: _JobMaker, force: bool, image: tuple[str, str | None]) -> 
         sha256, size = sha256 or sha256_of(path, jobs_of.images_folder), path.stat().st_size
     except OSError:
         return _Seen(None, 0)
-    jobs = jobs_of(name, _Seen(sha256, size))
-    return _Seen(sha256, size, () if force else tuple(index for index, job in enumerate(jobs) if job.is_done()))
+    jobs = jobs_of(name, _Seen(sha256, size, weights=weights))
+    done = () if force else tuple(index for index, job in enumerate(jobs) if job.is_done())
+    return _Seen(sha256, size, done, weights)
 
 
 def run_folder(output_folder: StrPath, run_id: str) -> Path:

@@ -77,6 +77,12 @@ class CompressionResult(JsonRecord):
     comparison : what the other formats that were to be measured (``settings.compare``) need for the same SSIMULACRA2;
         None where no quality of a format reaches it, where a format cannot hold the image (alpha, or too many pixels
         on a side), and where the output has no SSIMULACRA2.
+    palette_name : the name of the palette that the image has in common with others; None for one of its own.
+    shared_mse, own_mse : mean squared distance of the pixels to their nearest entries, of the palette that the image
+        has in common with others and of one of its own with the same k and settings; None where there is none in
+        common. Neither dithering nor a rate counts, but weights do.
+    weights_sha256 : of the picture that says how much each pixel counts; None where there is none.
+    weights_notice : why this picture has no effect; None where it has, or there is none.
 
     Raises
     ------
@@ -113,6 +119,11 @@ class CompressionResult(JsonRecord):
     ssimulacra2: float | None = None
     search: KSearchRecord | None = None
     comparison: dict[str, NeededBytes | None] = field(default_factory=dict)
+    palette_name: str | None = None
+    shared_mse: float | None = None
+    own_mse: float | None = None
+    weights_sha256: str | None = None
+    weights_notice: str | None = None
 
     def __post_init__(self) -> None:
         if self.psnr_db is None and not self.lossless:

@@ -7,7 +7,7 @@ from colorquant.kmeans.annealing import anneal
 from colorquant.kmeans.assignment import assign, lloyd
 from colorquant.kmeans.histogram_round import ClusterSums, MergeableSums, nearest, partial_sums, update
 from colorquant.kmeans.oklab import grid_from_rgb, rgb_from_grid
-from colorquant.kmeans.points import GRID, Points, points_at, points_of
+from colorquant.kmeans.points import GRID, Points, points_at, points_of, weights_of
 from colorquant.kmeans.relaxation import relax
 from colorquant.kmeans.search import search_centroids
 
@@ -24,6 +24,7 @@ __all__ = [
     "Points",
     "points_at",
     "points_of",
+    "weights_of",
     "relax",
     "rgb_from_grid",
     "search_centroids",

@@ -20,6 +20,8 @@ GRID = 1 << GRID_BITS
 BLOCK = 64
 SUPER = 8
 MOST_COARSE = 8
+# Of all points together: a point's weight is an unsigned 32-bit number in ``annealing``.
+MAX_WEIGHT_BITS = 32
 
 
 class Points(NamedTuple):
@@ -77,9 +79,15 @@ class Points(NamedTuple):
 
 
 def points_of(cells: Cells) -> Points:
-    """The cells' mean colors, rounded to the grid, with their numbers of pixels as weights."""
-    weights = cells.counts[:, None]
-    return points_at((2 * GRID * cells.sums + weights) // (2 * weights), cells.counts)
+    """The cells' mean colors, rounded to the grid, with their ``weights_of`` pixels."""
+    counts = cells.counts[:, None]
+    return points_at((2 * GRID * cells.sums + counts) // (2 * counts), weights_of(cells))
+
+
+def weights_of(cells: Cells) -> np.ndarray:
+    """The cells' numbers of pixels int64 (m,), scaled down where all together are more than the search can add up."""
+    scale = max(0, int(cells.counts.sum()).bit_length() - MAX_WEIGHT_BITS)
+    return np.maximum(cells.counts >> scale, 1) if scale else cells.counts
 
 
 def points_at(positions: np.ndarray, weights: np.ndarray) -> Points:

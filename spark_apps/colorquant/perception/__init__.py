@@ -6,8 +6,8 @@ trellis.
 """
 
 from colorquant.perception.direct_search import DirectSearch, remap_directly
-from colorquant.perception.importance import important_cells
-from colorquant.perception.kept_colors import KeptColors, flat_colors, keep_colors
+from colorquant.perception.importance import important_cells, weighted_colors
+from colorquant.perception.kept_colors import KeptColors, flat_colors, keep_colors, large_areas
 from colorquant.perception.palette import REFIT_ROUNDS, BandedColors, fit_alpha_palette, fit_palette
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "important_cells",
     "keep_colors",
     "KeptColors",
+    "large_areas",
     "REFIT_ROUNDS",
     "remap_directly",
+    "weighted_colors",
 ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from colorquant import alpha
-from colorquant.colors import CELL_LIMIT, Cells, ColorHistogram, kernel_input, sum_by_key, unpack_colors
+from colorquant.colors import Cells, ColorHistogram, coarse_cells, kernel_input, sum_by_key
 from colorquant.perception.eye_model import coordinates_of
 from colorquant.remap import BAND_ROWS
 
@@ -28,25 +28,36 @@ def importance(coordinates: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
     return sides[0] if len(sides) == 1 else sides.min(axis=0)
 
 
-def important_cells(pixels: npt.NDArray[np.uint8]) -> Cells:
+def important_cells(pixels: npt.NDArray[np.uint8], given: npt.NDArray[np.uint8] | None = None) -> Cells:
     """The room's ``coarse_cells``, for RGB or with alpha, weighted by importance.
 
     Parameters
     ----------
     pixels : uint8 (h, W, 3 or 4)
         Rows of an image from a multiple of 64 on.
+    given : uint8 (h, W), optional
+        Other weights of the pixels, from 1 to 64, which those of the importance multiply.
     """
     bands = [pixels[top : top + BAND_ROWS] for top in range(0, len(pixels), BAND_ROWS)]
     weights = np.concatenate([importance(coordinates_of(band)).ravel() for band in bands]).astype(np.int64)
-    if pixels.shape[2] == 4:
+    if given is not None:
+        # A product of 12 bits in 9, so that the search can add up the weights of the largest image.
+        weights = np.maximum(weights * given.ravel() >> 3, 1)
+    colors = weighted_colors(pixels, weights)
+    return alpha.coarse_cells(colors) if pixels.shape[2] == 4 else coarse_cells(colors)
+
+
+def weighted_colors(pixels: npt.NDArray[np.uint8], weights: npt.NDArray[np.int64]) -> ColorHistogram:
+    """The colors of pixels uint8 (..., 3 or 4) with the sums of their weights int64 (n,), in the place of counts."""
+    if pixels.shape[-1] == 4:
         distinct, of_pixels = np.unique(alpha.pack(pixels), return_inverse=True)
         totals = np.zeros(len(distinct), np.int64)
         np.add.at(totals, of_pixels, weights)
-        return alpha.coarse_cells(ColorHistogram(distinct, totals))
+        return ColorHistogram(distinct, totals)
     red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
     keys = (red << np.uint32(16) | green << np.uint32(8) | blue).ravel()
-    colors, weights = sum_by_key(kernel_input(keys), weights[:, None])
-    return Cells(Cells.EXACT, colors, unpack_colors(colors) * weights, weights[:, 0].copy()).within(CELL_LIMIT)
+    colors, sums = sum_by_key(kernel_input(keys), weights[:, None])
+    return ColorHistogram(colors, sums[:, 0].copy())
 
 
 @njit(cache=True, nogil=True)

@@ -13,6 +13,7 @@ from numba import njit
 
 from colorquant import alpha
 from colorquant.colors import Cells, ColorHistogram, count_colors, kernel_input, unpack_colors
+from colorquant.perception.importance import weighted_colors
 
 _BLOCK = 4
 # Of the image's pixels; a smaller part is no area.
@@ -60,15 +61,22 @@ class KeptColors:
         return kept
 
 
-def flat_colors(pixels: npt.NDArray[np.uint8]) -> ColorHistogram:
+def flat_colors(pixels: npt.NDArray[np.uint8], weights: npt.NDArray[np.uint8] | None = None) -> ColorHistogram:
     """The colors of flat areas and how many pixels these have: blocks of 4 x 4 pixels of one color.
 
     Parameters
     ----------
     pixels : uint8 (h, W, 3 or 4)
         A part of an image that begins at a multiple of 4 rows and columns, so that the parts' counts add up to its own.
+    weights : uint8 (h, W), optional
+        How much each pixel counts.
     """
-    blocks = _flat_blocks(kernel_input(pixels))[None]
+    blocks, where = _flat_blocks(kernel_input(pixels))
+    if weights is not None:
+        rows, columns = (length // _BLOCK for length in weights.shape)
+        cut = weights[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+        return weighted_colors(blocks, cut.sum(axis=(1, 3), dtype=np.int64).ravel()[where])
+    blocks = blocks[None]
     histogram = alpha.count_colors(blocks) if pixels.shape[2] == 4 else count_colors(blocks)
     return ColorHistogram(histogram.colors, histogram.counts * _BLOCK**2)
 
@@ -151,10 +159,16 @@ def _total(values: npt.NDArray[np.float64]) -> float:
 
 def areas(flat: ColorHistogram, channels: int, pixels: int) -> list[tuple[npt.NDArray[np.uint8], int]]:
     """The colors uint8 (3 or 4,) and pixels of flat areas that are large enough, the largest first."""
+    flat = large_areas(flat, pixels)
     order = np.argsort(-flat.counts, kind="stable")
-    order = order[flat.counts[order] * _SMALLEST_AREA >= pixels]
     unpacked = (alpha.unpack if channels == 4 else unpack_colors)(flat.colors[order])
     return list(zip(unpacked, map(int, flat.counts[order]), strict=True))
+
+
+def large_areas(flat: ColorHistogram, pixels: int) -> ColorHistogram:
+    """The colors of flat areas that are large enough in an image of so many pixels: 2^14 colors at most."""
+    large = flat.counts * _SMALLEST_AREA >= pixels
+    return ColorHistogram(flat.colors[large], flat.counts[large])
 
 
 def _positions(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
@@ -177,10 +191,12 @@ def _distances(entries: npt.NDArray[np.float64], color: npt.NDArray[np.uint8]) -
 
 
 @njit(cache=True, nogil=True)
-def _flat_blocks(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The colors uint8 (n, 3 or 4) of blocks that have one."""
+def _flat_blocks(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The colors uint8 (n, 3 or 4) of blocks that have one, and which blocks these are, int64 (n,), row by row."""
     height, width, channels = pixels.shape
-    found = np.empty(((height // _BLOCK) * (width // _BLOCK), channels), np.uint8)
+    across = width // _BLOCK
+    found = np.empty(((height // _BLOCK) * across, channels), np.uint8)
+    where = np.empty(len(found), np.int64)
     n = 0
     for top in range(0, height - _BLOCK + 1, _BLOCK):
         for left in range(0, width - _BLOCK + 1, _BLOCK):
@@ -195,5 +211,6 @@ def _flat_blocks(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
                     break
             if flat:
                 found[n] = pixels[top, left]
+                where[n] = top // _BLOCK * across + left // _BLOCK
                 n += 1
-    return found[:n]
+    return found[:n], where[:n]

@@ -92,12 +92,12 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
     sides = axes // 3
 
     @njit(cache=True, nogil=True)
-    def energy(point, entry, pull, own):  # type: ignore[no-untyped-def]
+    def energy(point, entries, j, pulls, state, own):  # type: ignore[no-untyped-def]
         """Of an error, with twice its product with the errors around it; below 2^38."""
         found = np.int64(0)
         for axis in range(axes):
-            off = entry[axis] - point[axis]
-            found += off * (own * off + 2 * pull[axis])
+            off = entries[j, axis] - point[axis]
+            found += off * (own * off + 2 * pulls[state, axis])
         return found
 
     @njit(cache=True, nogil=True)
@@ -116,13 +116,14 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
     @njit(cache=True, nogil=True)
     def entry_of(point, entries, near):  # type: ignore[no-untyped-def]
         """The entry that has exactly the coordinates of a point; -1 where none has."""
-        for j in near[point[0] >> BOX_BITS, point[1] >> BOX_BITS, point[2] >> BOX_BITS]:
+        for candidate in range(near.shape[3]):
+            j = np.int64(near[point[0] >> BOX_BITS, point[1] >> BOX_BITS, point[2] >> BOX_BITS, candidate])
             same = True
             for axis in range(axes):
-                if entries[np.int64(j), axis] != point[axis]:
+                if entries[j, axis] != point[axis]:
                     same = False
             if same:
-                return np.int64(j)
+                return j
         return np.int64(-1)
 
     @njit(cache=True, nogil=True)
@@ -153,7 +154,9 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                 weight, kind = weights[y, x], kinds[y, x]
                 best = cheapest(before)
                 # Costs are those above the cheapest, so that no width of an image makes them overflow.
-                before -= before[best]
+                base = before[best]
+                for state in range(states):
+                    before[state] -= base
                 for axis in range(axes):
                     point[axis] = points[y, x, axis]
                 exact = entry_of(point, entries, near) if kind == OPAQUE and is_flat(points, y, x) else -1
@@ -174,18 +177,20 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                     if sides == 2:
                         pulled = (pulls[best, axis] + pulls[best, axis + 3]) // (2 * own)
                     target[axis] = min(max((point[axis] - pulled) >> BOX_BITS, 0), BOXES - 1)
-                box = near[target[0], target[1], target[2]]
                 least = _UNREACHABLE
                 if exact >= 0:
                     least, chosen[x, 0] = (
-                        energy(point, entries[exact], pulls[best], own) * weight + literal[exact],
+                        energy(point, entries, exact, pulls, best, own) * weight + literal[exact],
                         exact,
                     )
-                for candidate in range(0 if exact >= 0 else candidates if kind == OPAQUE else len(entries)):
-                    j = np.int64(box[candidate]) if kind == OPAQUE else np.int64(candidate)
+                opaque = kind == OPAQUE
+                for candidate in range(0 if exact >= 0 else candidates if opaque else len(entries)):
+                    j = np.int64(candidate)
+                    if opaque:
+                        j = np.int64(near[target[0], target[1], target[2], candidate])
                     if not allowed[kind, j]:
                         continue
-                    cost = energy(point, entries[j], pulls[best], own) * weight + literal[j]
+                    cost = energy(point, entries, j, pulls, best, own) * weight + literal[j]
                     if cost < least:
                         least = cost
                         chosen[x, 0] = j
@@ -198,7 +203,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                         j = np.int64(chosen[x - 1, previous])
                         if not allowed[kind, j]:
                             continue
-                        cost = before[previous] + energy(point, entries[j], pulls[previous], own) * weight
+                        cost = before[previous] + energy(point, entries, j, pulls, previous, own) * weight
                         if previous != 1:
                             cost += run
                         if cost < costs[1]:
@@ -208,7 +213,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
 
                 for copy in range(len(offsets)):
                     state = copy + 2
-                    j = copied_from(indexes, y, x, offsets[copy])
+                    j = copied_from(indexes, y, x, offsets[copy, 0], offsets[copy, 1])
                     if j < 0 or not allowed[kind, j]:
                         costs[state] = _UNREACHABLE
                         continue
@@ -216,7 +221,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                     previous = state if going_on else best
                     came_from[x, state] = previous
                     chosen[x, state] = j
-                    costs[state] = before[previous] + energy(point, entries[j], pulls[previous], own) * weight
+                    costs[state] = before[previous] + energy(point, entries, j, pulls, previous, own) * weight
                     if not going_on:
                         costs[state] += copies[copy]
 
@@ -230,7 +235,7 @@ def _compiled(axes):  # type: ignore[no-untyped-def]
                 if dithered and not (calm[y, x] and still >= radius):
                     errors, moved = moved, errors
                 still = still + 1 if calm[y, x] else 0
-                before[:] = costs
+                before, costs = costs, before
             write_path(cheapest(before), came_from, chosen, indexes[y])
             for x in range(width):
                 if dithered and not calm[y, x]:

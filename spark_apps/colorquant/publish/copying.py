@@ -70,4 +70,5 @@ def published_file(candidate: Candidate, path: str, size: int, sha256: str) -> P
         sha256=sha256,
         original_sha256=candidate.original_sha256,
         reason=candidate.reason,
+        palette=candidate.palette,
     )

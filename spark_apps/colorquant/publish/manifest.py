@@ -35,6 +35,7 @@ class Candidate:
     metadata : what is published of the file's metadata: "original" for all of them; "stripped" for none that is
         private; "copyright" for copyright and author besides.
     original_sha256 : hex SHA-256 of the image's file; None where it could not be read when the run was planned.
+    palette : the name of the palette that an output has in common with others.
     """
 
     image: str
@@ -45,6 +46,7 @@ class Candidate:
     reason: str
     metadata: str = "original"
     original_sha256: str | None = None
+    palette: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ class Edition:
     unreadable : folders of the library that it could not read, by their paths below it: what was published of them is
         kept.
     anyway : whether it may replace what a newer run published, and drop more than a fifth of the images.
+    may_drop : images that may disappear, however many: a person has seen their names and approved it.
     """
 
     run_id: str
@@ -66,6 +69,7 @@ class Edition:
     written_at: str
     unreadable: Collection[str] = ()
     anyway: bool = False
+    may_drop: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,8 @@ class PublishedFile:
     """A file of a published folder: its path below it, its image, and its palette size (None for the original).
 
     ``sha256`` is that of the published file, ``original_sha256`` that of the image's file in the library: an original
-    without its metadata has two hashes. None in manifests of versions that did not note it.
+    without its metadata has two hashes. None in manifests of versions that did not note it. ``palette`` is the name of
+    the palette that an output has in common with others.
     """
 
     path: str
@@ -83,6 +88,7 @@ class PublishedFile:
     sha256: str
     reason: str
     original_sha256: str | None = None
+    palette: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +156,10 @@ def refuse_older(there: Manifest | None, edition: Edition) -> None:
 
 
 def refuse_drops(there: Manifest | None, files: Sequence[PublishedFile], edition: Edition) -> None:
-    """Raise PublishFailed where more than a fifth of the published images would disappear."""
+    """Raise PublishFailed where more than a fifth of the published images would disappear, unless they may."""
     if there is None or edition.anyway:
         return
-    now = {file.image for file in files}
+    now = {file.image for file in files} | set(edition.may_drop)
     dropped = [file.image for file in there.files if file.image not in now]
     if len(dropped) * _DROPPED_ONE_IN > len(there.files):
         named = ", ".join(map(repr, dropped[:_MAX_NAMED])) + (", ..." if len(dropped) > _MAX_NAMED else "")

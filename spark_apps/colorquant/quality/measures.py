@@ -6,6 +6,8 @@ any size. The structural similarity equals scikit-image's to 1e-12 (the tests co
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import Executor
+from functools import partial
 
 import cv2
 import numpy as np
@@ -63,7 +65,7 @@ def psnr_db(mse: float) -> float | None:
     return 10 * math.log10(_PEAK**2 / (mse / _CHANNELS))
 
 
-def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
+def structural_similarity(reference: Pixels, decoded: Pixels, pool: Executor | None = None) -> float:
     """Mean structural similarity over the three channels (Wang, Bovik, Sheikh and Simoncelli, 2004).
 
     The value of scikit-image's ``structural_similarity(..., gaussian_weights=True, sigma=1.5,
@@ -75,6 +77,8 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     Parameters
     ----------
     reference, decoded : uint8 (H, W, 3), or both (H, W, 4)
+    pool : Executor, optional
+        Of threads, which then share the work. The value is the same.
 
     Returns
     -------
@@ -88,18 +92,20 @@ def structural_similarity(reference: Pixels, decoded: Pixels) -> float:
     """
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
-        return alpha.on_both_backgrounds(structural_similarity, reference, decoded)
+        return alpha.on_both_backgrounds(partial(structural_similarity, pool=pool), reference, decoded)
     reference, decoded = _pad_to_window(reference), _pad_to_window(decoded)
     rows, columns = (side - 2 * HALO for side in reference.shape[:2])
-    return similarity_sum(reference, decoded) / (rows * columns * _CHANNELS)
+    return similarity_sum(reference, decoded, pool) / (rows * columns * _CHANNELS)
 
 
-def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
+def perceptual_similarity(reference: Pixels, decoded: Pixels, pool: Executor | None = None) -> float:
     """SSIMULACRA2 (see ``ssimulacra2``). With alpha, the mean of the values on black and on white.
 
     Parameters
     ----------
     reference, decoded : uint8 (H, W, 3), or both (H, W, 4)
+    pool : Executor, optional
+        Of threads, which then share the work. The value is the same.
 
     Returns
     -------
@@ -113,8 +119,8 @@ def perceptual_similarity(reference: Pixels, decoded: Pixels) -> float:
     """
     _check_pair(reference, decoded)
     if reference.shape[2] == _WITH_ALPHA:
-        return alpha.on_both_backgrounds(ssimulacra2, reference, decoded)
-    return ssimulacra2(reference, decoded)
+        return alpha.on_both_backgrounds(partial(ssimulacra2, pool=pool), reference, decoded)
+    return ssimulacra2(reference, decoded, pool)
 
 
 def quality(measure: str, reference: Pixels, decoded: Pixels) -> float:

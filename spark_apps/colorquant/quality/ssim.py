@@ -3,6 +3,8 @@
 DOI 10.1109/TIP.2003.819861.
 """
 
+from concurrent.futures import Executor
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -18,19 +20,23 @@ _WEIGHTS = weights(np.float64)
 _COLUMNS = 1024
 
 
-def similarity_sum(reference: Pixels, decoded: Pixels) -> float:
+def similarity_sum(reference: Pixels, decoded: Pixels, pool: Executor | None = None) -> float:
     """Sum of the structural similarity over all windows inside the image and its three channels.
 
     Parameters
     ----------
     reference, decoded : uint8 (H, W, 3)
         Of the same shape, with no side shorter than the window (11).
+    pool : Executor, optional
+        Of threads, which then share the columns. The sum is the same.
     """
     windows = reference.shape[1] - WINDOW + 1
-    return sum(
-        _sum_of_columns(reference, decoded, left, min(_COLUMNS, windows - left), _WEIGHTS)
-        for left in range(0, windows, _COLUMNS)
-    )
+
+    def sum_of_columns(left: int) -> float:
+        return _sum_of_columns(reference, decoded, left, min(_COLUMNS, windows - left), _WEIGHTS)
+
+    lefts = range(0, windows, _COLUMNS)
+    return sum(map(sum_of_columns, lefts) if pool is None else pool.map(sum_of_columns, lefts))
 
 
 @njit(cache=True, nogil=True)

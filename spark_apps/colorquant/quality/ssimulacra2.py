@@ -6,7 +6,8 @@ is bad. The tests compare it with the package ``ssimulacra2``, which takes thirt
 of the image in double precision. The kernels here process the image row by row in single precision.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import Executor
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,10 @@ _SCALES = 6
 _MIN_SIDE = 8
 _WEIGHTS_OF_WINDOW = weights(np.float32)
 _C2 = np.float32(0.0009)
+_Read = Callable[[int, int], tuple[Plane, Plane]]
 _ONE, _TWO, _NOTHING = np.float32(1), np.float32(2), np.float32(0)
-_BAND_PIXELS = 1 << 17
+# Of a band. Larger ones leave the processor's cache; for smaller ones more of the ten rows around them is read again.
+_BAND_PIXELS = 1 << 19
 
 # By channel (X, Y, B), scale, and norm (1, 4): weights of structure, ringing and blur.
 # fmt: off
@@ -42,13 +45,15 @@ _WEIGHTS = np.array([
 # fmt: on
 
 
-def ssimulacra2(reference: Pixels, decoded: Pixels) -> float:
+def ssimulacra2(reference: Pixels, decoded: Pixels, pool: Executor | None = None) -> float:
     """SSIMULACRA2 of an image against its original.
 
     Parameters
     ----------
     reference, decoded : uint8 (H, W, 3)
         sRGB. Images with a side shorter than 8 pixels are padded to 8 by repeating their edges.
+    pool : Executor, optional
+        Of threads, which then share the bands. The value is the same.
 
     Returns
     -------
@@ -66,12 +71,15 @@ def ssimulacra2(reference: Pixels, decoded: Pixels) -> float:
     if reference.shape != decoded.shape:
         raise ValueError(f"images of different shapes: {reference.shape} and {decoded.shape}")
     one, other = _padded(reference), _padded(decoded)
-    scales = [_differences_of_pixels(one, other)]
-    planes = [_halved_pixels(pixels) for pixels in (one, other)]
-    while len(scales) < _SCALES and min(planes[0].shape[1:]) >= _MIN_SIDE:
-        scales.append(_means(_sums(planes[0], planes[1], 0, planes[0].shape[1], _WEIGHTS_OF_WINDOW), planes[0][0].size))
-        for number, image in enumerate(planes):
-            planes[number] = halved(image)  # One after the other: each replaces a larger one.
+    height, width = one.shape[:2]
+    # Of the first two scales linear light is made band by band: it takes four times the memory of pixels, and one.
+    scales = [_means(_sums(_pixels_of(one, other), height, width, pool), height * width)]
+    read = _halved_pixels_of(one, other)
+    while len(scales) < _SCALES and min(height, width) >= 2 * _MIN_SIDE - 1:
+        height, width = (height + 1) // 2, (width + 1) // 2
+        half = np.empty((2, 3, (height + 1) // 2, (width + 1) // 2), np.float32)
+        scales.append(_means(_sums(read, height, width, pool, half), height * width))
+        read = _rows_of(half)
     # In the order of the weights. Small images have fewer scales, and use only the first weights.
     by_channel = np.stack(scales).transpose(1, 0, 2, 3).ravel()
     return _score(float(by_channel @ _WEIGHTS[: len(by_channel)]))
@@ -88,29 +96,60 @@ def _score(distance: float) -> float:
     return 100 - 10 * float(distance**0.6276336467831387) if distance > 0 else 100.0
 
 
-def _bands(pixels: Pixels) -> Iterator[tuple[int, int]]:
-    height, width = pixels.shape[:2]
-    rows = max(2, _BAND_PIXELS // width // 2 * 2)  # Even, so that no pair of rows is split.
-    return ((top, min(height, top + rows)) for top in range(0, height, rows))
+def _pixels_of(one: Pixels, other: Pixels) -> _Read:
+    return lambda top, bottom: (linear_planes(one[top:bottom]), linear_planes(other[top:bottom]))
 
 
-def _halved_pixels(pixels: Pixels) -> Plane:
-    """The second scale, by bands: linear light takes four times the memory of pixels."""
-    height, width = pixels.shape[:2]
-    half = np.empty((3, (height + 1) // 2, (width + 1) // 2), np.float32)
-    for top, bottom in _bands(pixels):
-        half[:, top // 2 : (bottom + 1) // 2] = halved(linear_planes(pixels[top:bottom]))
-    return half
+def _halved_pixels_of(one: Pixels, other: Pixels) -> _Read:
+    read = _pixels_of(one, other)
+
+    def halved_rows(top: int, bottom: int) -> tuple[Plane, Plane]:
+        first, second = read(2 * top, 2 * bottom)
+        return halved(first), halved(second)
+
+    return halved_rows
 
 
-def _differences_of_pixels(one: Pixels, other: Pixels) -> npt.NDArray:
-    sums = np.zeros((3, 2, 3))
-    for top, bottom in _bands(one):
+def _rows_of(planes: Plane) -> _Read:
+    return lambda top, bottom: (
+        np.ascontiguousarray(planes[0, :, top:bottom]),
+        np.ascontiguousarray(planes[1, :, top:bottom]),
+    )
+
+
+def _sums(read: _Read, height: int, width: int, pool: Executor | None, half: Plane | None = None) -> npt.NDArray:
+    """Sums over a scale of both images.
+
+    Parameters
+    ----------
+    read : callable
+        Linear light of some rows, from the first to before the last, of both images: float32 (3, rows, W).
+    height, width : int
+        Of the scale.
+    half : float32 (2, 3, ceil(H / 2), ceil(W / 2)), optional
+        Gets the next scale.
+
+    Returns
+    -------
+    float64 (channel, norm, kind)
+    """
+
+    def sums_of_rows(top: int) -> npt.NDArray:
+        bottom = min(height, top + rows)
         first = max(0, top - RADIUS)
-        with_halo = slice(first, bottom + RADIUS)
-        planes = [linear_planes(pixels[with_halo]) for pixels in (one, other)]
-        sums += _sums(planes[0], planes[1], top - first, bottom - first, _WEIGHTS_OF_WINDOW)
-    return _means(sums, one[..., 0].size)
+        planes = read(first, min(height, bottom + RADIUS))
+        if half is not None:
+            for number, image in enumerate(planes):
+                inner = np.ascontiguousarray(image[:, top - first : bottom - first])
+                half[number, :, top // 2 : (bottom + 1) // 2] = halved(inner)
+        return _sums_of_rows(planes[0], planes[1], top - first, bottom - first, _WEIGHTS_OF_WINDOW)
+
+    # A band of the second scale is made of four times its pixels. Rows are even, so that no pair of them is split.
+    rows = max(2, (_BAND_PIXELS if half is None else _BAND_PIXELS // 4) // width // 2 * 2)
+    tops = range(0, height, rows)
+    parts = map(sums_of_rows, tops) if pool is None else pool.map(sums_of_rows, tops)
+    # Row by row, so that the sums depend on no bands.
+    return np.concatenate(list(parts)).sum(axis=0)
 
 
 def _means(sums: npt.NDArray, pixels: int) -> npt.NDArray:
@@ -121,17 +160,17 @@ def _means(sums: npt.NDArray, pixels: int) -> npt.NDArray:
 
 
 @njit(cache=True, nogil=True)
-def _sums(one: Plane, other: Plane, top: int, bottom: int, weights: Plane) -> npt.NDArray:
-    """Sums over the rows ``top`` to ``bottom`` of two images in linear light, float32 (3, H, W).
+def _sums_of_rows(one: Plane, other: Plane, top: int, bottom: int, weights: Plane) -> npt.NDArray:
+    """Sums over each of the rows ``top`` to ``bottom`` of two images in linear light, float32 (3, H, W).
 
     Outside the image the filter reads black on the left and right, and mirrored rows above and below.
 
     Returns
     -------
-    float64 (channel, norm, kind)
+    float64 (row, channel, norm, kind)
     """
     height, width = one.shape[1:]
-    sums = np.zeros((3, 2, 3))
+    sums = np.zeros((bottom - top, 3, 2, 3))
     # The last eleven rows of both images, and of the four planes filtered horizontally.
     padded = np.zeros((4, 3, width + 2 * RADIUS), np.float32)
     rows = np.empty((2, 3, WINDOW, width), np.float32)
@@ -160,7 +199,7 @@ def _sums(one: Plane, other: Plane, top: int, bottom: int, weights: Plane) -> np
             for plane in range(4):
                 blur_down(across[plane, channel], at, weights, blurred[plane])
             x, y_row = rows[0, channel, y % WINDOW], rows[1, channel, y % WINDOW]
-            _add_differences(x, y_row, blurred, space[0], space[1], sums[channel])
+            _add_differences(x, y_row, blurred, space[0], space[1], sums[y - top, channel])
     return sums
 
 

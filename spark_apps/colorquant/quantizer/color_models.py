@@ -33,6 +33,10 @@ class ColorModel:
     remap : pixels, palette, and remapping to the index map uint8 (h, w).
     index_table : packed colors uint32 (n,) and palette to a table from packed color to the index of the nearest entry,
         for ``remap.look_up``; None where there are too many colors for a table.
+    channels : 3 or 4, an int.
+    pack : colors uint8 (n, channels) to packed colors uint32 (n,), as histograms have them.
+    positions : colors uint8 (n, channels) to centroids, as ``partial_sums`` takes them.
+    colors_at : centroids to the nearest colors uint8 (n, channels).
     """
 
     count_colors: Callable[[Pixels], ColorHistogram]
@@ -43,6 +47,10 @@ class ColorModel:
     solve: Callable[[ColorSource, int, Settings, Executor | None], Solution]
     remap: Callable[[Pixels, Pixels, Remapping], Pixels]
     index_table: Callable[[np.ndarray, Pixels], np.ndarray] | None
+    channels: int
+    pack: Callable[[Pixels], np.ndarray]
+    positions: Callable[[Pixels], np.ndarray]
+    colors_at: Callable[[np.ndarray], Pixels]
 
 
 def _remap_rgb(pixels: Pixels, palette: Pixels, remapping: Remapping = None) -> Pixels:
@@ -64,6 +72,14 @@ def _remap_rgba(pixels: Pixels, palette: Pixels, remapping: Remapping = None) ->
     return alpha.remap_alpha(pixels, palette, remapping)
 
 
+def _rounded(centroids: np.ndarray) -> Pixels:
+    return np.clip(np.floor(centroids + 0.5), 0, 255).astype(np.uint8)
+
+
+def _as_given(palette: Pixels) -> np.ndarray:
+    return palette
+
+
 def _index_table(distinct: np.ndarray, palette: Pixels) -> np.ndarray:
     return index_table(distinct, nearest(distinct, palette))
 
@@ -77,6 +93,10 @@ RGB = ColorModel(
     solve=solve_rgb,
     remap=_remap_rgb,
     index_table=_index_table,
+    channels=3,
+    pack=colors.pack_colors,
+    positions=_as_given,
+    colors_at=_rounded,
 )
 RGBA = ColorModel(
     count_colors=alpha.count_colors,
@@ -87,6 +107,10 @@ RGBA = ColorModel(
     solve=solve_rgba,
     remap=_remap_rgba,
     index_table=None,
+    channels=4,
+    pack=alpha.pack,
+    positions=lambda palette: alpha.coordinates(alpha.pack(palette)),
+    colors_at=alpha.nearest_colors,
 )
 
 

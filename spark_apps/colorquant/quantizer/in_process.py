@@ -10,13 +10,14 @@ import numpy as np
 
 from colorquant.arithmetic import ceil_div
 from colorquant.colors import Cells, ColorHistogram
-from colorquant.kmeans import MergeableSums
 from colorquant.limits import MAX_COLORS
 from colorquant.perception import DirectSearch, flat_colors, important_cells, remap_directly
-from colorquant.pixels import Pixels
+from colorquant.pixels import Pixels, as_palette
 from colorquant.quantizer.color_models import color_model
-from colorquant.quantizer.solution import Remapping
-from colorquant.quantizer.solver import solve
+from colorquant.quantizer.histogram_source import HistogramSource
+from colorquant.quantizer.solution import Remapping, Solution, with_kept_colors
+from colorquant.quantizer.solver import impose, solve
+from colorquant.quantizer.weighted import WeightedColors, counted_by_pixels, weights_of
 from colorquant.remap import BAND_ROWS, Dither, RateModel, bands_of, look_up, remap_band
 from colorquant.settings import Settings
 
@@ -52,7 +53,7 @@ class QuantizedImage:
     unique_colors: int
 
 
-class PixelSource:
+class PixelSource(HistogramSource):
     """A ``ColorSource`` over pixels in this process.
 
     Parameters
@@ -76,30 +77,13 @@ class PixelSource:
         self._bands = np.array_split(pixels, BANDS if self._map is not map else 1)
 
     @cached_property
-    def histogram(self) -> ColorHistogram:
-        """The histogram of the whole image."""
+    def histogram(self) -> ColorHistogram:  # type: ignore[override]
+        """The histogram of the whole image, counted when it is first asked for."""
         return self.model.merge_histograms(list(self._map(self.model.count_colors, self._bands)))
 
-    @property
-    def unique_colors(self) -> int:
-        """Number of distinct colors."""
-        return len(self.histogram)
-
     @cached_property
-    def _cells(self) -> Cells:
-        return self.model.coarse_cells(self.histogram)
-
-    def cells(self) -> Cells:
-        """The finest cells within the limit, made once for all k."""
-        return self._cells
-
-    @cached_property
-    def _flat_colors(self) -> ColorHistogram:
+    def _flat_colors(self) -> ColorHistogram:  # type: ignore[override]
         return self.model.merge_histograms(list(self._map(flat_colors, self._rows())))
-
-    def flat_colors(self) -> ColorHistogram:
-        """``perception.flat_colors`` of the whole image, made once for all k."""
-        return self._flat_colors
 
     @cached_property
     def _important_cells(self) -> Cells:
@@ -108,10 +92,6 @@ class PixelSource:
     def important_cells(self) -> Cells:
         """``perception.important_cells`` of the whole image, made once for all k."""
         return self._important_cells
-
-    def partial_sums(self, centroids: np.ndarray) -> MergeableSums:
-        """One round of K-Means over the whole histogram, with centroids (k, d): assign and sum."""
-        return self.model.partial_sums(self.histogram, centroids)
 
     def remap(self, palette: Pixels, remapping: Remapping = None) -> Pixels:
         """Index map uint8 (H, W): the nearest entries of a palette (k, 3 or 4), those of a rate model, or dithered."""
@@ -154,6 +134,9 @@ def quantize(
     rate: float = 0.0,
     dither: str = "none",
     objective: str = "squared-error",
+    palette: str = "",
+    keep: str = "",
+    weights: Pixels | None = None,
 ) -> QuantizedImage:
     """Reduce an image to a palette of at most ``k`` colors.
 
@@ -175,6 +158,15 @@ def quantize(
     objective : {"squared-error", "perceptual"}
         What the palette minimizes: with "perceptual" the error that people see (see ``perception``), in whatever color
         space; best with the dithering "direct-search".
+    palette : str
+        Colors that the image is mapped to in place of a palette of its own, as ``"#000000,#ffffff"``; then ``k`` has no
+        effect. The result's palette has those that the image can use, in their order: of an image without alpha the
+        opaque ones.
+    keep : str
+        Colors that the palette has exactly, as ``"#ffffff,#d62728"``.
+    weights : uint8 (H, W), optional
+        A grey picture: how much each pixel counts for the palette, white 64 times as much as black. No effect with a
+        given palette.
 
     Returns
     -------
@@ -186,11 +178,27 @@ def quantize(
         If the pixels are not a non-empty uint8 (H, W, 3) or (H, W, 4) array, or another argument is out of range.
     """
     _check_k(k)
-    settings = Settings(seed=int(seed), color_space=color_space, rate=rate, dither=dither, objective=objective)
+    settings = Settings(
+        seed=int(seed),
+        color_space=color_space,
+        rate=rate,
+        dither=dither,
+        objective=objective,
+        palette=palette,
+        keep=keep,
+    )
     with ThreadPoolExecutor(THREADS) as pool:
         source = PixelSource(pixels, pool)
-        solution = solve(source, k, settings, pool)
-        indexes = source.remap(solution.palette, solution.remapping(settings, pixels.shape[1]))
+        if settings.colors:
+            solution, entries = impose(source, as_palette(settings.colors))
+            if not len(entries):
+                raise ValueError("no color of the palette is opaque")
+        else:
+            solution = _solved(source, k, settings, weights, pool)
+        remapping = solution.remapping(settings, pixels.shape[1])
+        indexes = source.remap(solution.palette, remapping)
+        if remapping is not None:
+            indexes = with_kept_colors(indexes, pixels, solution.palette, settings)
     return QuantizedImage(
         solution.palette,
         indexes,
@@ -199,6 +207,15 @@ def quantize(
         solution.converged,
         source.unique_colors,
     )
+
+
+def _solved(source: PixelSource, k: int, settings: Settings, grey: Pixels | None, pool: Executor) -> Solution:
+    if grey is None:
+        return solve(source, k, settings, pool)
+    if not isinstance(grey, np.ndarray) or grey.dtype != np.uint8 or grey.shape != source.pixels.shape[:2]:
+        raise ValueError(f"weights must be a uint8 array of the shape {source.pixels.shape[:2]}, a grey for each pixel")
+    weighted = WeightedColors(source, source.pixels, weights_of(grey))
+    return counted_by_pixels(solve(weighted, k, settings, pool), source)
 
 
 def _check_pixels(pixels: Pixels) -> None:

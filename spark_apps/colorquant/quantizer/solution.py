@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from colorquant.hex_colors import OPAQUE
 from colorquant.kmeans import MergeableSums
 from colorquant.perception import REFIT_ROUNDS, DirectSearch
 from colorquant.pixels import Pixels
@@ -28,6 +29,30 @@ def rounds_of(settings: Settings) -> int:
     return 0 if settings.rate > 0 else REFIT_ROUNDS
 
 
+def kept_colors(settings: Settings, channels: int) -> Pixels:
+    """The colors that every palette has, uint8 (m, 3 or 4); of a palette without alpha only those that are opaque."""
+    colors = [color[:channels] for color in settings.kept if channels == 4 or color[3] == OPAQUE]
+    return np.array(colors, np.uint8).reshape(-1, channels)
+
+
+def with_kept_colors(indexes: Pixels, pixels: Pixels, palette: Pixels, settings: Settings) -> Pixels:
+    """The index map in which pixels of the colors that every palette has keep them, however they were remapped.
+
+    Parameters
+    ----------
+    indexes : uint8 (h, w)
+    pixels : uint8 (h, w, 3 or 4)
+    palette : uint8 (k, 3 or 4)
+    settings : Settings
+    """
+    for color in kept_colors(settings, pixels.shape[2]):
+        (entry,) = np.flatnonzero((palette == color).all(axis=1))
+        # All fully transparent pixels look alike.
+        same = (pixels == color).all(axis=2) if color[3:].any() or len(color) == 3 else pixels[..., 3] == 0
+        indexes = np.where(same, np.uint8(entry), indexes)
+    return indexes
+
+
 @dataclass(frozen=True, eq=False)
 class Solution:
     """A palette and its cost.
@@ -35,7 +60,8 @@ class Solution:
     Attributes
     ----------
     palette : uint8 (k', 3), or (k', 4) where pixels are transparent
-        1 <= k' <= k, distinct; for the squared error every entry is the nearest of some pixel.
+        1 <= k' <= k, distinct; for the squared error every entry is the nearest of some pixel, except colors that are
+        to be kept and those of a given palette.
     counts : int64 (k',)
         Pixels that each entry is the nearest of, by the squared error.
     inertia : int

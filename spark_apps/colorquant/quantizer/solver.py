@@ -1,6 +1,7 @@
 """The solver: from the colors of an image, wherever they are counted, to a palette with a low error."""
 
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,11 +22,12 @@ from colorquant.kmeans import (
     rgb_from_grid,
     search_centroids,
     update,
+    weights_of,
 )
 from colorquant.perception import BandedColors, fit_palette, keep_colors
 from colorquant.pixels import Pixels
-from colorquant.quantizer.descent import EXACT_ROUNDS, descend
-from colorquant.quantizer.solution import Solution, eye_of, rounds_of
+from colorquant.quantizer.descent import EXACT_ROUNDS, MAX_ROUNDS, descend
+from colorquant.quantizer.solution import Solution, eye_of, kept_colors, rounds_of
 from colorquant.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ class ColorSource(BandedColors, Protocol):
     def cells(self) -> Cells:
         """The finest cells within the model's limit; exact colors where these are few enough."""
 
+    def without(self, colors: np.ndarray) -> "ColorSource":
+        """The same colors without some, packed uint32 (m,)."""
+
     def partial_sums(self, centroids: np.ndarray) -> MergeableSums:
         """One round of K-Means: sums over the clusters of centroids (k, d)."""
 
@@ -66,12 +71,81 @@ def solve(source: ColorSource, k: int, settings: Settings = DEFAULTS, pool: Exec
     k : int
         1 to 256.
     settings : Settings
-        Of which ``seed``, ``objective`` and ``color_space`` count, and with the perceptual objective ``dither``. Images
-        with alpha have a color space of their own (``alpha.premultiplied``).
+        Of which ``seed``, ``objective``, ``color_space`` and ``keep`` count, and with the perceptual objective
+        ``dither``. Images with alpha have a color space of their own (``alpha.premultiplied``).
     pool : Executor, optional
         Threads; the result does not depend on them.
+
+    Returns
+    -------
+    Solution
+        Colors that are to be kept come first.
+
+    Raises
+    ------
+    InvalidSetting
+        More colors are to be kept than k.
     """
-    return source.model.solve(source, k, settings, pool)
+    kept = kept_colors(settings, source.model.channels)
+    if not len(kept):
+        return source.model.solve(source, k, settings, pool)
+    settings.check_k(k)
+    return _solve_around(source, k, kept, settings, pool)
+
+
+def _solve_around(source: ColorSource, k: int, kept: Pixels, settings: Settings, pool: Executor | None) -> Solution:
+    """``solve`` with colors uint8 (m, 3 or 4) that stay: a palette of k - m for the other colors, then both together.
+
+    So the error of the others is at most that of their own palette of k - m: an entry more raises no error.
+    """
+    model, palette = source.model, kept
+    rest = source.without(model.pack(kept))
+    if len(kept) < k and len(rest.cells()):
+        found = model.solve(rest, k - len(kept), settings, pool).palette
+        palette = np.vstack([kept, found[~np.isin(model.pack(found), model.pack(kept))]])
+    stays = np.arange(len(palette)) < len(kept)
+    centroids = model.positions(palette)
+
+    def moved(sums: MergeableSums, before: np.ndarray) -> np.ndarray:
+        after = np.where(stays[:, None], palette, model.colors_at(update(sums, before)))
+        return model.positions(after)
+
+    # What is found in another color space, or by the model of the eye, stays as it is.
+    in_rgb = settings.objective == "squared-error" and settings.color_space == "rgb"
+    solution = descend(centroids, source.partial_sums, moved, model.colors_at, 1 if in_rgb else MAX_ROUNDS)
+    unused = kept[~np.isin(model.pack(kept), model.pack(solution.palette))]
+    counts = np.concatenate([np.zeros(len(unused), np.int64), solution.counts])
+    return replace(solution, palette=np.vstack([unused, solution.palette]), counts=counts)
+
+
+def impose(source: ColorSource, palette: Pixels) -> tuple[Solution, Pixels]:
+    """What a given palette costs an image.
+
+    Parameters
+    ----------
+    source : ColorSource
+    palette : uint8 (k, 3 or 4)
+
+    Returns
+    -------
+    solution : Solution
+        Of the entries that the image can use, in their order, whether a pixel has them or not: all, or of an image
+        without alpha those that are opaque; there may be none.
+    entries : uint8 (k',)
+        Which entries these are.
+    """
+    channels = source.model.channels
+    entries = np.arange(len(palette), dtype=np.uint8)
+    if palette.shape[1] == 4 and channels == 3:
+        entries = entries[palette[:, 3] == 255]
+    elif palette.shape[1] == 3 and channels == 4:
+        palette = np.column_stack([palette, np.full(len(palette), 255, np.uint8)])
+    usable = np.ascontiguousarray(palette[entries, :channels])
+    if not len(usable):
+        return Solution(usable, np.zeros(0, np.int64), 0, 0, True), entries
+    positions = source.model.positions(usable)
+    sums = source.partial_sums(positions)
+    return Solution(usable, sums.counts, round(sums.inertia(positions)), 0, True), entries
 
 
 def solve_rgb(source: ColorSource, k: int, settings: Settings, pool: Executor | None) -> Solution:
@@ -94,8 +168,9 @@ def solve_rgb(source: ColorSource, k: int, settings: Settings, pool: Executor | 
             real = update(source.partial_sums(centroids.T / GRID), centroids.T / GRID)
             centroids = np.floor(real.T * GRID + 0.5).astype(np.float32)
     palette = anneal(points, centroids, SWEEPS, random, pool)
-    # Exact cells are the histogram: the source has nothing to add.
-    sums_of = partial(_sums_of_colors, points) if cells.exact else source.partial_sums
+    # Exact cells are the histogram: the source has nothing to add, unless their weights were too large for points.
+    is_whole = cells.exact and points.weight == int(cells.counts.sum())
+    sums_of = partial(_sums_of_colors, points) if is_whole else source.partial_sums
     solution = descend(palette, sums_of, _moved, _identity, 1 if cells.exact else EXACT_ROUNDS + 1)
     kept = keep_colors(solution.palette, solution.counts, source.flat_colors(), cells)
     if np.array_equal(kept.palette, solution.palette):
@@ -105,11 +180,12 @@ def solve_rgb(source: ColorSource, k: int, settings: Settings, pool: Executor | 
 
 def _solve_in_oklab(source: ColorSource, cells: Cells, k: int, seed: int, pool: Executor | None) -> Solution:
     """Centroids in Oklab, rounded to 8-bit sRGB colors; pixels are still assigned to the nearest entry in RGB."""
-    points = points_at(grid_from_rgb(cells.means), cells.counts)
+    points = points_at(grid_from_rgb(cells.means), weights_of(cells))
     start = search_centroids(points, k, np.random.default_rng(seed), pool)
     centroids = lloyd(points, start, LLOYD_ROUNDS, 1e-4, pool=pool)
     palette = np.unique(_rounded(rgb_from_grid(centroids.T)), axis=0)
-    sums_of = partial(_sums_of_colors, points_of(cells)) if cells.exact else source.partial_sums
+    is_whole = cells.exact and points.weight == int(cells.counts.sum())
+    sums_of = partial(_sums_of_colors, points_of(cells)) if is_whole else source.partial_sums
     sums = sums_of(palette)
     found = Solution.of(palette, sums, sums.inertia(palette), 1, False)
     palette = keep_colors(found.palette, found.counts, source.flat_colors(), cells).palette

@@ -167,9 +167,9 @@ def cheapest(costs: npt.NDArray[np.int64]) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def copied_from(indexes: Pixels, y: int, x: int, offset: npt.NDArray[np.int64]) -> int:
-    """The index that a copy from (rows above, columns to the left) gives a pixel; -1 outside of the band."""
-    from_y, from_x = y - offset[0], x - offset[1]
+def copied_from(indexes: Pixels, y: int, x: int, rows: int, columns: int) -> int:
+    """The index that a copy from so many rows above and columns to the left gives a pixel; -1 outside of the band."""
+    from_y, from_x = y - rows, x - columns
     if from_y < 0 or from_x < 0 or from_x >= indexes.shape[1]:
         return -1
     return int(indexes[from_y, from_x])
@@ -238,7 +238,7 @@ def _choose_rows(pixels, nearest, colors, alternatives, model, indexes):  # type
 
             for copy in range(len(offsets)):
                 state = copy + 2
-                index = copied_from(indexes, y, x, offsets[copy])
+                index = copied_from(indexes, y, x, offsets[copy, 0], offsets[copy, 1])
                 if index < 0:
                     costs[state] = _UNREACHABLE
                     continue

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from colorquant.lazy import imported_on_first_use
 from colorquant.report.candidates import candidates_of
+from colorquant.report.choice import Choice, choose
 from colorquant.report.repetition import read_repetition, read_summary
+from colorquant.report.review import REVIEW, Doubtful, Review
 from colorquant.report.rows import Row, k_text, row_of
 from colorquant.report.summary import Summary
 
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_BYTES",
+    "REVIEW",
+    "Choice",
+    "Doubtful",
+    "Review",
     "Row",
     "Summary",
     "candidates_of",
+    "choose",
     "decode_preview",
     "environment",
     "k_text",

@@ -34,6 +34,7 @@ def candidates_of(plan: Plan, summary: Summary, folder: Path) -> Iterator[Candid
                 k=choice.k,
                 reason=choice.reason,
                 original_sha256=job.image_sha256,
+                palette=job.palette_name,
             )
         else:
             yield Candidate(

@@ -2,7 +2,7 @@
 
 With a target, the smallest k that reaches it is chosen; without one, the smallest output that is lossless or of at
 least medium quality, SSIMULACRA2 50. An output that is not smaller than its original is never chosen: the original is
-kept.
+kept. But where a palette is asked for and no target, every image has it: its output with the largest k.
 """
 
 import math
@@ -16,6 +16,8 @@ from colorquant.text import byte_size
 
 #: The least quality at which an output replaces its original unasked: on SSIMULACRA2's own scale, "medium".
 WANTED = Target("ssimulacra2", 50)
+# What images have that are compressed tile by tile.
+_SSIM = Target("ssim", 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +36,21 @@ class Choice:
     reason: str
 
 
-def choose(rows: Sequence[Row], target: Target | None) -> Choice | None:
-    """The choice for one image among its rows; None where none of them has an output."""
+def choose(rows: Sequence[Row], target: Target | None, has_palette: bool = False) -> Choice | None:
+    """The choice for one image among its rows; None where none of them has an output.
+
+    ``has_palette`` says whether the run has a palette that is given, or one that several images have in common.
+    """
     measured = sorted((row for row in rows if not row.failed), key=lambda row: row.k or 0)
     if not measured:
         return None
-    chosen, reason = _reaching(measured, target) if target else _recommended(measured)
+    chosen: Row | None
+    if target:
+        chosen, reason = _reaching(measured, target)
+    elif has_palette:
+        chosen, reason = _with_palette(measured)
+    else:
+        chosen, reason = _recommended(measured)
     if chosen:
         reason = f"{reason.removesuffix('.')}{_elsewhere(chosen)}."
     original_bytes = measured[0].original_bytes or 0
@@ -51,6 +62,15 @@ def choose(rows: Sequence[Row], target: Target | None) -> Choice | None:
         original_bytes=original_bytes,
         reason=reason,
     )
+
+
+def _with_palette(measured: Sequence[Row]) -> tuple[Row, str]:
+    """With its own colors, as the original has them, an image would not match the others."""
+    chosen = measured[-1]
+    measured_by = WANTED if chosen.ssimulacra2 is not None or chosen.lossless else _SSIM
+    quality = _text(chosen, measured_by)
+    larger = "" if _saves(chosen) else f"; {_share(chosen)}"
+    return chosen, f"k = {chosen.k}: the palette of this run; {quality}{larger}."
 
 
 def _reaching(measured: Sequence[Row], target: Target) -> tuple[Row | None, str]:

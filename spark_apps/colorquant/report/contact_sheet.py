@@ -1,17 +1,19 @@
 """A contact sheet: one PNG with the original and every k side by side, drawn by Matplotlib."""
 
-import io
 import math
 import textwrap
 import warnings
 from collections.abc import Sequence
+from threading import Lock
 
+import imagecodecs
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from colorquant.pixels import Pixels
 from colorquant.report.rows import Row
 from colorquant.text import byte_size, printable, psnr_text, shorten
 
@@ -23,26 +25,37 @@ _MAX_CELL = 400
 _MIN_CELL = 120
 # Of a sheet. It bounds the memory for drawing one: some copies with 4 bytes a pixel.
 _MAX_PIXELS = 12_000_000
+# A third of the time of level 6, and no more bytes.
+_LEVEL = 3
+# Matplotlib may be used by one thread at a time.
+_MATPLOTLIB = Lock()
 _INK, _QUIET, _EMPTY = "#1c1f23", "#5d646c", "#ecece7"
 
 
 def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tuple[Row, Image.Image | None]]) -> bytes:
-    """Draw the sheet of one image.
+    """Draw the sheet of one image. Several threads may do so.
 
     Parameters
     ----------
     name : str
         The image's name.
     original : PIL.Image.Image or None
-        Preview of the original, RGB; None where it cannot be shown.
+        Preview of the original, RGB or RGBA; None where it cannot be shown. A sheet shows all on white.
     versions : sequence of (Row, PIL.Image.Image or None)
         Each output's row and preview. An empty box stands for a preview that is None.
 
     Returns
     -------
     bytes
-        A PNG of at most about 12 megapixels; the same bytes for the same input and version of Matplotlib.
+        A PNG of at most about 12 megapixels; the same bytes for the same input and versions of packages.
     """
+    with _MATPLOTLIB:
+        drawn = _drawn(name, original, versions)
+    return bytes(imagecodecs.png_encode(drawn, level=_LEVEL))
+
+
+def _drawn(name: str, original: Image.Image | None, versions: Sequence[tuple[Row, Image.Image | None]]) -> Pixels:
+    """The sheet's pixels, uint8 (H, W, 3)."""
     pictures = [original, *(preview for _, preview in versions)]
     columns = _columns(len(pictures))
     lines = math.ceil(len(pictures) / columns)
@@ -60,12 +73,11 @@ def contact_sheet(name: str, original: Image.Image | None, versions: Sequence[tu
         left = _MARGIN + index % columns * (cell + _MARGIN)
         bottom = height - _HEADER - (index // columns + 1) * (tallest + _CAPTION + _MARGIN) + _CAPTION + _MARGIN
         _draw(figure, picture, left, bottom, cell, tallest, caption)
-    stream = io.BytesIO()
     with warnings.catch_warnings():
         # Characters that the bundled font lacks are drawn as boxes; the log need not say so.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        canvas.print_png(stream, metadata={"Software": None})
-    return stream.getvalue()
+        canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _columns(count: int) -> int:
@@ -80,9 +92,11 @@ def _columns(count: int) -> int:
 
 
 def _fitted(picture: Image.Image | None, cell: int) -> Image.Image | None:
-    """The picture scaled to a cell: down by averaging, or up by a whole factor without smoothing."""
+    """The picture on white, scaled to a cell: down by averaging, or up by a whole factor without smoothing."""
     if picture is None:
         return None
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     factor = cell // max(picture.size)
     if factor >= 2:
         return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)

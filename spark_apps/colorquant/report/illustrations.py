@@ -27,15 +27,18 @@ from colorquant.storage import JsonRecord, StrPath, is_file, location, resolve, 
 from colorquant.text import readable
 
 # Raised when the same rows give other pictures. So do other versions of these packages.
-_VERSION = 1
-_PACKAGES = ("matplotlib", "pillow")
+_VERSION = 4
+_PACKAGES = ("imagecodecs", "matplotlib", "pillow")
 # What a picture does not depend on.
 _NOT_SHOWN = ("state", "output", "seconds", "spark_version", "iterations", "converged")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Illustrations(JsonRecord):
-    """The embedded pictures of an image: the original, a thumbnail, and outputs and their palettes by k, as text."""
+    """The embedded pictures of an image: the original, a thumbnail, and outputs and their palettes by k, as text.
+
+    ``transparent`` is whether a pixel of any of them is not opaque.
+    """
 
     indent: ClassVar[int | None] = None
 
@@ -44,6 +47,7 @@ class Illustrations(JsonRecord):
     thumbnail: Picture | None = None
     pictures: dict[str, Picture] = field(default_factory=dict)
     palettes: dict[str, str] = field(default_factory=dict)
+    transparent: bool = False
 
 
 def illustrate(
@@ -115,6 +119,7 @@ def _illustrations(
         thumbnail=thumbnail(original) if original else None,
         pictures=pictures,
         palettes=palettes,
+        transparent=any(image.mode == "RGBA" for image in (original, *(version for *_, version in outputs)) if image),
     )
 
 

@@ -30,7 +30,7 @@ _MAX_PICTURE_BYTES = 160_000
 _MAX_LISTED = 20
 # Compression ratios of Table 1 of the original work: one 1024 x 768 JPEG, output saved as JPEG.
 _PUBLISHED_RATIOS = {2: 5.14, 4: 3.69, 8: 2.89, 16: 2.54, 30: 2.47}
-_MINUS, _DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class ImageSection:
 
     ``number`` counts the images of the plan from 1. ``thumbnail`` is a small picture of the original. ``pictures`` and
     ``palettes`` have the outputs and their palettes by k. ``contact_sheet`` is a path relative to the page.
+    ``transparent`` is whether a pixel of a picture is not opaque.
     """
 
     number: int
@@ -50,6 +51,7 @@ class ImageSection:
     pictures: dict[int, Picture]
     palettes: dict[int, str]
     contact_sheet: str | None
+    transparent: bool = False
 
     @property
     def measured(self) -> Row | None:
@@ -143,6 +145,7 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
             library_plots=[
                 plot(measured, by_k) for plot in (ratio_plot, distortion_plot) if several and len(summary.ks) > 1
             ],
+            has_transparency=any(section.transparent for section in sections),
             has_previews=any(not picture.whole for section in sections for picture in section.pictures.values()),
         )
     )
@@ -159,7 +162,6 @@ def _environment() -> Environment:
     made.filters |= {
         "lines": _lines,
         "href": _href,
-        "number": _number,
         "percent": _percent,
         "listed": _listed,
         "setting": _setting,
@@ -176,10 +178,6 @@ def _lines(text: str) -> str:
 def _href(path: str) -> str:
     """A relative path as a URL, with the bytes of names that are not UTF-8."""
     return quote(os.fsencode(path))
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return _DASH if value is None else f"{value:,.{digits}f}"
 
 
 def _percent(fraction: float) -> str:

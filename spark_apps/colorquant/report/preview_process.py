@@ -4,6 +4,7 @@ A task that writes a report, and Airflow's API server, have Airflow's secrets in
 decoder must not stop.
 """
 
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -20,12 +21,14 @@ MAX_SECONDS = 60
 class PreviewProcess:
     """A process that decodes previews, one after the other; another one takes its place when it has ended.
 
-    It starts with the first preview and ends with the block of a ``with`` statement. TIFFs have a process of their own.
+    Of several threads one waits for the other. The process starts with the first preview and ends with the block of a
+    ``with`` statement. TIFFs have a process of their own.
     """
 
     def __init__(self, seconds: float = MAX_SECONDS) -> None:
         limits = Limits.of_environment()
         self._seconds = seconds
+        self._lock = Lock()
         self._processes = {
             is_tiff: DecodingProcess(limits, is_tiff, limits.preview_memory, seconds) for is_tiff in (False, True)
         }
@@ -38,10 +41,14 @@ class PreviewProcess:
             process.end()
 
     def decode(self, content: bytes, side: int) -> Image.Image | str:
-        """Decode a file to an RGB image of at most ``side`` pixels on its longer side; else the reason why not."""
+        """Decode a file to an image of at most ``side`` pixels on its longer side; else the reason why not.
+
+        The image is RGBA where a pixel is not opaque, else RGB.
+        """
         process = self._processes[name_of(content) == "TIFF"]
         try:
-            return Image.fromarray(process.decode(content, side)[0])
+            with self._lock:
+                return Image.fromarray(process.decode(content, side)[0])
         except DecoderEnded:
             return f"its decoder was ended: by a limit of memory, by that of {self._seconds:g} seconds, or by a crash"
         except Exception as error:

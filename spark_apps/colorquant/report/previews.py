@@ -60,12 +60,12 @@ def load_preview(
     process: PreviewProcess | None = None,
     sha256: str | None = None,
 ) -> Image.Image | None:
-    """Decode an image to RGB, at most ``side`` pixels on its longer side, upright (EXIF) and in sRGB.
+    """Decode an image to RGB or RGBA, at most ``side`` pixels on its longer side, upright (EXIF) and in sRGB.
 
-    Pixels are averaged over their area (box filter), which neither rings nor sharpens. Transparent pixels are blended
-    with white. Decoding is done in ``process``, or else in a process for this image alone. Returns None, and logs the
-    reason, where the file cannot be decoded, a link leads out of the folder ``below`` in which it must lie, or its hash
-    is not ``sha256``: the report does without it.
+    Pixels are averaged over their area (box filter), which neither rings nor sharpens. Only an image with pixels that
+    are not opaque has alpha. Decoding is done in ``process``, or else in a process for this image alone. Returns None,
+    and logs the reason, where the file cannot be decoded, a link leads out of the folder ``below`` in which it must
+    lie, or its hash is not ``sha256``: the report does without it.
     """
     try:
         if not is_file(path):
@@ -136,21 +136,33 @@ def thumbnail(preview: Image.Image) -> Picture:
 
 
 def palette_strip(file: Path) -> str | None:
-    """A data URI of one row of pixels, the file's palette from dark to light; None where it has no palette."""
+    """A data URI of one row of pixels, the file's palette from dark to light; None where it has no palette.
+
+    Transparent entries are transparent in it, and as light as on white.
+    """
     try:
         with Image.open(io.BytesIO(read(file))) as image:
             if image.mode != "P" or image.palette is None:
                 return None
             entries = np.frombuffer(bytes(image.palette.palette), np.uint8).reshape(-1, 3)
+            alpha = np.full(len(entries), 255, np.uint8)
+            given = image.info.get("transparency", b"")
+            if isinstance(given, int):  # Pillow's form where one entry alone is transparent, and entirely.
+                alpha[given] = 0
+            else:
+                alpha[: len(given)] = np.frombuffer(given, np.uint8)[: len(alpha)]
     except (OSError, ValueError) as error:
         logger.warning("No palette of %r: %s", str(file), error)
         return None
-    colors = np.unique(entries, axis=0)
-    lightness = colors @ np.array([0.299, 0.587, 0.114])
+    entries = np.where(alpha[:, None] > 0, entries, np.uint8(0))  # What color nothing has does not matter.
+    colors = np.unique(np.column_stack([entries, alpha]), axis=0)
+    shown = 255 - (255.0 - colors[:, :3]) * colors[:, 3:] / 255
+    colors = colors[np.argsort(shown @ np.array([0.299, 0.587, 0.114]), kind="stable")]
     stream = io.BytesIO()
     strip = Image.frombytes("P", (len(colors), 1), bytes(range(len(colors))))
-    strip.putpalette(colors[np.argsort(lightness, kind="stable")].tobytes())
-    strip.save(stream, "PNG", optimize=True)
+    strip.putpalette(colors[:, :3].tobytes())
+    transparency = {} if colors[:, 3].min() == 255 else {"transparency": colors[:, 3].tobytes()}
+    strip.save(stream, "PNG", optimize=True, **transparency)
     return _data_uri("image/png", stream.getvalue())
 
 

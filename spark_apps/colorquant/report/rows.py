@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from colorquant.errors import InvalidRecord
-from colorquant.jobs import CompressionResult, Job, JobFailure
+from colorquant.jobs import CompressionResult, Job, JobFailure, no_weights
 from colorquant.limits import Count, PaletteSize, PositiveInt
 from colorquant.settings import COMPARED_FORMATS, Settings
 from colorquant.storage import is_file, sha256_of
@@ -33,6 +33,8 @@ class Row:
     tried : every k that was tried for the target, with the value of the target's measure; None where it is infinite.
     jpeg_bytes, webp_bytes, avif_bytes, jxl_bytes : what these formats need for the SSIMULACRA2 of the output; None
         where the run did not ask for the comparison, and where a format does not reach it.
+
+    notice : why all pixels of the image count the same though weights were given.
 
     All other figures are those of ``CompressionResult``.
     """
@@ -68,6 +70,9 @@ class Row:
     webp_bytes: PositiveInt | None = None
     avif_bytes: PositiveInt | None = None
     jxl_bytes: PositiveInt | None = None
+    shared_mse: float | None = None
+    own_mse: float | None = None
+    notice: str | None = None
 
     @property
     def compared(self) -> dict[str, int]:
@@ -113,6 +118,8 @@ _FIGURES = (
     "lossless",
     "iterations",
     "converged",
+    "shared_mse",
+    "own_mse",
 )
 
 
@@ -158,7 +165,13 @@ def row_of(job: Job, reused: bool, folder: Path) -> Row:
         target_reached=search.reached if search else None,
         tried=search.tried if search else (),
         **_compared(job, result),
+        notice=_notice(job, result),
     )
+
+
+def _notice(job: Job, result: CompressionResult) -> str | None:
+    folder = job.settings.weights
+    return no_weights(folder) if folder and job.weights is None else result.weights_notice
 
 
 def _compared(job: Job, result: CompressionResult) -> dict[str, Any]:
@@ -186,7 +199,7 @@ def _check(job: Job, result: CompressionResult) -> None:
         raise InvalidRecord(
             f"{job.result}: image_sha256 is {result.image_sha256!r}, and the plan has {job.image_sha256!r}"
         )
-    settings = Settings.of_record(result.settings, result.seed)
+    settings = Settings.of_record(result.settings, result.seed, job.algorithm_version)
     if settings is None or not job.settings.allows(settings):
         raise InvalidRecord(
             f"{job.result}: seed is {result.seed!r} and settings are {result.settings!r}, and the plan has "

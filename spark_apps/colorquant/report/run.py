@@ -1,6 +1,8 @@
 """Writing the report of a run into its folder."""
 
 import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from colorquant.report.summary import SUMMARY, Summary
 from colorquant.storage import write_atomically
 
 PAGE = "summary.html"
+# That draw pictures: each holds those of one image.
+_MAX_THREADS = 8
 
 
 def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) -> Summary:
@@ -71,24 +75,25 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
             write_atomically(folder / ROWS_FOLDER / page.file, rows_html(summary, library, number).encode())
     budget = picture_budget(sum(1 + len(rows) for rows in by_image.values()))
     choices = {choice.image: choice for choice in summary.choices}
-    sections = []
-    with PreviewProcess() as process:
-        for image, rows in by_image.items():
-            job = originals[image]
+    with PreviewProcess() as process, ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+
+        def section(image: str) -> ImageSection:
+            rows, job = by_image[image], originals[image]
             pictures, sheet = illustrate(rows, job.image, plan.images_folder, job.image_sha256, folder, budget, process)
-            sections.append(
-                ImageSection(
-                    number=numbers[image],
-                    name=image,
-                    rows=rows,
-                    choice=choices.get(image),
-                    original=pictures.original,
-                    thumbnail=pictures.thumbnail,
-                    pictures={int(k): picture for k, picture in pictures.pictures.items()},
-                    palettes={int(k): strip for k, strip in pictures.palettes.items()},
-                    contact_sheet=sheet,
-                )
+            return ImageSection(
+                number=numbers[image],
+                name=image,
+                rows=rows,
+                choice=choices.get(image),
+                original=pictures.original,
+                thumbnail=pictures.thumbnail,
+                pictures={int(k): picture for k, picture in pictures.pictures.items()},
+                palettes={int(k): strip for k, strip in pictures.palettes.items()},
+                contact_sheet=sheet,
+                transparent=pictures.transparent,
             )
+
+        sections = list(pool.map(section, by_image))
     write_atomically(folder / PAGE, page_html(summary, sections, library).encode())
     return summary
 

@@ -15,6 +15,7 @@ from colorquant.limits import PaletteSize
 from colorquant.report import tables
 from colorquant.report.changes import Changes
 from colorquant.report.choice import Choice, choose
+from colorquant.report.palettes import CommonPalette, common_palettes
 from colorquant.report.rows import Row, row_of
 from colorquant.report.totals import Totals, totals_of
 from colorquant.storage import JsonRecord, is_remote
@@ -41,6 +42,7 @@ class Summary(JsonRecord):
     exclude : patterns of the names that are left out; None in summaries of versions that did not know it.
     unreadable : folders of the library that could not be read, and photographs in formats that are not read, by their
         paths below it, each with the reason.
+    palettes : those that images have in common, by folder and k.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -59,6 +61,7 @@ class Summary(JsonRecord):
     pattern: str | None = None
     exclude: str | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
+    palettes: tuple[CommonPalette, ...] = ()
 
     def rows_by_image(self) -> dict[str, list[Row]]:
         """The rows of each image, by its name, in the plan's order."""
@@ -71,6 +74,14 @@ class Summary(JsonRecord):
             if row.failed:
                 groups[row.image, row.reason or ""].append(row.k)
         return [(image, reason, ks) for (image, reason), ks in groups.items()]
+
+    def notices(self) -> dict[str, list[str]]:
+        """What is to be known of images that have outputs: each sentence, with the names of its images."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for row in self.rows:
+            if row.notice:
+                found[row.notice][row.image] = None
+        return {notice: list(images) for notice, images in found.items()}
 
     def as_csv(self) -> str:
         """The text of ``summary.csv``: one line for each row, guarded against formulas (see ``tables.csv_text``)."""
@@ -99,7 +110,7 @@ class Summary(JsonRecord):
         # From an object store several rows are read at a time: each request takes long.
         with ThreadPoolExecutor(_READERS if is_remote(folder) else 1) as pool:
             rows = tuple(pool.map(lambda job: row_of(job, job.label in plan.reused, folder), plan.jobs))
-        choices = _choices(rows, plan.target)
+        choices = _choices(rows, plan.target, bool(plan.settings.palette))
         return cls(
             run_id=plan.run_id,
             written_at=(written_at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
@@ -117,6 +128,7 @@ class Summary(JsonRecord):
             exclude=plan.exclude,
             choices=choices,
             unreadable=plan.unreadable,
+            palettes=common_palettes(plan, rows, folder),
         )
 
 
@@ -141,9 +153,9 @@ def _by_image(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return dict(groups)
 
 
-def _choices(rows: Sequence[Row], target: str | None) -> tuple[Choice, ...]:
+def _choices(rows: Sequence[Row], target: str | None, has_palette: bool) -> tuple[Choice, ...]:
     wanted = Target.parse(target) if target else None
-    return tuple(filter(None, (choose(group, wanted) for group in _by_image(rows).values())))
+    return tuple(filter(None, (choose(group, wanted, has_palette) for group in _by_image(rows).values())))
 
 
 def _versions(rows: tuple[Row, ...]) -> dict[str, str]:

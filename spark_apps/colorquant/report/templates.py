@@ -9,7 +9,7 @@ from colorquant.text import byte_size, printable, psnr_text
 
 
 def environment(folder: Path) -> Environment:
-    """The templates of a folder, with filters for names, sizes in bytes, and PSNR."""
+    """The templates of a folder, with filters for names, numbers, sizes in bytes, and PSNR."""
     made = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -17,5 +17,11 @@ def environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": byte_size, "name": printable, "psnr": partial(psnr_text, form="{:.2f}")}
+    psnr = partial(psnr_text, form="{:.2f}")
+    made.filters |= {"size": byte_size, "name": printable, "number": number_text, "psnr": psnr}
     return made
+
+
+def number_text(value: float | None, digits: int = 0) -> str:
+    """A number with separated thousands; a dash for None."""
+    return "\N{EN DASH}" if value is None else f"{value:,.{digits}f}"

@@ -195,6 +195,10 @@ def _found(output: Path, published: Iterable[StrPath], keep: Keep, now: float, g
     for path, version in in_runs.items():
         if re.fullmatch(r"memory/[0-9a-f]{16}\.json", path) and now - version.changed_at > _MEMORY_DAYS * DAY:
             pruning.files[f"runs/{path}"] = version.size
+    palettes = {name for run in kept.values() if run.plan for name in run.plan.palettes.values()}
+    for path, version in files_below(output / "palettes").items():
+        if path.split("/")[0] not in palettes and now - version.changed_at > _GRACE:
+            pruning.files[f"palettes/{path}"] = version.size
     folders = {str(location(folder)) for folder in published}
     folders |= {run.plan.published_folder for run in runs if run.plan and run.plan.published_folder}
     old = _old_outputs(output, list(kept.values()), pages, sorted(folders), now)

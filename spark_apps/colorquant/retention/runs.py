@@ -21,8 +21,8 @@ _UNFINISHED_DAYS = 7
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*-[0-9a-f]{8}")
 #: What runs of this version and of older ones leave in their folders.
 _OURS = re.compile(
-    r"summary\.(?:json|csv|html)|(?:plan|planning|application)\.json|failures/[^/]+\.json|rows/[0-9]+\.html"
-    r"|contact_sheets/.+\.png|(?:.+/)?\.tmp-[^/]+"
+    r"summary\.(?:json|csv|html)|(?:plan|planning|progress|application|palettes|review)\.json|failures/[^/]+\.json"
+    r"|rows/[0-9]+\.html|contact_sheets/.+\.png|(?:.+/)?\.tmp-[^/]+"
 )
 
 

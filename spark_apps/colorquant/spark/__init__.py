@@ -1,14 +1,15 @@
-"""Images on Spark: the context, an image as bands or regions, a library as batches, and the two applications.
+"""Images on Spark: the context, an image as bands or regions, a library as batches, and the three applications.
 
-``spark-submit`` starts ``IMAGE_APPLICATION`` or ``CORPUS_APPLICATION``; in a checkout these are also
-``spark_apps/compress_image.py`` and ``compress_corpus.py``. The modules are imported on first use, so that this package
-needs the standard library only, and the context can start while the other modules are still loading.
+``spark-submit`` starts ``IMAGE_APPLICATION``, ``CORPUS_APPLICATION`` or ``PALETTE_APPLICATION``. In a checkout these
+are also ``spark_apps/compress_image.py``, ``compress_corpus.py`` and ``find_palettes.py``. The modules are imported on
+first use, so that this package needs the standard library only, and the context can start while the other modules are
+still loading.
 """
 
 from typing import TYPE_CHECKING
 
 from colorquant.lazy import imported_on_first_use
-from colorquant.spark.files import CORPUS_APPLICATION, IMAGE_APPLICATION, LOG4J2
+from colorquant.spark.files import CORPUS_APPLICATION, IMAGE_APPLICATION, LOG4J2, PALETTE_APPLICATION
 
 if TYPE_CHECKING:
     from colorquant.spark.context import start_context
@@ -23,6 +24,8 @@ __all__ = [
     "IMAGE_APPLICATION",
     "LOG4J2",
     "map_on",
+    "PALETTE_APPLICATION",
+    "palette_application",
     "SparkRegions",
     "SparkSource",
     "start_context",

@@ -1,4 +1,4 @@
-"""What both Spark applications have in common: how they end, and the reason that they leave. Standard library only.
+"""What the Spark applications have in common: how they end, and the reason that they leave. Standard library only.
 
 Exit codes: 0 done; 2 wrong arguments; 65 the image cannot be compressed, a retry is useless; after any other exit code
 a retry may help.
@@ -9,11 +9,13 @@ import re
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 from colorquant.errors import UnsupportedImage
-from colorquant.jobs import EXIT_FAILED, JobFailure
+from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, JobFailure
 from colorquant.spark.private import error_of_worker, is_started_by_spark_submit
+from colorquant.storage import is_refusal
 
 _FRAME = re.compile(r"[\w.$/@<>]+\([^()]*\)")
 
@@ -51,6 +53,14 @@ def refusal_of(error: Exception) -> str | None:
     name, _, reason = (error_of_worker(error) or "").partition(": ")
     # A worker's exception arrives as text, in which its class has its dotted name.
     return reason if name in {f"{each.__module__}.{each.__qualname__}" for each in _tree(UnsupportedImage)} else None
+
+
+def failure_of(error: Exception) -> JobFailure:
+    """Why an application fails that an error ends. The trace of an error that no image has caused is printed."""
+    if refusal := refusal_of(error):
+        return JobFailure.of(EXIT_BAD_INPUT, refusal)
+    traceback.print_exception(error)
+    return JobFailure.of(EXIT_FAILED, reason_of(error), lasting=is_refusal(error))
 
 
 def _tree(root: type[UnsupportedImage]) -> Iterator[type[UnsupportedImage]]:

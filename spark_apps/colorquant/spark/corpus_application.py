@@ -8,16 +8,19 @@ after any other exit code a retry may help.
 """
 
 import argparse
+import math
 import sys
-import traceback
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from colorquant import settings
-from colorquant.cli import Parser, Progress, add_limits, limits_of
+from colorquant.cli import Parser, Progress, add_limits, limits_of, read_settings
 from colorquant.errors import InvalidLocation, InvalidPlan
 from colorquant.jobs import (
     EXIT_FAILED,
     EXIT_WRONG_ARGUMENTS,
+    PROGRESS,
     JobFailure,
     Plan,
     RunRequest,
@@ -29,13 +32,16 @@ from colorquant.jobs import (
     run_folder,
 )
 from colorquant.light_imports import lighten
-from colorquant.spark.application import end_with_parent, fail, reason_of
-from colorquant.storage import is_refusal, remove
+from colorquant.spark.application import end_with_parent, fail, failure_of
+from colorquant.storage import remove
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
     from colorquant.compress import Counts
+
+# A file for people who wait is written so often.
+_TELL_SECONDS = 3.0
 
 
 def main() -> int:
@@ -45,29 +51,26 @@ def main() -> int:
     lighten()
     try:
         # Before Spark starts, which takes some seconds.
-        parse_target(arguments.target, parse_ks(arguments.ks.split()))
+        parse_target(arguments.target, parse_ks(arguments.ks.split(), arguments.settings))
         from colorquant.spark.context import start_context
 
         context = start_context(f"library {arguments.images}", retry_tasks=True)
         counts = _compress(context, arguments)
     except (InvalidPlan, InvalidLocation) as error:
-        return _fail(arguments, EXIT_WRONG_ARGUMENTS, str(error))
+        failure = JobFailure.of(EXIT_WRONG_ARGUMENTS, str(error))
     except Exception as error:
-        traceback.print_exc()
-        return _fail(arguments, EXIT_FAILED, reason_of(error), is_refusal(error))
-    if counts.retryable:
-        return _fail(arguments, EXIT_FAILED, f"{counts.retryable} jobs failed for reasons that may go away.")
-    return 0
-
-
-def _fail(arguments: argparse.Namespace, exit_code: int, reason: str, lasting: bool = False) -> int:
-    failure = JobFailure.of(exit_code, reason, lasting=lasting)
+        failure = failure_of(error)
+    else:
+        if not counts.retryable:
+            return 0
+        failure = JobFailure.of(EXIT_FAILED, f"{counts.retryable} jobs failed for reasons that may go away.")
     return fail(f"library {arguments.images}", failure, arguments.failure)
 
 
 def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts":
     from colorquant.compress import Counts, make_batches
     from colorquant.spark.library import compress_batches, map_on
+    from colorquant.spark.palette_application import find_palettes_of
 
     print(f"Listing and hashing the images in {arguments.images} ...", flush=True)
     request = RunRequest(
@@ -75,7 +78,7 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         images=arguments.images,
         ks=arguments.ks.split(),
         output=arguments.output,
-        settings=settings.of_arguments(arguments),
+        settings=arguments.settings,
         force=arguments.force,
         target=arguments.target,
         pattern=arguments.pattern,
@@ -88,19 +91,27 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         _remove_failures(plan)
         mark_outputs(arguments.output)
         plan.write(folder / "plan.json")
-    print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", flush=True)
+    print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", *plan.palette_news, sep="\n", flush=True)
+    find_palettes_of(context, plan, limits_of(arguments))
     batches = make_batches(plan.pending(), context.defaultParallelism)
     if not batches:
         return Counts()
     images = [image for batch in batches for image in batch]
     progress = Progress(len(images), sum(jobs[0].image_bytes for jobs in images))
+    told = -math.inf
 
     def watch(counts: Counts) -> None:
-        if line := progress.see(counts.images, counts.image_bytes, counts.failed):
+        nonlocal told
+        so_far = counts.images, counts.image_bytes, counts.failed
+        if time.monotonic() >= told + _TELL_SECONDS:
+            told = time.monotonic()
+            with suppress(Exception):  # Whatever a disk or a store says: only people who wait read this file.
+                progress.state(*so_far).write(folder / PROGRESS)
+        if line := progress.see(*so_far):
             print(line, flush=True)
 
     counts = compress_batches(context, batches, arguments.force, limits_of(arguments), watch)
-    print(progress.line(counts.images, counts.image_bytes, counts.failed), flush=True)
+    print(progress.state(counts.images, counts.image_bytes, counts.failed).text(), flush=True)
     return counts
 
 
@@ -126,7 +137,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     settings.add_arguments(parser)
     add_limits(parser)
     parser.add_argument("--force", action="store_true", help="compress images again that have valid results")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    arguments.settings = read_settings(parser, arguments)
+    return arguments
 
 
 if __name__ == "__main__":

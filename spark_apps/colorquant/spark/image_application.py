@@ -16,9 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from colorquant import settings
-from colorquant.cli import Parser, add_limits, limits_of, quality, whole
+from colorquant.cli import Parser, add_limits, limits_of, palette_size, quality, read_settings, whole
 from colorquant.errors import DecoderEnded, InvalidLocation, UnsupportedImage
-from colorquant.jobs import EXIT_BAD_INPUT, EXIT_FAILED, CompressionResult, Job, JobFailure, too_slow_for
+from colorquant.jobs import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    CompressionResult,
+    Job,
+    JobFailure,
+    SharedPalette,
+    WeightsFile,
+    too_slow_for,
+)
 from colorquant.light_imports import lighten
 from colorquant.limits import BYTES_PER_PIXEL, MAX_COLORS, Limits
 from colorquant.spark.application import end_after, end_with_parent, fail, reason_of, refusal_of
@@ -92,7 +101,14 @@ def _compress(job: Job, partitions: int | None, limits: Limits) -> CompressionRe
         distribute,
         expected_sha256=job.image_sha256,
         limits=limits,
+        shared=_shared(job),
+        weights=job.weights,
     )
+
+
+def _shared(job: Job) -> SharedPalette | None:
+    """The palette that the job's image has in common with others."""
+    return SharedPalette.read(job.shared_palette) if job.shared_palette else None
 
 
 def _tiled_image(path: str, limits: Limits) -> "TiledImage | None":
@@ -132,7 +148,9 @@ def _compress_tiled(
 
         return SparkRegions(context(), image, partitions)
 
-    return compress_tiled_image(image, job.k, job.output, job.result, job.settings, distribute, job.image_sha256)
+    return compress_tiled_image(
+        image, job.k, job.output, job.result, job.settings, distribute, job.image_sha256, _shared(job), job.weights
+    )
 
 
 def _start_context(name: str) -> "SparkContext":
@@ -168,7 +186,7 @@ class _Promised(Generic[T]):
 def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser = Parser(__doc__)
     parser.add_argument("--image", required=True, help="path or URI of the image file; it is only read")
-    palette = parser.add_mutually_exclusive_group(required=True)
+    palette = parser.add_mutually_exclusive_group()
     palette.add_argument("--k", type=whole(1, MAX_COLORS), help=f"palette size, 1 to {MAX_COLORS}")
     palette.add_argument("--target", type=quality, help="the smallest palette that reaches a quality: ssim=0.95")
     parser.add_argument(
@@ -178,6 +196,11 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     )
     parser.add_argument("--result", required=True, help="the JSON record to write after the output")
     parser.add_argument("--failure", help="the JSON file to write if the job fails, with the reason")
+    parser.add_argument(
+        "--shared-palette", help="the JSON record of the palette that the image has in common with others"
+    )
+    parser.add_argument("--weights-file", help="the grey picture that says how much each pixel counts")
+    parser.add_argument("--weights-sha256", help="refuse that picture if its SHA-256 is different")
     settings.add_arguments(parser)
     parser.add_argument(
         "--partitions", type=whole(1, 100_000), help="number of Spark partitions; it does not change the result"
@@ -187,18 +210,25 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
     parser.add_argument("--force", action="store_true", help="compress even if there is a valid result")
     arguments = parser.parse_args(argv)
     _require_distinct_files(parser, arguments)
-    chosen = settings.of_arguments(arguments)
+    chosen = read_settings(parser, arguments)
+    if chosen.weights:
+        parser.error("argument --weights: one image has one picture; give it with --weights-file")
+    weights = None
+    if arguments.weights_file:
+        weights = WeightsFile(path=arguments.weights_file, sha256=arguments.weights_sha256)
     job = Job(
         image=arguments.image,
         name=Path(arguments.image).name,
         image_sha256=arguments.image_sha256,
-        k=arguments.k,
+        k=palette_size(parser, arguments.k, arguments.target is not None, chosen, "--k, --target"),
         target=arguments.target and str(arguments.target),
         # At a given k nothing is searched for: what is free has its default.
         settings=chosen if arguments.target else chosen.fixed(),
         output=arguments.output,
         result=arguments.result,
         failure=arguments.failure or os.devnull,
+        shared_palette=arguments.shared_palette,
+        weights=weights,
     )
     return job, arguments
 
@@ -206,7 +236,7 @@ def _parse(argv: list[str]) -> tuple[Job, argparse.Namespace]:
 def _require_distinct_files(parser: Parser, arguments: argparse.Namespace) -> None:
     """Refuse two names of one file, links included (no output may replace another file), and paths not allowed."""
     named: dict[str, str] = {}
-    for name in ("image", "output", "result", "failure"):
+    for name in ("image", "output", "result", "failure", "weights_file"):
         path = getattr(arguments, name)
         if path is None:
             continue
@@ -214,7 +244,7 @@ def _require_distinct_files(parser: Parser, arguments: argparse.Namespace) -> No
             allow(path)
             resolved = str(location(path)) if is_remote(path) else os.path.realpath(location(path))
         except InvalidLocation as error:
-            parser.error(f"argument --{name}: {error}")
+            parser.error(f"argument --{name.replace('_', '-')}: {error}")
         if resolved in named:
             parser.error(f"--{named[resolved]} and --{name} are the same file, {path!r}: give each its own")
         named[resolved] = name

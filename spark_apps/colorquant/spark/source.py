@@ -7,6 +7,7 @@ executors or on retries. No pixel is ever a Python object: see ``bands``.
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,8 +59,8 @@ class SparkColors:
             return None
         self.jobs += 1
         count = self.model.count_colors
-        (share,) = self._bands.map(lambda band: _as_share(count(band.pixels()))).collect()
-        return _histogram(share)
+        (share,) = self._bands.map(lambda band: as_share(count(band.pixels()))).collect()
+        return histogram_of(share)
 
     @cached_property
     def _shares(self) -> "RDD[Share]":
@@ -75,7 +76,7 @@ class SparkColors:
         if self._whole is not None:
             return len(self._whole), model.coarse_cells(self._whole)
         self.jobs += 1
-        parts = self._shares.map(lambda share: _summarize_share(model, share)).collect()
+        parts = self._shares.map(lambda share: summarize_share(model, share)).collect()
         return sum(colors for colors, _ in parts), model.merge_cells([cells for _, cells in parts])
 
     @property
@@ -120,7 +121,18 @@ class SparkColors:
         if self._whole is not None:
             return sums_of(self._whole, centroids)
         self.jobs += 1
-        return self._shares.map(lambda share: sums_of(_histogram(share), centroids)).reduce(lambda a, b: a + b)
+        return self._shares.map(lambda share: sums_of(histogram_of(share), centroids)).reduce(lambda a, b: a + b)
+
+    def without(self, colors: npt.NDArray[np.uint32]) -> "SparkColors":
+        """The same image as if it had no pixels of some colors, uint32 (m,); only its colors are then of use."""
+        rest = copy(self)
+        rest.__dict__.pop("_summary", None)
+        rest._flat_colors = self._flat_colors.without(colors)
+        if self._whole is not None:
+            rest._whole = self._whole.without(colors)
+        else:
+            rest._shares = self._shares.map(lambda share: as_share(histogram_of(share).without(colors)))
+        return rest
 
     def fold_bands(self, function: "Callable[[np.ndarray], T]", merge: "Callable[[T, T], T]") -> "T":
         """The merged values of a function of bands, which the workers compute and Spark merges."""
@@ -206,27 +218,34 @@ def _local_folder() -> str:
 
 
 def _count_shares(model: ColorModel, band: Band, shares: int) -> Iterable[tuple[int, "Share"]]:
-    """The histogram of a band in shares of about equal size, by a multiplicative hash of the color (Knuth, 1973)."""
-    histogram = model.count_colors(band.pixels())
-    share_of = ((histogram.colors * np.uint32(2654435761)) >> np.uint32(16)) % np.uint32(shares)
-    for share in range(shares):
-        chosen = share_of == share
-        yield share, (histogram.colors[chosen].tobytes(), histogram.counts[chosen].tobytes())
+    """The histogram of a band in shares."""
+    yield from enumerate(in_shares(model.count_colors(band.pixels()), shares))
+
+
+def in_shares(histogram: ColorHistogram, shares: int) -> "list[Share]":
+    """A histogram in shares of about equal size, by a multiplicative hash of the color (Knuth, 1973)."""
+    # Without alpha, so that an opaque color has one share whether it was packed with alpha or not.
+    share_of = (((histogram.colors & np.uint32(0xFFFFFF)) * np.uint32(2654435761)) >> np.uint32(16)) % np.uint32(shares)
+    chosen = (share_of == share for share in range(shares))
+    return [(histogram.colors[each].tobytes(), histogram.counts[each].tobytes()) for each in chosen]
 
 
 def _merge_shares(model: ColorModel, one: "Share", other: "Share") -> "Share":
-    return _as_share(model.merge_histograms([_histogram(one), _histogram(other)]))
+    return as_share(model.merge_histograms([histogram_of(one), histogram_of(other)]))
 
 
-def _as_share(histogram: ColorHistogram) -> "Share":
+def as_share(histogram: ColorHistogram) -> "Share":
+    """A histogram as bytes, which Spark moves faster than arrays."""
     return histogram.colors.tobytes(), histogram.counts.tobytes()
 
 
-def _histogram(share: "Share") -> ColorHistogram:
+def histogram_of(share: "Share") -> ColorHistogram:
+    """The histogram of a share's bytes."""
     colors, counts = share
     return ColorHistogram(np.frombuffer(colors, np.uint32), np.frombuffer(counts, np.int64))
 
 
-def _summarize_share(model: ColorModel, share: "Share") -> tuple[int, Any]:
-    histogram = _histogram(share)
+def summarize_share(model: ColorModel, share: "Share") -> tuple[int, Any]:
+    """The number of colors of a share, and its cells."""
+    histogram = histogram_of(share)
     return len(histogram), model.coarse_cells(histogram)

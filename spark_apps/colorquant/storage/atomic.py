@@ -92,12 +92,15 @@ def _locked(make: Callable[[Path], None], folder: Path) -> Iterator[tuple[Path, 
         # Not derived from the target's name, which may already be as long as the file system allows.
         path = folder / f"{_TEMPORARY_PREFIX}{socket.gethostname()}-{secrets.token_hex(8)}"
         make(path)
-        descriptor = _open(path)
+        try:
+            descriptor = _open(path)
+        except FileNotFoundError:
+            continue  # Another writer took it for an orphan; a folder that is gone as well ends the next try.
         try:
             with suppress(OSError):  # On a file system without locks, nothing takes it for an orphan either.
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink == 0:
-                continue  # Another process took it for an orphan before it was locked.
+                continue  # The same, after it was opened and before it was locked.
             yield path, descriptor
             return
         finally:

@@ -183,7 +183,9 @@ def _names_in_bucket(folder: StrPath, without: Collection[StrPath]) -> Iterator[
     root, skipped = _as_prefix(folder), tuple(map(_as_prefix, without))
     names = sizes_below(folder)
     marked = tuple(name.removesuffix(OUTPUTS_MARK) for name in names if name.endswith(f"/{OUTPUTS_MARK}"))
-    for name in names:
+    for name, size in names.items():
+        if name.endswith("/") and size == 0:
+            continue  # The mark of a folder, as consoles of stores make it.
         *folders, file = name.split("/")
         is_hidden = any(part.startswith(".") for part in (*folders, file)) or not _SYSTEM_FOLDERS.isdisjoint(folders)
         if not f"{root}{name}".startswith(skipped) and not name.startswith(marked) and not is_hidden:

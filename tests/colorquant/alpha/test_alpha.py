@@ -22,6 +22,7 @@ from colorquant.alpha.premultiplied import (
     squared_norms,
     unpack,
 )
+from colorquant.colors import ColorHistogram
 from colorquant.decode.image_file import decode_output
 from colorquant.encode.indexed_png import encode_indexed_png
 from colorquant.quality import measures
@@ -203,3 +204,13 @@ def test_cells_of_parts_of_a_histogram_are_those_of_the_whole(monkeypatch: pytes
     assert whole.level == parts.level
     for name in ("keys", "sums", "counts"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
+
+
+def test_the_inertia_of_billions_of_pixels_is_exact() -> None:
+    colors = np.array([0xFF000000, 0xFFC08040, 0xFFFFFFFF], np.uint32)
+    centroids = coordinates(np.array([0xFF404040, 0xFFF0F0F0], np.uint32))
+    few, many = (
+        partial_sums(ColorHistogram(colors, np.array([3, 5, 7], np.int64) << bits), centroids).inertia(centroids)
+        for bits in (0, 36)
+    )
+    assert many == few * 2**36 > 0

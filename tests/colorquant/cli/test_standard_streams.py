@@ -192,4 +192,4 @@ def test_a_dash_goes_with_nothing_else(
         tasks_of(named, folder)
     with pytest.raises(InvalidInputs, match=f"^{message}"):
         tasks_of(named, folder, force=True)
-    assert tasks_of(["./-", "a.png"], "o").tasks[0] == Task(Path("-"), Path("o/-.png"))
+    assert tasks_of(["./-", "a.png"], "o").tasks[0] == Task(Path("-"), Path("o/-.png"), "-")

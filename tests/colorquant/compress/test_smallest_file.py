@@ -1,5 +1,7 @@
 """The search for the smallest file of a quality: over palette sizes and free settings, on a real picture."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -91,3 +93,27 @@ def test_a_job_is_answered_by_a_search_over_the_same_free_settings_only(opened: 
 def test_the_ladder_rises_to_the_largest_palette(max_k: int) -> None:
     ladder = _ladder(max_k)
     assert ladder == sorted(set(ladder)) and ladder[-1] == max_k and ladder[0] <= 2
+
+
+def _heat_map(folder: Path, seed: int, count: int, side: int) -> OpenedImage:
+    """Squares: dithering doubles the file, and at some targets no rate lifts the palette in question."""
+    levels = np.random.default_rng(seed).normal(size=(count, count)).cumsum(axis=0).cumsum(axis=1)
+    part = (levels - levels.min()) / np.ptp(levels)
+    colors = np.stack([255 * part, 255 * (1 - (2 * part - 1) ** 2), 255 * (1 - part)], axis=-1).round()
+    path = folder / "heat.png"
+    Image.fromarray(colors.astype(np.uint8).repeat(side, axis=0).repeat(side, axis=1)).save(path)
+    return open_image(str(path), PixelSource, Stopwatch())
+
+
+def test_files_of_a_graphic_grow_with_the_target(tmp_path: Path) -> None:
+    image = _heat_map(tmp_path, 3, 32, 6)
+    sizes = [len(_compressed(image, f"ssimulacra2={at}", Settings.parse({})).encoded) for at in (50, 60, 70)]
+    assert sizes == sorted(sizes)
+
+
+def test_a_palette_between_two_steps_makes_a_smaller_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, sizes = _heat_map(tmp_path, 8, 40, 4), []
+    for few_colors in (64, 0):
+        monkeypatch.setattr("colorquant.compress.smallest_file._FEW_COLORS", few_colors)
+        sizes.append(len(_compressed(image, "ssimulacra2=50", Settings.parse({})).encoded))
+    assert sizes[0] < sizes[1]

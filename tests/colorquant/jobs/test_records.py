@@ -14,7 +14,8 @@ FAILURE = JobFailure(image="cat.png", k=4, reason="no image", exit_code=65, retr
 RESULT_FIELDS = """
     schema_version image image_sha256 width height unique_colors k colors_used seed settings iterations converged
     inertia mse psnr_db ssim lossless original_bytes compressed_bytes compression_ratio bits_per_pixel output
-    output_sha256 seconds spark ssimulacra2 search comparison
+    output_sha256 seconds spark ssimulacra2 search comparison palette_name shared_mse own_mse weights_sha256
+    weights_notice
 """
 
 

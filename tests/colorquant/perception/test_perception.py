@@ -9,6 +9,7 @@ import pytest
 from colorquant import quantize
 from colorquant.alpha import on_background, on_both_backgrounds
 from colorquant.colors.cells import merge_cells
+from colorquant.perception import palette as fitting
 from colorquant.perception.direct_search import DirectSearch, remap_directly, search_band
 from colorquant.perception.entries import Entries
 from colorquant.perception.eye_model import (
@@ -21,7 +22,7 @@ from colorquant.perception.eye_model import (
     is_neutral,
 )
 from colorquant.perception.importance import importance, important_cells
-from colorquant.perception.refit import refit_sums, refitted
+from colorquant.perception.refit import RefitSums, refit_sums, refitted
 from colorquant.quality import measures
 from colorquant.quantizer import PixelSource
 from tests.conftest import photograph
@@ -90,7 +91,13 @@ def test_a_refitted_palette_lowers_the_energy_of_the_same_index_map() -> None:
     )
     everything = np.ones((8, 3), np.bool_)
     moved = colors_at(refitted(entries.astype(float), sums, everything))
-    assert energy(pixels, moved, indexes) < energy(pixels, palette, indexes)
+    gained = energy(pixels, palette, indexes) - energy(pixels, moved, indexes)
+    assert gained > 0
+    assert sums.energy(entries) - sums.energy(coordinates_of(moved)) == gained
+    unused = RefitSums(np.pad(sums.pairs, (0, 1)), np.pad(sums.targets, ((0, 1), (0, 0))))
+    assert unused.energy(entries) == sums.energy(entries)
+    gigapixel = RefitSums(sums.pairs << 18, sums.targets << 18)
+    assert gigapixel.energy(entries) == sums.energy(entries) << 18
     held = refitted(entries.astype(float), sums, ~everything)
     assert np.array_equal(held, entries)
 
@@ -169,6 +176,31 @@ def test_a_small_region_of_a_color_of_its_own_keeps_it() -> None:
     pixels[60:68, 60:68] = (255, 220, 90)
     image = quantize(pixels, 16, objective="perceptual", dither="direct-search")
     assert np.abs(image.palette[image.indexes][62:66, 62:66].astype(int) - (255, 220, 90)).max() <= 6
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_picture_with_flat_areas_begins_as_the_least_error_is_visible(
+    channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.full((128, 128, channels), 255, np.uint8)
+    for number, (top, left) in enumerate(((4, 4), (40, 80), (84, 20))):
+        pixels[top : top + 32, left : left + 32, :3] = photograph(32, 32, seed=number)
+    weights = fitting._weights
+    settings = {"objective": "perceptual", "dither": "direct-search"}
+    chosen = quantize(pixels, 16, **settings)
+    alone = []
+    for start in range(3):
+        monkeypatch.setattr(fitting, "_weights", lambda *of, start=start: weights(*of)[start : start + 1])
+        alone.append(quantize(pixels, 16, **settings))
+    energies = [energy(pixels, one.palette, one.indexes) for one in alone]
+    assert len(set(energies)) == 3
+    (same,) = (number for number, one in enumerate(alone) if np.array_equal(one.palette, chosen.palette))
+    assert energies[same] < energies[0]
+    monkeypatch.setattr(fitting, "_weights", weights)
+    pixels = photograph(40, 40)
+    found = quantize(pixels, 8, **settings)
+    monkeypatch.setattr(fitting, "_weights", lambda *of: weights(*of)[:1])
+    assert np.array_equal(quantize(pixels, 8, **settings).palette, found.palette), "of a photograph one start is tried"
 
 
 def test_it_looks_better_than_the_least_squared_error() -> None:

@@ -1,6 +1,7 @@
 """The perceptual measure: the values of the package ssimulacra2, at any size, and whatever the bands."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -43,13 +44,15 @@ def test_it_is_the_packages_value_also_for_noise_blur_and_black() -> None:
         assert ssimulacra2(pixels, decoded) == pytest.approx(_by_package(pixels, decoded), abs=5e-3)
 
 
-def test_bands_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_and_threads_do_not_change_a_bit_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = photograph(203, 97)
     decoded = _quantized(pixels, 6)
     whole = ssimulacra2(pixels, decoded)
     for size in (1, 97 * 7, 97 * 64):
         monkeypatch.setattr(module, "_BAND_PIXELS", size)
-        assert ssimulacra2(pixels, decoded) == pytest.approx(whole, abs=1e-4)
+        assert ssimulacra2(pixels, decoded) == whole
+        with ThreadPoolExecutor(3) as pool:
+            assert ssimulacra2(pixels, decoded, pool) == whole
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (64, 64)])

@@ -130,3 +130,17 @@ def test_another_format_is_named_where_it_needs_less_than_half_of_the_chosen_out
     )
     assert choose([seen(64, 400, 57.0, avif_bytes=200)], None).reason.endswith("at least 50.")
     assert "AVIF" not in choose([seen(64, 2000, 57.0, avif_bytes=90)], None).reason
+
+
+def test_without_a_target_every_image_has_the_palette_that_was_asked_for() -> None:
+    rows = [
+        row(4, 100, 0.80, ssimulacra2=70.0),
+        row(16, 1200, 0.951, ssimulacra2=41.3),
+        row(256, 9, 1.0, state="failed"),
+    ]
+    choice = choose(rows, None, has_palette=True)
+    assert choice and (choice.k, choice.output, choice.bytes) == (16, "k16.png", 1200)
+    assert choice.reason == "k = 16: the palette of this run; SSIMULACRA2 41.3; its output is 20 % larger."
+    with_target = choose(rows, Target.parse("0.95"), has_palette=True)
+    assert with_target and with_target.k is None, "a target decides as ever"
+    assert choose([row(4, 100, 0.8)], None, has_palette=True).reason == "k = 4: the palette of this run; SSIM 0.8000."

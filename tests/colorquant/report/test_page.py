@@ -234,11 +234,13 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("scheme", [0, 1, 2], ids=["light", "dark", "print"])
+@pytest.mark.parametrize("scheme", [0, 1, 2, 3], ids=["light", "dark", "dark in a frame", "print"])
 def test_text_and_lines_have_enough_contrast_on_every_ground(scheme) -> None:
     """WCAG 2.2 AA: 4.5 for text (also that of the plots, which no tool checks), 3 for graphics."""
     style = (Path(report.__file__).parent / "page.css").read_text()
-    colors = dict(re.findall(r"--([\w-]+): (#\w+)", style.split(":root {")[scheme + 1].split("}")[0]))
+    themes = [block for block in re.findall(r":root[^{]*{([^}]*)}", style) if "--ink" in block]
+    assert len(themes) == 4
+    colors = dict(re.findall(r"--([\w-]+): (#\w+)", themes[scheme]))
     colors = {
         name: color if len(color) == 7 else "#" + "".join(c * 2 for c in color[1:]) for name, color in colors.items()
     }

@@ -33,7 +33,8 @@ def test_the_decoder_knows_no_secret_and_has_limits(monkeypatch: pytest.MonkeyPa
     with PreviewProcess() as process:
         assert not isinstance(process.decode(_file(), 30), str)
         variables = {line.partition("=")[0] for line in _of_process(process, "environ").split("\0") if line}
-        assert variables <= {"PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME"} | {"OPENBLAS_NUM_THREADS"}
+        threads = {"OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"}
+        assert variables <= {"PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME"} | threads
         limits = dict(re.findall(r"^(Max [a-z ]+?)  +\S+ +(\S+)", _of_process(process, "limits"), re.MULTILINE))
         assert [limits[f"Max {name}"] for name in ("data size", "file size", "open files")] == ["300000000", "0", "0"]
         assert os.readlink(f"/proc/{process._processes[False]._process.pid}/cwd") == "/"  # type: ignore[union-attr]

@@ -51,16 +51,21 @@ def test_the_orientation_of_a_jpeg_is_applied(tmp_path) -> None:
     assert preview.getpixel((5, 2))[2] > 200 and preview.getpixel((5, 17))[0] > 200
 
 
-def test_transparency_lies_on_white(tmp_path) -> None:
-    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "a.png")
-    assert load_preview(tmp_path / "a.png").getcolors() == [(16, (255, 255, 255))]
+def test_transparency_is_kept_and_weights_what_is_averaged(tmp_path) -> None:
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 4, 2))
+    image.save(tmp_path / "a.png")
+    assert load_preview(tmp_path / "a.png", side=1).getcolors() == [(1, (0, 0, 255, 128))]
+    shown = decoded(embed_preview(load_preview(tmp_path / "a.png"), 10_000).uri)
+    assert [shown.getpixel((1, y))[3] for y in range(4)] == [255, 255, 0, 0]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "CMYK", "YCbCr", "F"])
-def test_every_mode_gives_rgb(tmp_path, mode) -> None:
-    Image.new(mode, (30, 20)).save(tmp_path / "a.tif")
-    preview = load_preview(tmp_path / "a.tif", side=10)
-    assert (preview.mode, preview.size) == ("RGB", (10, 7))
+def test_every_mode_gives_rgb_and_alpha_only_where_it_counts(tmp_path, mode) -> None:
+    for color, alpha in (("white", False), ("#ffffff00", mode in ("LA", "RGBA"))):
+        Image.new(mode, (30, 20), color if mode not in ("I;16", "F") else 0).save(tmp_path / "a.tif")
+        preview = load_preview(tmp_path / "a.tif", side=10)
+        assert (preview.mode, preview.size) == ("RGBA" if alpha else "RGB", (10, 7))
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path) -> None:
@@ -139,6 +144,19 @@ def test_a_huge_picture_is_not_embedded_however_few_its_bytes(tmp_path) -> None:
     Image.new("P", (5000, 5000)).save(path)
     shown = embed(path, load_preview(path), 10**6)
     assert (shown.whole, shown.width) == (False, 640)
+
+
+@pytest.mark.parametrize("transparency", [1, bytes([255, 0, 128])])
+def test_transparent_entries_of_a_palette_are_transparent_in_its_strip(tmp_path, transparency) -> None:
+    image = Image.frombytes("P", (3, 1), bytes([0, 1, 2]))
+    image.putpalette([250, 250, 250, 10, 0, 0, 0, 0, 200])
+    image.save(tmp_path / "p.png", transparency=transparency)
+    strip = Image.open(io.BytesIO(base64.b64decode(palette_strip(tmp_path / "p.png").partition(",")[2]))).convert(
+        "RGBA"
+    )
+    pixels = [strip.getpixel((x, 0)) for x in range(3)]
+    half = 255 if transparency == 1 else 128
+    assert pixels == [(0, 0, 200, half), (250, 250, 250, 255), (0, 0, 0, 0)], "as light as they are on white"
 
 
 def test_the_palette_strip_has_the_colors_of_the_file_from_dark_to_light(tmp_path, picture) -> None:

@@ -1,13 +1,16 @@
 """The report in a real browser: from a file, offline, by keyboard and pointer, on a phone, printed, by axe's rules."""
 
+import io
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from colorquant.report import summarize_run
 from tests.browser import screenshot
+from tests.test_compress_image import compress_in_process
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 
@@ -143,3 +146,48 @@ def test_without_scripts_everything_is_there(other: Callable[..., Page]) -> None
     expect(page.locator(".strip").first).to_be_visible()
     assert not page.locator(".compare").first.is_visible()
     page.context.close()
+
+
+def test_transparent_pixels_lie_on_the_ground_that_is_chosen_by_keyboard_without_a_script(
+    other: Callable[..., Page], library_in, picture, tmp_path
+) -> None:
+    """In the original, which is a preview, and in the outputs, which are the files."""
+    library = library_in(tmp_path)
+    image = picture(64, 48).convert("RGBA")
+    image.paste((200, 30, 30, 0), (0, 0, 32, 48))
+    library.add("icon.png", image)
+    plan = library.plan((8, 64))
+    for job in plan.jobs:
+        compress_in_process(job.arguments())
+    summarize_run(plan, library.folder())
+    page = other(java_script_enabled=False)
+    page.goto((library.folder() / "summary.html").as_uri())
+    frames = page.locator(".strip .frame img")
+    assert frames.count() == 3
+
+    def grounds() -> list[set[tuple[int, ...]]]:
+        """The colors in the transparent half of each picture."""
+        found = []
+        for frame in frames.all():
+            frame.scroll_into_view_if_needed()
+            shown = Image.open(io.BytesIO(frame.screenshot())).convert("RGB")
+            half = shown.crop((4, shown.height // 4, shown.width // 2 - 8, shown.height * 3 // 4))
+            found.append({color for _, color in half.getcolors() or []})
+        return found
+
+    assert grounds() == [{(255, 255, 255)}] * 3
+    page.get_by_role("radio", name="white").focus()
+    page.keyboard.press("ArrowRight")
+    assert grounds() == [{(0, 0, 0)}] * 3
+    page.keyboard.press("ArrowRight")
+    checkers = grounds()
+    assert checkers[0] == checkers[1] == checkers[2] >= {(255, 255, 255), (196, 196, 196)}
+    screenshot(page, "report-ground")
+    page = other()
+    page.goto((library.folder() / "summary.html").as_uri())
+    assert [(found["id"], found["nodes"][0]["html"]) for found in Axe().run(page).response["violations"]] == []
+
+
+def test_a_report_without_transparency_asks_for_no_ground(page: Page, report: str) -> None:
+    page.goto(report)
+    expect(page.get_by_role("radio")).to_have_count(0)

@@ -12,6 +12,7 @@ import pytest
 from colorquant.report import summarize_run
 from colorquant.report.changes import Changes, Move
 from colorquant.report.choice import Choice
+from colorquant.report.palettes import CommonPalette
 from colorquant.report.rows import Row
 from colorquant.report.summary import SCHEMA_VERSION, Summary
 from colorquant.report.totals import ChosenTotals, KTotals, Totals
@@ -23,6 +24,7 @@ PARTS = {
     "totals_at_k": KTotals,
     "chosen": ChosenTotals,
     "choice": Choice,
+    "common_palette": CommonPalette,
     "changes": Changes,
     "move": Move,
     "row": Row,

@@ -78,7 +78,10 @@ def test_outputs_of_low_quality_that_a_target_allows_are_counted(library) -> Non
         dataclasses.replace(CompressionResult.read(job.result), ssimulacra2=value).write(job.result)
     chosen = summarize_run(plan, library.folder()).totals.chosen
     assert chosen is not None and (chosen.images, chosen.originals_kept, chosen.low_quality) == (2, 0, 1)
-    assert "; 1 of low quality, SSIMULACRA2 below 50</small>" in (library.folder() / "summary.html").read_text()
+    assert (
+        '; <span class="bad">1 of low quality, SSIMULACRA2 below 50</span></small>'
+        in (library.folder() / "summary.html").read_text()
+    )
 
 
 def test_a_result_that_was_there_before_the_run_is_reused(library) -> None:

@@ -405,3 +405,12 @@ def test_the_memory_of_a_library_that_is_no_longer_planned_goes(nights: Nights) 
     assert len(list((nights.output / "runs" / "memory").iterdir())) == count
     nights.prune(36, keep=KEEP)
     assert not (nights.output / "runs" / "memory").exists()
+
+
+def test_nothing_is_left_of_a_pruned_run(nights: Nights) -> None:
+    """Whatever it was: one with palettes in common, one that asked a person, one in a single application."""
+    folder = nights.folder("night 1")
+    for name in ("palettes.json", "review.json", "progress.json", "application.json"):
+        (folder / name).write_text("{}")
+    nights.prune(40, keep=Keep(runs=2))
+    assert not folder.exists()

@@ -1,13 +1,16 @@
+import fcntl
 import multiprocessing
 import os
 import resource
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from colorquant.storage import atomic
 from colorquant.storage.atomic import sha256_of, temporary_folder, write_atomically
 
 
@@ -99,6 +102,45 @@ def test_two_deployments_with_one_host_name_leave_each_others_files_alone(tmp_pa
     process.join()
     assert process.exitcode == 0
     assert {path.name for path in tmp_path.iterdir()} == {"ours", "theirs"}
+
+
+@pytest.mark.parametrize("step", ["_open", "flock"])
+def test_a_temporary_file_that_another_writer_takes_for_an_orphan_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The other one comes between two steps: before the file is opened, or before it is locked."""
+    module = atomic if step == "_open" else fcntl
+    real, taken = getattr(module, step), []
+
+    def after_another_writer(*arguments: Any) -> Any:
+        monkeypatch.setattr(module, step, real)
+        write_atomically(tmp_path / "theirs", b"theirs")
+        taken.append(not list(tmp_path.glob(".tmp-*")))
+        return real(*arguments)
+
+    monkeypatch.setattr(module, step, after_another_writer)
+    write_atomically(tmp_path / "ours", b"ours")
+    assert taken == [True], "the other one has removed it"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"ours": b"ours", "theirs": b"theirs"}
+
+
+def test_threads_and_processes_that_write_to_one_folder_do_not_disturb_one_another(tmp_path: Path) -> None:
+    def write(writer: int) -> None:
+        for number in range(100):
+            write_atomically(tmp_path / f"{writer}-{number}", b"content")
+
+    def write_in_threads(process: int) -> None:
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(write, range(3 * process, 3 * process + 3)))
+
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=write_in_threads, args=(number,)) for number in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(list(tmp_path.iterdir())) == 600
 
 
 def test_the_folder_is_synced_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,10 @@ def test_objects_that_no_path_names_are_listed_as_ignored(s3: dict[str, str]) ->
 
     for key in ("in/a.png", "in/a//b.png", "in/folder.png/", "in/b.png?versionId=1", "in/.hidden/c.png", "in2/d.png"):
         boto3.client("s3").put_object(Bucket="library", Key=key, Body=b"x")
+    for mark in ("in/", "in/album.png/", "in/sub/"):
+        boto3.client("s3").put_object(Bucket="library", Key=mark, Body=b"")
     plan = plan_run(RunRequest(run_id="run", images="s3://library/in/", ks=[4], output="s3://results/out/"))
+    assert not {"", "album.png/", "sub/"} & set(plan.ignored), "marks of folders are no files"
     assert [(job.name, job.image) for job in plan.jobs] == [("a.png", "s3://library/in/a.png")]
     assert plan.jobs[0].output.startswith("s3://results/out/compressed/a.png/")
     assert "a//b.png" in plan.ignored
@@ -180,7 +183,7 @@ def test_a_library_on_s3_is_compressed_reported_on_and_reused(
         *("--images=s3://library/in", "--ks=3 9", "--output=s3://results/out", "--run=run"),
     ]
     printed, command_lines = _run_and_look(command, bare_environment | s3)
-    assert "3/3 images" in printed and "2 jobs failed" in printed
+    assert "3 of 3 images" in printed and "2 jobs failed" in printed
     assert SECRET not in printed and SECRET not in command_lines
     folder = run_folder("s3://results/out", "run")
     plan = Plan.read(folder / "plan.json")

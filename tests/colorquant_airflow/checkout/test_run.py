@@ -162,16 +162,18 @@ def _params(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
 
 
 def test_it_tells_what_was_asked_for(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     told = _params(
         monkeypatch,
         f"--images={photographs}",
         f"--output={tmp_path / 'out'}",
         "--ks=8 2",
         "--pattern=sub */*.jpg",
-        "--settings=rate=0.1 format=webp compare=avif,webp",
+        "--settings=rate=0.1 format=webp compare=avif,webp weights=masks",
     )
     asked: dict[str, Any] = {"images": str(photographs), "output": str(tmp_path / "out"), "pattern": "sub */*.jpg"}
     asked |= {"ks": ["8", "2"], "rate": 0.1, "format": "webp", "compare": ["webp", "avif"]}
+    asked |= {"weights": str(tmp_path / "masks")}
     assert told | asked == told
 
 

@@ -33,6 +33,7 @@ def _context(run_id: str, **params: Any) -> Any:
         "ti": SimpleNamespace(
             xcom_push=told.__setitem__,
             xcom_pull=lambda task_ids, key: told.get(key),
+            dag_id="kmeans_image_compression",
         ),
         "outlet_events": defaultdict(SimpleNamespace),
     }
@@ -136,7 +137,7 @@ def test_a_folder_that_cannot_be_read_fails_the_run_when_all_else_is_done(
     assert REPORT not in context["outlet_events"], "the DAGs that follow would take it for the whole library"
 
 
-def _compressed(run_id: str, **params: Any) -> Any:
+def compressed(run_id: str, **params: Any) -> Any:
     context = _context(run_id, **params)
     for submission in write_plan(context):
         compress_in_process(submission["application_args"])
@@ -148,9 +149,9 @@ def test_an_original_that_was_swapped_after_the_plan_is_not_published_and_the_ru
 ) -> None:
     site = tmp_path / "site"
     params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(site), "ks": [4]}
-    summarize(_compressed("first", **params))
+    summarize(compressed("first", **params))
     published_before = (site / "one.png").read_bytes()
-    context = _compressed("second", **params)
+    context = compressed("second", **params)
     (photographs / "one.png").write_bytes(b"half of an upload")
     with pytest.raises(AirflowFailException, match="'one.png' has changed .* its published file is kept. All else is"):
         summarize(context)
@@ -164,7 +165,7 @@ def test_an_old_run_that_is_cleared_publishes_nothing_over_a_newer_one_unless_it
 ) -> None:
     site = tmp_path / "site"
     params = {"images": str(photographs), "output": str(tmp_path / "out"), "publish": str(site), "ks": [4]}
-    old, new = _compressed("old", **params), _compressed("new", **params)
+    old, new = compressed("old", **params), compressed("new", **params)
     summarize(old)
     summarize(new)
     with pytest.raises(AirflowFailException, match="Nothing is published: run 'new'.* this run, 'old', is older"):

@@ -37,6 +37,7 @@ def _compress(image: Path, name: str) -> bytes:
     return output.read_bytes()
 
 
+@pytest.mark.faults
 def test_jobs_succeed_whatever_became_of_the_archive(environment: Path, tmp_path: Path) -> None:
     image = tmp_path / "image.png"
     Image.fromarray(photograph()).save(image)

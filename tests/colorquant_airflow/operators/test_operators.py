@@ -1,4 +1,4 @@
-"""The operator's own rules, with a spark-submit of a few lines; Spark's own is in test_end_to_end."""
+"""The operator's own rules, with a spark-submit of a few lines; Spark's own is in tests/end_to_end."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from airflow.providers.apache.spark.operators import spark_submit
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
@@ -61,6 +62,22 @@ def test_only_what_a_retry_can_mend_is_retried(
     failure = JobFailure.read(tmp_path / "failure.json")
     assert failure.exit_code == exit_code
     assert str(exit_code) in failure.reason
+
+
+def test_the_parent_run_of_openlineage_reaches_spark_submit(
+    tmp_path: Path, submit_script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider adds its settings after the hook was made, to a new dict."""
+    submit_script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n')
+    add = {"spark.openlineage.parentRunId": "the run"}
+    for what in ("parent_job", "transport"):
+        name = f"inject_{what}_information_into_spark_properties"
+        monkeypatch.setattr(spark_submit, name, lambda conf, context: {**conf, **add})
+    operator = _operator(tmp_path, conf={"spark.cores.max": "1"}, openlineage_inject_parent_job_info=True)
+    operator.execute({})
+    submitted = (tmp_path / "arguments").read_text()
+    assert "--conf spark.openlineage.parentRunId=the run" in submitted
+    assert "--conf spark.cores.max=1" in submitted and "--conf spark.driver.host=127.0.0.1" in submitted
 
 
 class _Task:
