@@ -73,16 +73,16 @@ def _session(arguments: argparse.Namespace) -> Any:
         for name, value in arguments.conf.items():
             builder = builder.config(name, value)
     if arguments.own_workers:
-        package = str(Path(colorquant.__file__).resolve().parents[1])
+        # Connect gives the workers of its clients no ``spark.executorEnv``: they have the environment of the server.
+        os.environ["PYTHONPATH"] = str(Path(colorquant.__file__).resolve().parents[1])
         builder = builder.config("spark.python.daemon.module", "colorquant.spark.worker_daemon")
-        builder = builder.config("spark.executorEnv.PYTHONPATH", package)
-        builder = builder.config("spark.executorEnv.OPENBLAS_NUM_THREADS", "1")
     session = builder.getOrCreate()
     if not (is_server_of_ours and arguments.own_workers):
         # As managed Spark needs it: nothing of this project is on the machines of the server.
         from colorquant.spark import package_archive
 
-        session.addArtifacts(str(package_archive(Path(tempfile.mkdtemp()))), pyfile=True)
+        with tempfile.TemporaryDirectory() as folder:
+            session.addArtifacts(str(package_archive(Path(folder))), pyfile=True)
     return session
 
 
