@@ -134,6 +134,8 @@ def _part(pid: int, parent: int) -> str:
         return "workers" if "daemon" in _command(parent) else "daemon"
     if command and _is_jvm(_command(parent)) and ".py" in command:
         return "driver"
+    if "--remote=" in command:  # A client of Spark Connect: its parent is no JVM.
+        return "driver"
     return "scripts" if command else ""
 
 

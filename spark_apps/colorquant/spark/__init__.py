@@ -14,6 +14,7 @@ from colorquant.spark.files import CORPUS_APPLICATION, IMAGE_APPLICATION, LOG4J2
 if TYPE_CHECKING:
     from colorquant.spark.context import start_context
     from colorquant.spark.library import compress_batches, map_on
+    from colorquant.spark.shipping import package_archive
     from colorquant.spark.source import SparkRegions, SparkSource
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "IMAGE_APPLICATION",
     "LOG4J2",
     "map_on",
+    "package_archive",
     "PALETTE_APPLICATION",
     "palette_application",
     "SparkRegions",
@@ -37,6 +39,7 @@ __getattr__ = imported_on_first_use(
         "start_context": "context",
         "compress_batches": "library",
         "map_on": "library",
+        "package_archive": "shipping",
         "SparkRegions": "source",
         "SparkSource": "source",
     },
