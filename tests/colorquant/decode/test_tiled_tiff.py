@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from colorquant.decode.image_file import read_image
+from colorquant.decode.image_file import is_tiff, read_image
 from colorquant.decode.tiled_tiff import encode_tiles, tiled_image_above, write_tiled
 from colorquant.errors import ChangedImage, StoreUnavailable, UnsupportedImage
 from colorquant.storage import paths as storage
@@ -237,6 +237,16 @@ def test_a_store_that_does_not_answer_is_no_damage_of_the_image(
         image.read(236, 436, 300, 500)
     with pytest.raises(StoreUnavailable, match="t.tif: Could not connect to the endpoint"):
         tiled_image_above(uri, 0)
+    monkeypatch.setattr("s3fs.core.S3FileSystem._call_s3", fetch)
+    with pytest.raises(StoreUnavailable, match="t.tif: Could not connect to the endpoint"):
+        is_tiff(uri)
+
+
+def test_an_object_tells_by_its_first_bytes_whether_it_is_a_tiff(tmp_path: Path, s3: dict[str, str]) -> None:
+    assert is_tiff(_upload(_save(tmp_path / "t.tif")))
+    storage.put("s3://library/in/t.tif", b"no TIFF")
+    storage.put("s3://library/in/empty.tif", b"")
+    assert not any(is_tiff(f"s3://library/in/{name}") for name in ("t.tif", "empty.tif", "gone.tif"))
 
 
 def test_the_memory_for_an_object_does_not_grow_with_it(tmp_path: Path, s3: dict[str, str]) -> None:
