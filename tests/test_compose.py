@@ -108,10 +108,9 @@ def test_with_a_store_workers_reach_its_gate_and_nothing_else_outside() -> None:
     store = yaml.safe_load((PROJECT / "deploy" / "compose.store.yaml").read_text())
     assert set(store["services"]) == {"store-gate", "spark-worker"}
     gate, worker = store["services"]["store-gate"], store["services"]["spark-worker"]
-    assert set(worker) == {"depends_on", "networks", "extra_hosts"} and worker["networks"] == ["store"]
-    assert store["networks"].keys() == {"store"} and store["networks"]["store"]["internal"] is True
-    assert set(gate["networks"]) == {"outside", "store"}
-    assert worker["extra_hosts"] == ["${STORE_HOST}:" + gate["networks"]["store"]["ipv4_address"]]
+    assert set(store) == {"services"} and set(worker) == {"depends_on", "links"}
+    assert worker["links"] == ["store-gate:${STORE_HOST}"]
+    assert gate["networks"] == ["cluster", "outside"]
     assert (gate["cap_drop"], gate["read_only"], gate["image"]) == (["ALL"], True, SERVICES["spark-worker"]["image"])
     assert gate["mem_limit"] and gate["pids_limit"] and gate["logging"]["options"]["max-size"]
     assert not {"volumes", "secrets", "ports", "environment"} & set(gate)
@@ -444,6 +443,13 @@ def test_docker_compose_reads_the_file_and_what_it_makes_of_it_has_no_secret(env
     assert (port["host_ip"], port["target"]) == ("127.0.0.1", 8080)
     environment = rendered["services"]["airflow-scheduler"]["environment"]
     assert json.loads(environment["COMPRESSION_SPARK_CONF"]) == {"spark.cores.max": "1"}
+    assert set(rendered["services"]["spark-worker"]["networks"]) == {"cluster"}
+    with open(env_file, "a") as file:
+        file.write("COMPOSE_FILE=docker-compose.yaml:deploy/compose.store.yaml\nSTORE_HOST=store.example\n")
+    with_store = _rendered(env_file)["services"]
+    assert with_store["spark-worker"]["links"] == ["store-gate:store.example"]
+    assert set(with_store["spark-worker"]["networks"]) == {"cluster"}
+    assert with_store["store-gate"]["command"][-2:] == ["store.example", "443"]
     unset = subprocess.run(_config(Path(os.devnull)), cwd=PROJECT, capture_output=True, text=True)
     assert unset.returncode != 0 and "run make up" in unset.stderr
 
