@@ -1,4 +1,7 @@
-"""A real cluster: a standalone master and two workers of the installed PySpark, jobs by the DAG's own operator."""
+"""A real cluster: a standalone master and two workers of the installed PySpark, jobs by the DAG's own operator.
+
+Where images and outputs are in a bucket, it is all that driver and workers have in common but the network.
+"""
 
 import re
 import subprocess
@@ -12,16 +15,19 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import tifffile
 from PIL import Image
 
 from colorquant.cli.main import main
 from colorquant.jobs import CompressionResult, JobFailure, RunRequest, plan_run
 from colorquant.settings import Settings
+from colorquant.storage import files_below, put, read
 from tests.conftest import PROJECT, photograph
+from tests.object_store import SECRET
 from tests.operator_task import start_task
 
 pytestmark = pytest.mark.e2e
-_PATIENCE = 300
+_PATIENCE = 600
 Submit = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -144,18 +150,30 @@ def submit(cluster: Cluster, image: Path, environment: dict[str, str]) -> Iterat
         task.wait()
 
 
+def _command(master: str, application: str, *arguments: str) -> list[str]:
+    """Of a job by hand: one executor of one core on each worker."""
+    conf = {
+        "spark.ui.enabled": "false",
+        "spark.pyspark.driver.python": sys.executable,
+        "spark.executor.cores": "1",
+        "spark.cores.max": "2",
+    }
+    confs = [item for name, value in conf.items() for item in ("--conf", f"{name}={value}")]
+    return ["spark-submit", "--master", master, *confs, str(PROJECT / "spark_apps" / application), *arguments]
+
+
 def _executors(cluster: Cluster) -> dict[int, psutil.Process]:
     """By the worker's number: its executor's JVM, once that has a Python that runs tasks."""
     found = {}
     for number, worker in enumerate(cluster.workers):
         for process in _descendants(worker):
             # PySpark's daemon, and a process that it forked to run tasks.
-            if "CoarseGrainedExecutorBackend" in " ".join(_command(process)) and len(_descendants(process)) >= 2:
+            if "CoarseGrainedExecutorBackend" in " ".join(_command_line(process)) and len(_descendants(process)) >= 2:
                 found[number] = process
     return found
 
 
-def _command(process: psutil.Process) -> list[str]:
+def _command_line(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:
@@ -170,7 +188,7 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _option(process: psutil.Process, name: str) -> str:
-    command = _command(process)
+    command = _command_line(process)
     return command[command.index(name) + 1]
 
 
@@ -225,9 +243,7 @@ def test_a_worker_that_is_killed_while_it_counts_changes_no_byte_of_a_palette(
     settings = Settings(palette="library")
     plan = plan_run(RunRequest(run_id="run", images=str(images), ks=[8], output=str(output), settings=settings))
     plan.write(output / "plan.json")
-    command = ["spark-submit", "--master", cluster.master, "--conf", "spark.ui.enabled=false"]
-    command += ["--conf", f"spark.pyspark.driver.python={sys.executable}"]
-    command += [str(PROJECT / "spark_apps" / "find_palettes.py"), f"--plan={output / 'plan.json'}"]
+    command = _command(cluster.master, "find_palettes.py", f"--plan={output / 'plan.json'}")
     log = tmp_path / "log"
     with open(log, "w") as stream:
         task = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
@@ -260,7 +276,7 @@ def test_a_killed_driver_leaves_nothing_half_written_and_the_retry_succeeds(
     _wait(lambda: _executors(cluster) or task.poll() is not None, "executors at work")
     executors = _executors(cluster).values()
     (jvm,) = psutil.Process(task.pid).children()
-    drivers = [child for child in jvm.children() if "compress_image.py" in " ".join(_command(child))]
+    drivers = [child for child in jvm.children() if "compress_image.py" in " ".join(_command_line(child))]
     assert len(drivers) == 1
     drivers[0].kill()
     assert task.wait(_PATIENCE) not in (0, 2, 65)
@@ -305,3 +321,95 @@ def test_a_worker_without_numpy_and_numba_is_named(submit: Submit, tmp_path: Pat
     assert task.wait(_PATIENCE) not in (0, 2, 65)
     reason = JobFailure.read(output.with_suffix(".failure")).reason
     assert f"{python}, has no numpy and no numba. Install the packages of this project's requirements.txt" in reason
+
+
+def _compressed(folder: Path | str) -> dict[str, bytes]:
+    """The outputs of a run, by their path in the output folder, without records, which have times."""
+    names = [name for name in files_below(folder) if name.endswith((".png", ".tif"))]
+    return {name: read(f"{folder}/{name}") for name in names}
+
+
+def _outputs_in(folder: str) -> int:
+    return sum(name.endswith(".png") for name in files_below(folder))
+
+
+def _logs_of_workers(cluster: Cluster, application: str) -> dict[str, str]:
+    """What the executors of an application wrote, by the worker's name."""
+    logs = cluster.folder.glob(f"worker*/{application}/*/stderr")
+    return {log.parts[-4]: log.read_text(errors="replace") for log in logs}
+
+
+def test_a_library_in_a_bucket_needs_no_common_disk_and_loses_nothing_with_a_worker(
+    cluster: Cluster, environment: dict[str, str], s3: dict[str, str], tmp_path: Path
+) -> None:
+    """SIGKILL to a worker while both compress. The workers' own environment has no key of the store."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(32):
+        side = 400 + 8 * number
+        Image.fromarray(photograph(side, side, seed=number)).save(images / f"{number}.png", compress_level=1)
+        put(f"s3://library/in/{number}.png", (images / f"{number}.png").read_bytes())
+    arguments = ["--ks=3 9", "--run=run"]
+    local = _command("local[2]", "compress_corpus.py", *arguments, f"--images={images}", f"--output={tmp_path / 'out'}")
+    subprocess.run(local, env=environment, check=True, capture_output=True, timeout=_PATIENCE)
+    out = "s3://results/out"
+    arguments += ["--images=s3://library/in", f"--output={out}"]
+    log = tmp_path / "log"
+    with open(log, "w") as stream:
+        task = subprocess.Popen(
+            _command(cluster.master, "compress_corpus.py", *arguments),
+            env=environment | s3,
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        _wait(lambda: _outputs_in(out) >= 4 or task.poll() is not None, "the first outputs")
+        lost = _executors(cluster)
+        assert len(lost) == 2, log.read_text()
+        application, executor = _option(lost[0], "--app-id"), _option(lost[0], "--executor-id")
+        _kill_tree(cluster.workers[0])
+        assert task.wait(_PATIENCE) == 0, log.read_text()
+    finally:
+        task.kill()
+        task.wait()
+        cluster.workers[0] = cluster.start_worker(0)
+    assert f"Lost executor {executor} " in log.read_text()
+    found = _compressed(f"{out}/compressed")
+    assert found == _compressed(tmp_path / "out" / "compressed") and len(found) == 64
+    assert not [name for name in files_below(out) if ".tmp-" in name or "failures/" in name]
+    logs = _logs_of_workers(cluster, application)
+    assert set(logs) == {"worker0", "worker1"}
+    assert not any(SECRET in text for text in [*logs.values(), log.read_text()])
+
+
+def test_a_tiff_that_is_too_large_for_a_process_is_read_from_a_bucket_and_written_to_one(
+    cluster: Cluster, environment: dict[str, str], s3: dict[str, str], tmp_path: Path
+) -> None:
+    """By both workers, in ranges of bytes; nothing is left of the encoded tiles, on the driver's disk neither."""
+    image, temporary = tmp_path / "large.tif", tmp_path / "temporary"
+    temporary.mkdir()
+    pixels = photograph(2300, 2100, seed=5)
+    tifffile.imwrite(image, pixels, tile=(256, 256), photometric="rgb", compression="adobe_deflate", metadata=None)
+    put("s3://library/in/large.tif", image.read_bytes())
+    arguments = ["--k=7", "--max-pixels=1000000", "--partitions=4"]
+    in_bucket = "s3://library/in/large.tif", "s3://results/out"
+    for master, (source, out) in {"local[2]": (str(image), str(tmp_path / "out")), cluster.master: in_bucket}.items():
+        files = [f"--image={source}", f"--output={out}/o.png", f"--result={out}/o.json"]
+        run = subprocess.run(
+            _command(master, "compress_image.py", *arguments, *files),
+            env=environment | s3 | {"TMPDIR": str(temporary)},
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+        )
+        assert run.returncode == 0, run.stderr
+    record = CompressionResult.read("s3://results/out/o.json")
+    assert record.output == "s3://results/out/o.tif"
+    assert _compressed("s3://results/out") == _compressed(tmp_path / "out")
+    assert set(files_below("s3://results/out")) == {"o.tif", "o.json"}
+    assert list(temporary.iterdir()) == []
+    on_disk = CompressionResult.read(tmp_path / "out" / "o.json")
+    assert (record.mse, record.ssim, record.inertia) == (on_disk.mse, on_disk.ssim, on_disk.inertia)
+    assert (record.image_sha256, record.output_sha256) == (on_disk.image_sha256, on_disk.output_sha256)
+    assert record.spark["master"] == cluster.master
+    assert set(_logs_of_workers(cluster, record.spark["application_id"])) == {"worker0", "worker1"}

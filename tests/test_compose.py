@@ -7,14 +7,20 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from colorquant_airflow.checkout.home import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
@@ -96,6 +102,61 @@ def test_only_the_user_interface_is_published_and_only_here() -> None:
     for name in ("postgres", "spark-master", "spark-worker"):
         assert set(SERVICES[name]["networks"]) <= inside, name
     assert not set(SERVICES["spark-worker"]["networks"]) & set(SERVICES["postgres"]["networks"])
+
+
+def test_with_a_store_workers_reach_its_gate_and_nothing_else_outside() -> None:
+    store = yaml.safe_load((PROJECT / "deploy" / "compose.store.yaml").read_text())
+    assert set(store["services"]) == {"store-gate", "spark-worker"}
+    gate, worker = store["services"]["store-gate"], store["services"]["spark-worker"]
+    assert set(store) == {"services"} and set(worker) == {"depends_on", "links"}
+    assert worker["links"] == ["store-gate:${STORE_HOST}"]
+    assert gate["networks"] == ["cluster", "outside"]
+    assert (gate["cap_drop"], gate["read_only"], gate["image"]) == (["ALL"], True, SERVICES["spark-worker"]["image"])
+    assert gate["mem_limit"] and gate["pids_limit"] and gate["logging"]["options"]["max-size"]
+    assert not {"volumes", "secrets", "ports", "environment"} & set(gate)
+
+
+def test_the_gate_passes_on_what_is_for_the_store(s3: dict[str, str]) -> None:
+    """Also an object of several megabytes, both ways; and it says which store it cannot reach."""
+    import boto3
+
+    script, store = str(PROJECT / "deploy" / "store_gate.py"), s3["AWS_ENDPOINT_URL"].removeprefix("http://")
+    content = os.urandom(5_000_000)
+    with _gate(script, *store.split(":")) as (port, _):
+        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+        client.put_object(Bucket="library", Key="a", Body=content)
+        assert client.get_object(Bucket="library", Key="a")["Body"].read() == content
+    assert boto3.client("s3").get_object(Bucket="library", Key="a")["Body"].read() == content
+    check = [sys.executable, script, "--check"]
+    assert subprocess.run([*check, *store.split(":")]).returncode == 0
+    nowhere = str(free_port())
+    assert subprocess.run([*check, "127.0.0.1", nowhere], capture_output=True).returncode != 0
+    with _gate(script, "127.0.0.1", nowhere) as (port, said):
+        with socket.create_connection(("127.0.0.1", port), 60) as client_socket:
+            assert client_socket.recv(1) == b"", "closed at once"
+        assert f"127.0.0.1:{nowhere} cannot be reached" in said()
+
+
+@contextmanager
+def _gate(script: str, *store: str) -> Iterator[tuple[int, Callable[[], str]]]:
+    """A running gate: its port, and its next line."""
+    port = free_port()
+    gate = subprocess.Popen([sys.executable, script, *store, str(port)], stderr=subprocess.PIPE, text=True)
+    assert gate.stderr is not None
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            assert gate.poll() is None and time.monotonic() < deadline
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield port, gate.stderr.readline
+    finally:
+        gate.kill()
+        gate.wait()
+        gate.stderr.close()
 
 
 def test_no_secret_is_in_the_files_and_none_is_passed_by_the_environment() -> None:
@@ -253,8 +314,11 @@ def test_secrets_that_are_lost_are_not_drawn_again(env_file: Path) -> None:
 
 def test_every_setting_that_the_compose_file_takes_is_documented(env_file: Path) -> None:
     taken = set(re.findall(r"\$\{([A-Z_]+)", (PROJECT / "docker-compose.yaml").read_text()))
+    of_the_store = set(re.findall(r"\$\{([A-Z_]+)", (PROJECT / "deploy" / "compose.store.yaml").read_text()))
     documents = "\n".join(path.read_text() for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
-    assert [name for name in sorted(taken | set(_settings(env_file))) if f"`{name}`" not in documents] == []
+    assert [
+        name for name in sorted(taken | of_the_store | set(_settings(env_file))) if f"`{name}`" not in documents
+    ] == []
     assert set(_settings(env_file)) <= taken
 
 
@@ -379,6 +443,13 @@ def test_docker_compose_reads_the_file_and_what_it_makes_of_it_has_no_secret(env
     assert (port["host_ip"], port["target"]) == ("127.0.0.1", 8080)
     environment = rendered["services"]["airflow-scheduler"]["environment"]
     assert json.loads(environment["COMPRESSION_SPARK_CONF"]) == {"spark.cores.max": "1"}
+    assert set(rendered["services"]["spark-worker"]["networks"]) == {"cluster"}
+    with open(env_file, "a") as file:
+        file.write("COMPOSE_FILE=docker-compose.yaml:deploy/compose.store.yaml\nSTORE_HOST=store.example\n")
+    with_store = _rendered(env_file)["services"]
+    assert with_store["spark-worker"]["links"] == ["store-gate:store.example"]
+    assert set(with_store["spark-worker"]["networks"]) == {"cluster"}
+    assert with_store["store-gate"]["command"][-2:] == ["store.example", "443"]
     unset = subprocess.run(_config(Path(os.devnull)), cwd=PROJECT, capture_output=True, text=True)
     assert unset.returncode != 0 and "run make up" in unset.stderr
 

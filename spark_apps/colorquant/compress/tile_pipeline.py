@@ -1,15 +1,13 @@
 """The main path of one image that is too large for a process: workers do every pass over its pixels, by regions.
 
 The steps are those of ``pipeline``. Workers read the input themselves and write encoded tiles next to the output, so
-they must see both folders. Only the histogram's cells, sums, and the encoded bytes pass through the driver.
+they must see both folders, or buckets. Only the histogram's cells, sums, and the encoded bytes pass through the driver.
 """
 
 import math
-import os
-import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from colorquant.arithmetic import ceil_div
@@ -24,9 +22,13 @@ from colorquant.pixels import as_palette
 from colorquant.quality import HALO, mean_squared_error, structural_similarity
 from colorquant.quantizer import RGB, ColorSource, Solution, impose, solve, with_kept_colors
 from colorquant.settings import Settings
-from colorquant.storage import sha256_of, temporary_folder
+from colorquant.storage import Workspace, file_version, location, sha256_of, workspace
 
 T = TypeVar("T")
+
+_ENCODED = "image.tif"
+# Parts that are fetched from a bucket at a time: each request takes long.
+_FETCHERS = 8
 
 _NO_WEIGHTS = "All pixels count the same: the image is read part by part, and a picture of weights only as a whole."
 
@@ -75,8 +77,8 @@ def compress_tiled_image(
     k : int
         The palette size, 1 to 256.
     output, result : str
-        Local paths of the output, whose suffix becomes ``.tif``, and of the JSON record. Each appears whole or not at
-        all, the record last.
+        Paths of the output, whose suffix becomes ``.tif``, and of the JSON record. Each appears whole or not at all,
+        the record last. An output in a bucket is first assembled in this process's folder for temporary files.
     settings : Settings
         Without ``format`` and ``metadata``: the output is a TIFF without metadata. Nor is it compared with other
         formats, since it has no SSIMULACRA2.
@@ -97,10 +99,10 @@ def compress_tiled_image(
     OSError
         Reading or writing failed for a reason that may go away.
     """
-    path = Path(output).with_suffix(TILED_SUFFIX)
+    path = location(output).with_suffix(TILED_SUFFIX)
     clock = Stopwatch()
     with clock("decode"):
-        sha256, original_bytes = sha256_of(image.path), os.path.getsize(image.path)
+        sha256 = sha256_of(image.path)
         if expected_sha256 not in (None, sha256):
             raise changed(image.path)
     with clock("histogram"):
@@ -115,22 +117,20 @@ def compress_tiled_image(
             fit = PaletteFit.of(source, shared, settings) if shared else None
         else:
             solution = solve(source, k, settings)
-    with temporary_folder(path.parent) as folder:
+    with workspace(path) as parts:
         with clock("remap"):
-            sizes = source.each(_remapping(solution, settings, folder))
+            sizes = source.each(_remapping(solution, settings, parts))
         with clock("encode"):
-            encoded = folder / "image.tif"
-            write_tiled(encoded, image, solution.palette, _in_order(image, sizes, folder))
+            tiles = _in_order(image, sizes, parts)
+            encoded = parts.make(_ENCODED, lambda stream: write_tiled(stream, image, solution.palette, tiles))
         with clock("metrics"):
             measured = _measure(image, encoded, source)
-        with open(encoded, "rb+") as stream:
-            os.fsync(stream.fileno())
         # The input is read several times, over minutes. The record's hash is true only if the file stayed the same.
         if image.has_changed():
             raise changed(image.path)
-        os.replace(encoded, path)
+        parts.commit(_ENCODED, path)
     record = record_of(
-        original=Original(path=image.path, sha256=sha256, bytes=original_bytes, unique_colors=unique_colors),
+        original=Original(path=image.path, sha256=sha256, bytes=image.bytes, unique_colors=unique_colors),
         k=k,
         settings=settings,
         solution=solution,
@@ -147,8 +147,8 @@ def compress_tiled_image(
     return record
 
 
-def _remapping(solution: Solution, settings: Settings, folder: Path) -> Callable[[Region], list[int]]:
-    """The work on one region: write its encoded tiles to a file in ``folder``, and return the length of each."""
+def _remapping(solution: Solution, settings: Settings, parts: Workspace) -> Callable[[Region], list[int]]:
+    """The work on one region: write its encoded tiles to a file of their own, and return the length of each."""
     palette = solution.palette
 
     def remap(region: Region) -> list[int]:
@@ -159,10 +159,7 @@ def _remapping(solution: Solution, settings: Settings, folder: Path) -> Callable
         if remapping is not None:
             indexes = with_kept_colors(indexes, pixels, palette, settings)
         tiles = encode_tiles(indexes, tile)
-        # Another try of the same task may still be running.
-        temporary = folder / f"{uuid.uuid4().hex}.part"
-        temporary.write_bytes(b"".join(tiles))
-        os.replace(temporary, folder / _part_name(region))
+        parts.write(_part_name(region), b"".join(tiles))
         return [len(encoded) for encoded in tiles]
 
     return remap
@@ -172,27 +169,29 @@ def _part_name(region: Region) -> str:
     return f"{region.top}-{region.left}.tiles"
 
 
-def _in_order(image: TiledImage, sizes: list[list[int]], folder: Path) -> Iterator[bytes]:
+def _in_order(image: TiledImage, sizes: list[list[int]], parts: Workspace) -> Iterator[bytes]:
     """The tiles of the whole image, row by row, read from the files of the regions."""
     rows, columns = image.tile
     regions = list(zip(image.regions(), sizes, strict=True))
-    for top in range(0, image.height, image.region[0]):
-        row_of_regions = [(region, lengths) for region, lengths in regions if region.top == top]
-        parts = [(folder / _part_name(region)).open("rb") for region, _ in row_of_regions]
-        # Each file has its tiles row by row, so it is read once, from its beginning to its end.
-        for row in range(ceil_div(row_of_regions[0][0].bottom - top, rows)):
-            for (region, lengths), part in zip(row_of_regions, parts, strict=True):
-                across = ceil_div(region.right - region.left, columns)
-                for length in lengths[row * across : (row + 1) * across]:
-                    yield part.read(length)
-        for part in parts:
-            part.close()
-            os.unlink(part.name)
+    with ThreadPoolExecutor(_FETCHERS) as fetchers:
+        for top in range(0, image.height, image.region[0]):
+            row_of_regions = [(region, lengths) for region, lengths in regions if region.top == top]
+            names = [_part_name(region) for region, _ in row_of_regions]
+            streams = list(fetchers.map(parts.open, names))
+            # Each file has its tiles row by row, so it is read once, from its beginning to its end.
+            for row in range(ceil_div(row_of_regions[0][0].bottom - top, rows)):
+                for (region, lengths), stream in zip(row_of_regions, streams, strict=True):
+                    across = ceil_div(region.right - region.left, columns)
+                    for length in lengths[row * across : (row + 1) * across]:
+                        yield stream.read(length)
+            for stream in streams:
+                stream.close()
+            list(fetchers.map(parts.remove, names))
 
 
-def _measure(image: TiledImage, encoded: Path, source: RegionSource) -> Measured:
+def _measure(image: TiledImage, encoded: str, source: RegionSource) -> Measured:
     """Let the workers decode the encoded file and measure it, region by region."""
-    compressed = tiled_image_above(str(encoded), 0)
+    compressed = tiled_image_above(encoded, 0)
     assert compressed is not None
 
     def measure(region: Region) -> _RegionSums:
@@ -216,6 +215,6 @@ def _measure(image: TiledImage, encoded: Path, source: RegionSource) -> Measured
         mse=sum(part.squared_error for part in parts) / (image.height * image.width),
         ssim=math.fsum(part.similarity for part in parts) / sum(part.windows for part in parts),
         ssimulacra2=None,  # Its coarser scales need the whole image at once.
-        compressed_bytes=encoded.stat().st_size,
+        compressed_bytes=file_version(encoded).size,
         sha256=sha256_of(encoded),
     )

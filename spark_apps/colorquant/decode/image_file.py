@@ -15,10 +15,10 @@ import numpy as np
 from colorquant.decode.metadata import Metadata
 from colorquant.decode.png_file import SIGNATURE
 from colorquant.decode.process import decode_apart
-from colorquant.errors import ChangedImage, Undecodable, UnsupportedImage
+from colorquant.errors import ChangedImage, StoreUnavailable, Undecodable, UnsupportedImage
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
-from colorquant.storage import asking, is_refusal, is_remote, location, read
+from colorquant.storage import asking, is_refusal, is_remote, location, read, read_start
 
 _PIECE = 2**20
 
@@ -91,13 +91,20 @@ def read_image(
 
 
 def is_tiff(path: str | os.PathLike[str]) -> bool:
-    """Whether a regular file begins like a TIFF or BigTIFF; False also if it cannot be read."""
+    """Whether a regular file or an object begins like a TIFF or BigTIFF; False also if it cannot be read.
+
+    Raises
+    ------
+    StoreUnavailable
+        The store of an object does not answer, so a retry may help.
+    """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not is_remote(path) and not stat.S_ISREG(os.stat(path).st_mode):
             return False
-        with open(path, "rb") as stream:
-            return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-    except (OSError, ValueError):
+        return read_start(path, 4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except (OSError, ValueError) as error:
+        if isinstance(error, StoreUnavailable) and not is_refusal(error):
+            raise
         return False
 
 

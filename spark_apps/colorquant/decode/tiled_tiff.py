@@ -8,18 +8,20 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
 import tifffile
 
 from colorquant.arithmetic import ceil_div
+from colorquant.decode.image_file import changed
 from colorquant.decode.memory import bounded_memory
 from colorquant.decode.tiff_file import TiffPage, page_at, picture_in, read_samples
-from colorquant.errors import Undecodable, UnknownColorSpace, UnsupportedImage
+from colorquant.errors import StoreUnavailable, Undecodable, UnknownColorSpace, UnsupportedImage
 from colorquant.limits import DEFAULT_LIMITS, Limits
 from colorquant.pixels import Pixels
-from colorquant.storage import version_of
+from colorquant.storage import FileVersion, file_version, is_remote, open_ranges, version_of
 
 #: Side of the tiles of an output whose input has none, in pixels.
 TILE = 256
@@ -50,9 +52,12 @@ class Region:
 class TiledImage:
     """A TIFF that is read region by region. It holds no pixels, so it can be sent to any process that sees its path.
 
+    Of an object in a bucket only the ranges of bytes are read that a region needs.
+
     Attributes
     ----------
     path : str
+        Path or URI.
     height, width : int
         Of the image, in pixels.
     tile : tuple of int
@@ -63,6 +68,8 @@ class TiledImage:
         Offset in the file.
     version : str
         Of the file when it was opened (``storage.version_of``).
+    bytes : int
+        Of the file.
     """
 
     path: str
@@ -72,10 +79,14 @@ class TiledImage:
     region: tuple[int, int]
     directory: int
     version: str
+    bytes: int
 
     def has_changed(self) -> bool:
-        """Whether its path now leads to another file, or to none."""
-        return not os.path.exists(self.path) or version_of(self.path) != self.version
+        """Whether its path now leads to another file, or to none. Raises OSError where nobody can tell."""
+        try:
+            return version_of(self.path) != self.version
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def regions(self) -> list[Region]:
         """The regions that the image is cut into, row by row."""
@@ -92,14 +103,21 @@ class TiledImage:
         Raises
         ------
         UnsupportedImage
-            A tile or strip is damaged.
+            A tile or strip is damaged, or an object was replaced.
+        OSError
+            Reading failed for a reason that may go away.
         """
-        picture = _picture(self.path, self.version, self.directory)
-        rows, columns = picture.segment_shape
         try:
+            picture = _picture(self.path, self.version, self.directory)
+            rows, columns = picture.segment_shape
             with bounded_memory(max(rows * columns, (bottom - top) * (right - left))):
                 samples = read_samples(picture, top, left, bottom, right)
                 return picture.color_space.to_srgb(samples)
+        except OSError as error:
+            # Of a file on a disk, this machine may not know the version by the same text.
+            if is_remote(self.path) and self.has_changed():
+                raise changed(self.path) from error
+            raise
         except Undecodable as error:
             raise UnsupportedImage(f"{self.path!r} {error}") from error
         except UnknownColorSpace as error:
@@ -114,6 +132,7 @@ def tiled_image_above(path: str, limit: int, limits: Limits = DEFAULT_LIMITS) ->
     Parameters
     ----------
     path : str
+        Path or URI.
     limit : int
         In pixels.
     limits : Limits
@@ -128,34 +147,36 @@ def tiled_image_above(path: str, limit: int, limits: Limits = DEFAULT_LIMITS) ->
     ------
     UnsupportedImage
         The TIFF has more pixels, but cannot be read by regions.
+    StoreUnavailable
+        The store of an object refuses or does not answer.
     """
     try:
-        version = version_of(path)
-        with open(path, "rb") as stream:
-            with tifffile.TiffFile(path) as file:
-                picture = picture_in(file, stream, limits)
-                # Of a file with too many directories, the first one has to do.
-                described = picture or TiffPage(file.pages.first, 1)
-                if described.width * described.height <= limit:
-                    return None
-                if reason := _objection(described, picture is None, os.path.getsize(path), limits):
-                    raise UnsupportedImage(
-                        f"{path!r} has {described.width} x {described.height} pixels, more than the limit of "
-                        f"{limit:,}, and cannot be read part by part either: {reason}."
-                    )
-                return _described(path, described, version)
-    except (UnsupportedImage, MemoryError):
+        version = file_version(path)
+        with open_ranges(path, version.text) as stream, _parsed(stream, path) as file:
+            picture = picture_in(file, stream, limits)
+            # Of a file with too many directories, the first one has to do.
+            described = picture or TiffPage(file.pages.first, 1)
+            if described.width * described.height <= limit:
+                return None
+            if reason := _objection(described, picture is None, version.size, limits):
+                raise UnsupportedImage(
+                    f"{path!r} has {described.width} x {described.height} pixels, more than the limit of "
+                    f"{limit:,}, and cannot be read part by part either: {reason}."
+                )
+            return _described(path, described, version)
+    except (UnsupportedImage, MemoryError, StoreUnavailable):
         raise
     except Exception:  # tifffile raises various errors on damaged tags.
         return None
 
 
-def write_tiled(path: str | os.PathLike[str], image: TiledImage, palette: Pixels, tiles: Iterator[bytes]) -> None:
+def write_tiled(file: BinaryIO, image: TiledImage, palette: Pixels, tiles: Iterator[bytes]) -> None:
     """Write a palette TIFF from encoded tiles; a BigTIFF where it may be needed.
 
     Parameters
     ----------
-    path : str or path-like
+    file : binary file
+        That is new, can seek and can be read.
     image : TiledImage
         The input, of the same size and tiles.
     palette : uint8 (k, 3)
@@ -164,7 +185,8 @@ def write_tiled(path: str | os.PathLike[str], image: TiledImage, palette: Pixels
     """
     colormap = np.zeros((3, 256), np.uint16)
     colormap[:, : len(palette)] = palette.T.astype(np.uint16) * 257
-    with tifffile.TiffWriter(path, bigtiff=image.height * image.width > 1 << 31) as writer:
+    named = tifffile.FileHandle(file, mode="wb", size=0, name="image.tif")
+    with tifffile.TiffWriter(named, bigtiff=image.height * image.width > 1 << 31) as writer:
         writer.write(
             tiles,
             shape=(image.height, image.width),
@@ -224,17 +246,31 @@ def _objection(picture: TiffPage, is_endless: bool, file_bytes: int, limits: Lim
     return None
 
 
-def _described(path: str, picture: TiffPage, version: str) -> TiledImage:
+def _described(path: str, picture: TiffPage, version: FileVersion) -> TiledImage:
     height, width = picture.height, picture.width
     rows, columns = picture.segment_shape if picture.page.is_tiled else (TILE, TILE)
     region = max(1, _REGION // rows) * rows, max(1, _REGION // columns) * columns
     if not picture.page.is_tiled:
         # One row of tiles, over the whole width: a strip is always decoded as a whole.
         region = TILE, ceil_div(width, TILE) * TILE
-    return TiledImage(os.path.abspath(path), height, width, (rows, columns), region, picture.page.offset, version)
+    return TiledImage(
+        path=path if is_remote(path) else os.path.abspath(path),
+        height=height,
+        width=width,
+        tile=(rows, columns),
+        region=region,
+        directory=picture.page.offset,
+        version=version.text,
+        bytes=version.size,
+    )
 
 
 @lru_cache(maxsize=4)
 def _picture(path: str, version: str, directory: int) -> TiffPage:
     """The picture of a TIFF, which stays open; another version of the file is opened again."""
-    return TiffPage(page_at(tifffile.TiffFile(path), directory), 1)
+    return TiffPage(page_at(_parsed(open_ranges(path, version), path), directory), 1)
+
+
+def _parsed(stream: BinaryIO, path: str) -> tifffile.TiffFile:
+    # Without this name, tifffile takes that of the stream, which may be the number of a descriptor.
+    return tifffile.TiffFile(stream, name=os.path.basename(path))

@@ -31,7 +31,7 @@ from colorquant.jobs import (
 from colorquant.light_imports import lighten
 from colorquant.limits import BYTES_PER_PIXEL, MAX_COLORS, Limits
 from colorquant.spark.application import end_after, end_with_parent, fail, reason_of, refusal_of
-from colorquant.storage import allow, is_refusal, is_remote, location
+from colorquant.storage import allow, file_version, is_refusal, is_remote, location
 from colorquant.text import psnr_text
 
 if TYPE_CHECKING:
@@ -77,11 +77,12 @@ def _compress(job: Job, partitions: int | None, limits: Limits) -> CompressionRe
     context = _Promised(lambda: _start_context(job.title))
     from colorquant.decode import is_tiff, start_decoding
 
-    if not is_tiff(job.image):
+    may_be_tiled = is_tiff(job.image)
+    if not may_be_tiled:
         start_decoding(limits)
     from colorquant.compress import compress_image
 
-    tiled = _tiled_image(job.image, limits)
+    tiled = _tiled_image(job.image, limits) if may_be_tiled else None
     if tiled is not None:
         return _compress_tiled(job, tiled, context.result, partitions)
 
@@ -112,13 +113,9 @@ def _shared(job: Job) -> SharedPalette | None:
 
 
 def _tiled_image(path: str, limits: Limits) -> "TiledImage | None":
-    from colorquant.decode import is_tiff
-
-    if not is_tiff(path):
-        return None
     from colorquant.decode import tiled_image_above
 
-    in_memory = limits.pixels_in_memory(os.path.getsize(path), BYTES_PER_PIXEL)
+    in_memory = limits.pixels_in_memory(file_version(path).size, BYTES_PER_PIXEL)
     return tiled_image_above(path, min(limits.pixels, in_memory), limits)
 
 
@@ -132,13 +129,7 @@ def _compress_tiled(
             f"{job.image!r} is too large to search for a target, which needs the whole image in memory; choose a k."
         )
 
-    if is_remote(job.output):
-        raise UnsupportedImage(
-            f"{job.image!r} is too large to be written to an object store: its output is assembled on disk; choose "
-            "a local output folder."
-        )
-
-    if os.path.realpath(job.output_paths()[1]) == os.path.realpath(job.image):
+    if _resolved(str(job.output_paths()[1])) == _resolved(job.image):
         raise UnsupportedImage(
             f"{job.image!r} is read part by part, and its output, a TIFF, would replace it; choose another output."
         )
@@ -242,12 +233,17 @@ def _require_distinct_files(parser: Parser, arguments: argparse.Namespace) -> No
             continue
         try:
             allow(path)
-            resolved = str(location(path)) if is_remote(path) else os.path.realpath(location(path))
+            resolved = _resolved(path)
         except InvalidLocation as error:
             parser.error(f"argument --{name.replace('_', '-')}: {error}")
         if resolved in named:
             parser.error(f"--{named[resolved]} and --{name} are the same file, {path!r}: give each its own")
         named[resolved] = name
+
+
+def _resolved(path: str) -> str:
+    """The path without links, or the URI."""
+    return str(location(path)) if is_remote(path) else os.path.realpath(location(path))
 
 
 def _figures(job: Job, record: CompressionResult) -> str:

@@ -21,6 +21,7 @@ from colorquant.pixels import Pixels
 from colorquant.quantizer import RGB, ColorModel, Remapping, color_model
 from colorquant.spark.bands import KEPT, Band, CarriedImage, MappedImage, max_bands, number_of_bands
 from colorquant.spark.context import is_local
+from colorquant.storage import access, adopt
 
 if TYPE_CHECKING:
     from colorquant.decode import Region, TiledImage
@@ -201,7 +202,13 @@ class SparkRegions(SparkColors):
         regions = image.regions()
         cores = context.defaultParallelism
         wanted = partitions or _PARTITIONS_PER_CORE * cores
-        self._regions: RDD[Region] = context.parallelize(regions, min(len(regions), wanted))
+        variables = access()
+
+        def with_access(regions: "Iterable[Region]") -> "Iterable[Region]":
+            adopt(variables)
+            return regions
+
+        self._regions: RDD[Region] = context.parallelize(regions, min(len(regions), wanted)).mapPartitions(with_access)
         super().__init__(context, self._regions, cores if len(regions) > 1 else None, RGB)
 
     def each(self, work: "Callable[[Region], T]") -> "list[T]":

@@ -3,7 +3,7 @@
 Standard library only. All other packages open files through this one, so local paths and ``s3://`` URIs work alike.
 """
 
-from colorquant.storage.atomic import sha256_of, sync_folder, temporary_folder, write_atomically
+from colorquant.storage.atomic import sha256_of, sync_folder, write_atomically
 from colorquant.storage.json_record import JsonRecord
 from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, OUTPUTS_MARK, Listing, is_below, is_within, list_images
 from colorquant.storage.naming import output_names
@@ -17,16 +17,19 @@ from colorquant.storage.paths import (
     adopt,
     allow,
     asking,
+    file_version,
     files_below,
     is_file,
     is_nameable,
     is_refusal,
     is_remote,
     location,
+    open_ranges,
     open_stream,
     probe,
     put,
     read,
+    read_start,
     remove,
     resolve,
     sizes_below,
@@ -36,6 +39,7 @@ from colorquant.storage.paths import (
     versions_below,
 )
 from colorquant.storage.roots import ALLOWED_ROOTS, root_of
+from colorquant.storage.workspace import Workspace, workspace
 
 __all__ = [
     "access",
@@ -43,8 +47,9 @@ __all__ = [
     "allow",
     "ALLOWED_ROOTS",
     "asking",
-    "FileVersion",
+    "file_version",
     "files_below",
+    "FileVersion",
     "FORMATS",
     "IMAGE_SUFFIXES",
     "is_below",
@@ -57,6 +62,7 @@ __all__ = [
     "list_images",
     "Listing",
     "location",
+    "open_ranges",
     "open_stream",
     "OPTIONS",
     "output_names",
@@ -66,6 +72,7 @@ __all__ = [
     "PROBE",
     "put",
     "read",
+    "read_start",
     "remove",
     "resolve",
     "root_of",
@@ -74,9 +81,10 @@ __all__ = [
     "status_of",
     "StrPath",
     "sync_folder",
-    "temporary_folder",
     "using",
     "version_of",
     "versions_below",
+    "Workspace",
+    "workspace",
     "write_atomically",
 ]

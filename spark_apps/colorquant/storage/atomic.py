@@ -14,7 +14,8 @@ from pathlib import Path
 
 from colorquant.storage.paths import StrPath, allow, is_remote, location, open_stream, put
 
-_TEMPORARY_PREFIX = ".tmp-"
+#: With which the name of every temporary file and folder begins.
+TEMPORARY_PREFIX = ".tmp-"
 
 
 def write_atomically(path: StrPath, content: bytes) -> None:
@@ -90,7 +91,7 @@ def _locked(make: Callable[[Path], None], folder: Path) -> Iterator[tuple[Path, 
     _remove_orphans(folder)
     while True:
         # Not derived from the target's name, which may already be as long as the file system allows.
-        path = folder / f"{_TEMPORARY_PREFIX}{socket.gethostname()}-{secrets.token_hex(8)}"
+        path = folder / f"{TEMPORARY_PREFIX}{socket.gethostname()}-{secrets.token_hex(8)}"
         make(path)
         try:
             descriptor = _open(path)
@@ -114,7 +115,7 @@ def _open(path: Path) -> int:
 
 def _remove_orphans(folder: Path) -> None:
     """Remove the temporary files and folders of this host whose processes have ended: nobody holds their locks."""
-    for orphan in folder.glob(f"{_TEMPORARY_PREFIX}{glob.escape(socket.gethostname())}-*"):
+    for orphan in folder.glob(f"{TEMPORARY_PREFIX}{glob.escape(socket.gethostname())}-*"):
         with suppress(OSError):
             descriptor = _open(orphan)
             try:

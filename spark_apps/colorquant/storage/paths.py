@@ -12,13 +12,14 @@ import json
 import os
 import posixpath
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from colorquant.errors import InvalidLocation, StoreUnavailable
@@ -34,6 +35,12 @@ PROBE = ".tmp-probe"
 _VERSION = "?versionId="
 # Size of the block that an open object keeps in memory. A smaller object is read by a single request.
 _BLOCK_BYTES = 2**23
+# An object that is read here and there: size of a block, and how many of them are kept. That many hold a region of
+# uncompressed tiles (``decode/tiled_tiff``) and what its neighbor begins with.
+_RANGE_BYTES = 2**21
+_RANGES = 24
+# Of a part of an upload, of which a store takes 10,000.
+_UPLOAD_BYTES = 2**24
 
 # What a disk, and a store by s3fs, says again at each try: no right, no such place, a request that it cannot grant.
 _REFUSALS = frozenset(
@@ -187,6 +194,80 @@ def open_stream(path: StrPath, below: StrPath | None = None) -> io.BufferedIOBas
     return cast(io.BufferedIOBase, stream)
 
 
+def read_start(path: StrPath, count: int) -> bytes:
+    """The first ``count`` bytes of a file, or fewer; an object is read by one request. Errors as ``open_stream``."""
+    file = location(path)
+    if not is_remote(file):
+        with open_stream(file) as stream:
+            return stream.read(count)
+    allow(file)
+    with asking(file):
+        return cast(bytes, _store(file).cat_file(_key(file), start=0, end=count))
+
+
+def open_ranges(path: StrPath, version: str) -> BinaryIO:
+    """Open a file of which only parts are read, here and there.
+
+    Of an object, blocks of 2 MB are requested as they are needed, and the last 24 of them are in memory.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Path or URI.
+    version : str
+        ``version_of`` the object; each request asks the store for that version only. Of a file on a disk it does not
+        matter: another machine may describe the same file in other words.
+
+    Raises
+    ------
+    NotAllowed
+        As ``allow``.
+    StoreUnavailable
+        The object is another version by now. This, and all errors of the store, also while the stream is read.
+    OSError
+        As ``open_stream``.
+    """
+    file = location(path)
+    if not is_remote(file):
+        return cast(BinaryIO, open_stream(file))
+    allow(file)
+    with asking(file):
+        options = {"cache_type": "blockcache", "cache_options": {"maxblocks": _RANGES}}
+        stream = _store(file).open(_key(file), "rb", block_size=_RANGE_BYTES, **options)
+    if _of_object(stream.details).text != version:
+        raise StoreUnavailable(errno.ESTALE, f"{file}: it was replaced.")
+    return cast(BinaryIO, _Ranges(str(file), stream))
+
+
+class _Ranges(io.RawIOBase):
+    """A stream of s3fs whose errors are those of ``asking``, so that nobody takes them for damage of the file."""
+
+    def __init__(self, path: str, stream: Any) -> None:
+        self._path, self._stream = path, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def read(self, size: int = -1) -> bytes:
+        with asking(self._path):
+            return cast(bytes, self._stream.read(size))
+
+    def readinto(self, buffer: Any) -> int:
+        target = memoryview(buffer).cast("B")
+        content = self.read(len(target))
+        target[: len(content)] = content
+        return len(content)
+
+
 def status_of(path: Path) -> os.stat_result | None:
     """What the file system says of a local path, links followed; None where it says that there is nothing.
 
@@ -236,10 +317,15 @@ class FileVersion:
     changed_at: float
 
 
+def file_version(path: StrPath) -> FileVersion:
+    """The ``FileVersion`` of a file. Raises OSError."""
+    file = location(path)
+    return _of_object(_about(file)) if is_remote(file) else _of_status(file.stat())
+
+
 def version_of(path: StrPath) -> str:
     """The ``text`` of the ``FileVersion`` of a file. Raises OSError."""
-    file = location(path)
-    return (_of_object(_about(file)) if is_remote(file) else _of_status(file.stat())).text
+    return file_version(path).text
 
 
 def versions_below(folder: StrPath) -> Callable[[str], FileVersion | None]:
@@ -301,6 +387,39 @@ def put(path: StrPath, content: bytes) -> None:
     allow(file)
     with asking(file):
         _store(file).pipe_file(_key(file), content)
+
+
+def put_stream(path: StrPath, stream: BinaryIO) -> None:
+    """Write an object from a stream, of which some megabytes are in memory at a time. Errors as ``put``."""
+    file = location(path)
+    allow(file)
+    with asking(file):
+        upload = _store(file).open(_key(file), "wb", block_size=_UPLOAD_BYTES)
+        try:
+            shutil.copyfileobj(stream, upload, _BLOCK_BYTES)
+        except BaseException:
+            upload.discard()
+            upload.closed = True  # Or its end would send what is there.
+            raise
+        upload.close()
+
+
+def copy_object(source: StrPath, target: StrPath) -> None:
+    """Let a store copy an object to another name in it, whole or not at all. Errors as ``put``."""
+    file, new = location(source), location(target)
+    allow(file)
+    allow(new)
+    with asking(new):
+        _store(new).cp_file(_key(file), _key(new))
+
+
+def remove_objects(folder: StrPath, prefix: str) -> None:
+    """Remove the objects of a folder whose names begin with a prefix. Raises OSError, and NotAllowed as ``allow``."""
+    parent = location(folder)
+    allow(parent)
+    with asking(parent):
+        if found := _store(parent).find(_key(parent), prefix=prefix):
+            _store(parent).rm(found)
 
 
 def probe(folder: StrPath) -> None:

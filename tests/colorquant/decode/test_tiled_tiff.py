@@ -1,6 +1,8 @@
 """TIFFs that are read and written region by region."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,11 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from colorquant.decode.image_file import read_image
+from colorquant.decode.image_file import is_tiff, read_image
 from colorquant.decode.tiled_tiff import encode_tiles, tiled_image_above, write_tiled
-from colorquant.errors import UnsupportedImage
-from tests.conftest import photograph
+from colorquant.errors import ChangedImage, StoreUnavailable, UnsupportedImage
+from colorquant.storage import paths as storage
+from tests.conftest import PROJECT, photograph
 
 PIXELS = photograph(300, 500)
 
@@ -23,7 +26,7 @@ def _save(path: Path, pixels: np.ndarray = PIXELS, **kinds: Any) -> Path:
     return path
 
 
-def _read_by_regions(path: Path) -> np.ndarray:
+def _read_by_regions(path: Path | str) -> np.ndarray:
     image = tiled_image_above(str(path), 0)
     assert image is not None
     pixels = np.zeros((image.height, image.width, 3), np.uint8)
@@ -156,8 +159,114 @@ def test_what_is_written_is_read_by_other_programs(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     palette, indexes = random.integers(0, 256, (37, 3), np.uint8), random.integers(0, 37, (300, 500), np.uint8)
     tiles = encode_tiles(indexes, image.tile)
-    write_tiled(tmp_path / "o.tif", image, palette, iter(tiles))
+    with open(tmp_path / "o.tif", "wb+") as file:
+        write_tiled(file, image, palette, iter(tiles))
     with Image.open(tmp_path / "o.tif") as written:
         assert (written.mode, written.tile[0][0], written.size) == ("P", "libtiff", (500, 300))
         assert np.array_equal(np.asarray(written), indexes)
         assert np.array_equal(np.asarray(written.convert("RGB")), palette[indexes])
+
+
+def _upload(path: Path) -> str:
+    storage.put("s3://library/in/t.tif", path.read_bytes())
+    return "s3://library/in/t.tif"
+
+
+@pytest.fixture
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The ranges of bytes that are requested of the store, in blocks of 16 KB."""
+    from s3fs.core import S3File
+
+    ranges, fetch = [], S3File._fetch_range
+
+    def fetch_and_note(file: Any, start: int, end: int) -> Any:
+        ranges.append((start, end))
+        return fetch(file, start, end)
+
+    monkeypatch.setattr(S3File, "_fetch_range", fetch_and_note)
+    monkeypatch.setattr(storage, "_RANGE_BYTES", 2**14)
+    return ranges
+
+
+@pytest.mark.parametrize("kinds", [{"tile": (64, 64)}, {"rowsperstrip": 8, "compression": "lzw"}], ids=str)
+def test_of_an_object_only_the_blocks_are_requested_that_a_region_needs(
+    kinds: dict[str, Any], tmp_path: Path, s3: dict[str, str], requested: list[tuple[int, int]]
+) -> None:
+    uri = _upload(_save(tmp_path / "t.tif", **kinds))
+    image = tiled_image_above(uri, 0)
+    assert image is not None and image.path == uri and image.bytes == (tmp_path / "t.tif").stat().st_size
+    assert np.array_equal(image.read(128, 256, 192, 320), PIXELS[128:192, 256:320])
+    assert sum(end - start for start, end in requested) <= image.bytes / 3
+    assert np.array_equal(_read_by_regions(uri), PIXELS)
+
+
+def test_an_object_that_is_replaced_is_never_read_half_from_the_one_and_half_from_the_other(
+    tmp_path: Path, s3: dict[str, str], requested: list[tuple[int, int]]
+) -> None:
+    """Whether a process has it open, or opens it then; another machine has the version from the driver."""
+    uri = _upload(_save(tmp_path / "t.tif", tile=(64, 64)))
+    opened, other = (tiled_image_above(uri, 0) for _ in range(2))
+    assert opened is not None and other is not None
+    opened.read(0, 0, 64, 64)
+    _upload(_save(tmp_path / "new.tif", 255 - PIXELS, tile=(64, 64)))
+    for image in (opened, other):
+        with pytest.raises(ChangedImage, match="'s3://library/in/t.tif' has changed since this run was planned"):
+            image.read(236, 436, 300, 500)
+    assert opened.has_changed()
+    assert np.array_equal(_read_by_regions(uri), 255 - PIXELS)
+    storage.remove(uri)
+    assert opened.has_changed()
+
+
+def test_a_store_that_does_not_answer_is_no_damage_of_the_image(
+    tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry may help, which a refusal would rule out: while the file is opened, and while its regions are read."""
+    from botocore.exceptions import EndpointConnectionError
+
+    def fetch(*_: Any, **__: Any) -> bytes:
+        raise EndpointConnectionError(endpoint_url="http://store")
+
+    monkeypatch.setattr(storage, "_RANGE_BYTES", 2**14)
+    uri = _upload(_save(tmp_path / "t.tif", tile=(64, 64)))
+    image = tiled_image_above(uri, 0)
+    assert image is not None
+    image.read(0, 0, 64, 64)
+    monkeypatch.setattr("s3fs.core._fetch_range", fetch)
+    with pytest.raises(StoreUnavailable, match="t.tif: Could not connect to the endpoint"):
+        image.read(236, 436, 300, 500)
+    with pytest.raises(StoreUnavailable, match="t.tif: Could not connect to the endpoint"):
+        tiled_image_above(uri, 0)
+    monkeypatch.setattr("s3fs.core.S3FileSystem._call_s3", fetch)
+    with pytest.raises(StoreUnavailable, match="t.tif: Could not connect to the endpoint"):
+        is_tiff(uri)
+
+
+def test_an_object_tells_by_its_first_bytes_whether_it_is_a_tiff(tmp_path: Path, s3: dict[str, str]) -> None:
+    assert is_tiff(_upload(_save(tmp_path / "t.tif")))
+    storage.put("s3://library/in/t.tif", b"no TIFF")
+    storage.put("s3://library/in/empty.tif", b"")
+    assert not any(is_tiff(f"s3://library/in/{name}") for name in ("t.tif", "empty.tif", "gone.tif"))
+
+
+def test_the_memory_for_an_object_does_not_grow_with_it(tmp_path: Path, s3: dict[str, str]) -> None:
+    """Measured in processes of their own, on a small object and on one of 64 MB; with a cache of 4 blocks, 8 MB."""
+    code = (
+        "import re, sys; from colorquant.storage import paths; paths._RANGES = 4; "
+        "from colorquant.decode import tiled_image_above; image = tiled_image_above(sys.argv[1], 0); "
+        "print([region.pixels().shape for region in image.regions()][-1]); "
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
+    )
+    peaks = []
+    for side in (2048, 8192):
+        path = tmp_path / "t.tif"
+        _save(path, np.zeros((side, side), np.uint8), photometric="minisblack", tile=(256, 256))
+        run = subprocess.run(
+            [sys.executable, "-c", code, _upload(path)],
+            env=os.environ | {"PYTHONPATH": str(PROJECT / "spark_apps")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(run.stdout.split()[-1]) >> 10)
+    assert peaks[1] - peaks[0] < 32, peaks
