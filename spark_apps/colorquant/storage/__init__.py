@@ -1,6 +1,6 @@
 """Files and folders, local or in an object store: paths, atomic writes, JSON files, listings, names.
 
-Standard library only. All other packages open files through this one, so local paths and ``s3://`` URIs work alike.
+Standard library only. All other packages open files through this one, so local paths and URIs work alike.
 """
 
 from colorquant.storage.atomic import sha256_of, sync_folder, temporary_folder, write_atomically
@@ -8,7 +8,6 @@ from colorquant.storage.json_record import JsonRecord
 from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, OUTPUTS_MARK, Listing, is_below, is_within, list_images
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
-    OPTIONS,
     PROBE,
     FileVersion,
     PathText,
@@ -19,6 +18,7 @@ from colorquant.storage.paths import (
     asking,
     files_below,
     is_file,
+    is_folder,
     is_nameable,
     is_refusal,
     is_remote,
@@ -36,6 +36,7 @@ from colorquant.storage.paths import (
     versions_below,
 )
 from colorquant.storage.roots import ALLOWED_ROOTS, root_of
+from colorquant.storage.stores import OPTIONS, STORES
 
 __all__ = [
     "access",
@@ -49,6 +50,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "is_below",
     "is_file",
+    "is_folder",
     "is_nameable",
     "is_refusal",
     "is_remote",
@@ -72,6 +74,7 @@ __all__ = [
     "sha256_of",
     "sizes_below",
     "status_of",
+    "STORES",
     "StrPath",
     "sync_folder",
     "temporary_folder",
