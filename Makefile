@@ -97,7 +97,7 @@ test-machines: setup-dev ## test make run with locales, proxies, host names, use
 
 test-stores: setup-dev ## test gs:// and az:// against emulators, and roles of Airflow connections; Azure's needs Azurite (npm install --global azurite)
 	@scripts/setup.sh "$(VENV)" requirements-stores.txt
-	@"$(BIN)/python" -m pytest -m stores -v tests/colorquant/storage tests/colorquant_airflow
+	@"$(BIN)/python" -m pytest -m stores -v tests
 
 test-versions: setup-dev ## test DAGs, operators and applications with the oldest and the newest supported Airflow, Spark provider and PySpark
 	@scripts/test_versions.sh "$(VENV)"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from colorquant.errors import InvalidPlan, StoreUnavailable
+from colorquant.errors import InvalidPlan, StoreUnavailable, UnsupportedImage
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage import list_images, sha256_of, stores
@@ -158,8 +158,8 @@ def test_a_library_is_compressed_on_spark_with_the_bytes_of_a_disk(
         *(f"--images={store.scheme}://library/in", "--ks=3 9", f"--output={output}", "--run=run"),
     ]
     environment = bare_environment | store.behind(store.address)
-    if path := os.environ.get("PYTHONPATH"):
-        environment["PYTHONPATH"] = path
+    if modules := os.environ.get("PYTHONPATH"):
+        environment["PYTHONPATH"] = modules
     printed = subprocess.run(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
     ).stdout
@@ -238,3 +238,56 @@ def test_credentials_are_looked_up_once_for_all_threads(monkeypatch: pytest.Monk
     for thread in threads:
         thread.join(20)
     assert len(asked) == 1
+
+
+def test_the_dag_of_single_jobs_takes_the_credentials_from_an_airflow_connection(
+    store: Emulator, photographs: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    for path in photographs.rglob("*.*"):
+        store.put("library", f"in/{path.relative_to(photographs).as_posix()}", path.read_bytes())
+    images, output = f"{store.scheme}://library/in", f"{store.scheme}://results/out"
+    connections = {
+        "gs": {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}},
+        "az": {"conn_type": "wasb", "extra": store.options(store.address)},
+    }
+    environment = bare_environment | {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_CONN_SPARK_DEFAULT": '{"conn_type": "spark", "host": "local[2]"}',
+        "AIRFLOW_CONN_OBJECT_STORE": json.dumps(connections[store.scheme]),
+        "COMPRESSION_ALLOWED_ROOTS": f"{images},{output}",
+        "COMPRESSION_ALLOWED_CONNECTIONS": "object_store",
+        "STORAGE_EMULATOR_HOST": store.address,  # What Google's libraries read.
+    }
+    if modules := os.environ.get("PYTHONPATH"):
+        environment["PYTHONPATH"] = modules
+    for preparation in (["db", "migrate"], ["pools", "set", "spark", "2", "test"]):
+        subprocess.run(["airflow", *preparation], env=environment, check=True, capture_output=True, timeout=300)
+    file = str(PROJECT / "dags" / "kmeans_image_compression.py")
+    conf = {"images": images, "output": output, "ks": ["5"], "storage_connection": "object_store"}
+    command = ["airflow", "dags", "test", "kmeans_image_compression", "-f", file, "--conf", json.dumps(conf)]
+    run = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=500
+    )
+    assert "2 done, 0 reused, 0 failed" in run.stdout, run.stdout[-5000:]
+    assert KEY not in run.stdout
+    names = [name.rsplit("/", 1)[-1] for name in storage.sizes_below(output)]
+    assert names.count("k005.png") == 2 and names.count("summary.html") == 1
+    assert not [name for name in storage.sizes_below(output) if KEY.encode() in storage.read(f"{output}/{name}")]
+
+
+def test_an_archived_blob_is_one_failed_job_that_is_not_tried_again(store: Emulator, photographs: Path) -> None:
+    if store.scheme == "gs":
+        pytest.skip("Google's archive is read as everything else")
+    from azure.storage.blob import BlobServiceClient
+
+    for name in ("archived.png", "good.png"):
+        store.put("library", f"in/{name}", (photographs / "one.png").read_bytes())
+    client = BlobServiceClient.from_connection_string(store.options(store.address)["connection_string"])
+    client.get_blob_client("library", "in/archived.png").set_standard_blob_tier("Archive", timeout=20)
+    archived, good = _plan(store).jobs
+    compress_in_process(good.arguments())
+    assert good.is_done()
+    with pytest.raises(UnsupportedImage, match="cannot be read: .*an archive: restore the object"):  # Exit status 65.
+        compress_in_process(archived.arguments())
