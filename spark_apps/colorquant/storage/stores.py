@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -99,6 +100,9 @@ def store_of(scheme: str) -> Store:
 # --- credentials ------------------------------------------------------------------------------------------------------
 
 _found: set[str] = set()
+# When none were found, and why: threads that wait for the answer do not search again, one after the other.
+_missed: dict[str, tuple[float, Exception]] = {}
+_MISSED_SECONDS = 30.0
 _searching = threading.Lock()
 
 
@@ -114,6 +118,9 @@ def require_credentials(scheme: str, options: Mapping[str, Any]) -> None:
     with _searching:
         if key in _found:
             return
+        missed_at, problem = _missed.get(key, (0.0, None))
+        if problem is not None and time.monotonic() - missed_at < _MISSED_SECONDS:
+            raise _no_credentials(scheme, problem)
         problems: list[Exception] = []
 
         def search() -> None:
@@ -128,11 +135,16 @@ def require_credentials(scheme: str, options: Mapping[str, Any]) -> None:
         if thread.is_alive():
             problems.append(TimeoutError(f"no answer within {CREDENTIALS_SECONDS:.0f} seconds"))
         if problems:
-            raise PermissionError(
-                f"no credentials for {STORES[scheme].service} work here: {_first_sentence(problems[0])} Give them by a "
-                "connection or by the environment (docs/scaling.md)"
-            ) from problems[0]
+            _missed[key] = time.monotonic(), problems[0]
+            raise _no_credentials(scheme, problems[0]) from problems[0]
         _found.add(key)
+
+
+def _no_credentials(scheme: str, problem: Exception) -> PermissionError:
+    return PermissionError(
+        f"no credentials for {STORES[scheme].service} work here: {_first_sentence(problem)} Give them by a connection "
+        "or by the environment (docs/scaling.md)"
+    )
 
 
 def _search_google(options: Mapping[str, Any]) -> None:

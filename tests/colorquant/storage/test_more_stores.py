@@ -5,11 +5,11 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -228,16 +228,29 @@ def test_a_key_that_is_not_one_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tm
         storage.read("az://bucket/a.png")
 
 
-def test_credentials_are_looked_up_once_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("found", [True, False])
+def test_credentials_are_looked_up_once_for_all_threads(found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
+
+    def search(options: Mapping[str, Any]) -> None:
+        asked.append(options)
+        if not found:
+            raise ValueError("There are none")
+
+    def require(number: int) -> str | None:
+        try:
+            stores.require_credentials("gs", {"token": "x"})
+        except PermissionError as error:
+            return str(error)
+        return None
+
     monkeypatch.setattr(stores, "_found", set())
-    monkeypatch.setattr(stores, "_search_google", lambda options: asked.append(options))
-    threads = [threading.Thread(target=stores.require_credentials, args=("gs", {"token": "x"})) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(asked) == 1
+    monkeypatch.setattr(stores, "_missed", {})
+    monkeypatch.setattr(stores, "_search_google", search)
+    with ThreadPoolExecutor(4) as pool:
+        answers = set(pool.map(require, range(4)))
+    assert len(asked) == 1 and len(answers) == 1
+    assert (answers == {None}) == found
 
 
 def test_the_dag_of_single_jobs_takes_the_credentials_from_an_airflow_connection(
