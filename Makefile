@@ -36,7 +36,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui up down prune tidy tidy-containers test test-faults test-compose test-kubernetes test-machines test-versions fuzz audit bench check format docs lock wheel sbom clean
+.PHONY: help setup setup-dev run ui up down prune tidy tidy-containers test test-faults test-compose test-kubernetes test-machines test-stores test-versions fuzz audit bench check format docs lock wheel sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -70,7 +70,7 @@ tidy: setup ## remove what is older than DAYS=30 from the database and the logs 
 tidy-containers: ## the same for the containers of `make up`
 	@docker compose --env-file "$$ENV_FILE" exec -T airflow-scheduler deploy/tidy.sh "$(DAYS)"
 
-test: setup-dev ## run all tests except those of the next four targets; TESTS=tests/test_dags.py for some
+test: setup-dev ## run all tests except those of the next five targets; TESTS=tests/test_dags.py for some
 	@"$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fuzz: setup-dev ## decode N=100000 mutated images, SEED=0; then fuzz each reader by coverage for SECONDS=60
@@ -94,6 +94,10 @@ test-kubernetes: setup-dev ## test Spark on Kubernetes against an API server of 
 
 test-machines: setup-dev ## test make run with locales, proxies, host names, users and variables that machines have; half an hour
 	@"$(BIN)/python" -m pytest -m machines -v tests/test_machines.py
+
+test-stores: setup-dev ## test gs:// and az:// against emulators, and roles of Airflow connections; Azure's needs Azurite (npm install --global azurite)
+	@scripts/setup.sh "$(VENV)" requirements-stores.txt
+	@"$(BIN)/python" -m pytest -m stores -v tests
 
 test-versions: setup-dev ## test DAGs, operators and applications with the oldest and the newest supported Airflow, Spark provider and PySpark
 	@scripts/test_versions.sh "$(VENV)"

@@ -16,9 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from colorquant.storage import STORES
+
 #: JVM options for short-lived processes: the first compiler tier and the serial collector start and end fast.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 
+_OF_STORES = "|".join(store.variables for store in STORES.values())
 _PASSED = re.compile(
     # The system: where programs, homes, temporary files and libraries are.
     r"PATH|HOME|USER|LOGNAME|TZ|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|LD_PRELOAD|XDG_\w+|JAVA_HOME"
@@ -30,12 +33,12 @@ _PASSED = re.compile(
     r"|SPARK_(?:CONF_DIR|LOCAL_\w+|PUBLIC_DNS|USER|DIST_CLASSPATH|EXECUTOR_\w+|DRIVER_\w+)"
     r"|PYSPARK_PYTHON|HADOOP_\w+|YARN_\w+|KRB5\w*|KUBECONFIG|KUBERNETES_\w+"
     # Object stores: a job reads and writes with its run's credentials.
-    r"|AWS_\w+|FSSPEC_S3(?:_\w+)?|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+    rf"|{_OF_STORES}|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
     # Limits of images, and the folders that are allowed; and the mark by which `make run` finds its processes.
     r"|COMPRESSION_MAX_\w+|COMPRESSION_ALLOWED_\w+|COMPRESSION_FULL_CHECK|KMEANS_SERVICES_OF"
 )
 # Spark's own secrets come from its file of properties.
-_NEVER = re.compile(r"(?!AWS_|FSSPEC_)\w*(?:SECRET|PASSWORD|TOKEN|CREDENTIAL)\w*")
+_NEVER = re.compile(rf"(?!(?:{_OF_STORES})\Z)\w*(?:SECRET|PASSWORD|TOKEN|CREDENTIAL)\w*")
 # Settings of this project, and what its messages tell people to set, go to the private Airflow. Other settings of
 # Airflow may be those of another one.
 _OF_AIRFLOW = re.compile(r"COMPRESSION_\w+|AIRFLOW_CONN_\w+|AIRFLOW__CORE__MAX_MAP_LENGTH|KMEANS_\w+")

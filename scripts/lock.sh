@@ -5,22 +5,25 @@
 set -eu
 cd "$(dirname "$0")/.."
 uv=$1
-groups="dev docs bench deploy"
+groups="dev docs bench deploy stores"
+everywhere="--extra spark --extra airflow --extra s3 --extra report"
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
 
 compile() {
     output=$1; shift
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-        --custom-compile-command "make lock" --output-file "$output" --all-extras "$@" pyproject.toml
+        --custom-compile-command "make lock" --output-file "$output" "$@" pyproject.toml
 }
 
 # uv keeps the versions that it finds in the file it writes to.
 grep -hv '^-r' requirements*.txt > "$new/all"
-compile "$new/all" $(printf -- '--group %s ' $groups) ${2:-}
-compile "$new/requirements.txt" --constraints "$new/all"
+compile "$new/all" --all-extras $(printf -- '--group %s ' $groups) ${2:-}
+compile "$new/requirements.txt" $everywhere --constraints "$new/all"
 for group in $groups; do
-    compile "$new/$group" --constraints "$new/all" --group "$group"
+    # The libraries of other stores than S3 are installed where somebody uses them.
+    case $group in stores) extras=--all-extras ;; *) extras=$everywhere ;; esac
+    compile "$new/$group" $extras --constraints "$new/all" --group "$group"
     # Lines that are the same in requirements.txt come from there.
     { head -n 2 "$new/$group"; echo "-r requirements.txt"
       awk '/^#/ { next } /^[^ ]/ { known = $0 in locked } NR == FNR { if (/^[^ ]/) locked[$0]; next } !known' \

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.browser import browser, page
+from tests.more_stores import store
 from tests.object_store import endpoint, s3
 
-__all__ = ["browser", "endpoint", "page", "s3"]  # Fixtures for every test.
+__all__ = ["browser", "endpoint", "page", "s3", "store"]  # Fixtures for every test.
 
 # Tests use folders of their own. In processes that they start, each says what is allowed.
-os.environ["COMPRESSION_ALLOWED_ROOTS"] = "/,s3://"
+os.environ["COMPRESSION_ALLOWED_ROOTS"] = "/,s3://,gs://,az://"
 os.environ["COMPRESSION_ALLOWED_CONNECTIONS"] = "*"
 # Plans are refused where no job could be submitted: an activated environment has spark-submit on its PATH.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -1,6 +1,5 @@
 """A real S3 server (moto's) in a process of its own, and the environment of its user."""
 
-import os
 import secrets
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from colorquant.storage import ALLOWED_ROOTS, access
 from colorquant_airflow.checkout.home import free_port
 
 SECRET = secrets.token_hex(16)
@@ -55,7 +55,7 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
+    for name in access().keys() - {ALLOWED_ROOTS}:  # Of other stores and accounts.
         monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -193,7 +193,7 @@ def test_the_input_is_never_written_to(same: str, tmp_path: Path) -> None:
         (["--image=s3://b/a.png", "--output=s3://b/a.png"], "--image and --output are the same file, 's3://b/a.png'"),
         (["--image=a.png", "--output=file://{here}/a.png"], "--image and --output are the same file"),
         (["--image=a.png", "--output=r.json"], "--output and --result are the same file, 'r.json'"),
-        (["--image=gs://b/a.png", "--output=o.png"], "argument --image: gs:// is not a supported storage"),
+        (["--image=ftp://b/a.png", "--output=o.png"], "argument --image: ftp:// is not a supported storage"),
     ],
 )
 def test_files_that_are_not_distinct_are_wrong_arguments(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -90,7 +90,9 @@ def test_the_metadata_of_the_wheel_names_version_license_and_entry_points(wheel:
     assert distribution.version == colorquant.__version__
     assert distribution.metadata["License-Expression"] == "Apache-2.0"
     assert {file.name for file in distribution.files or [] if "licenses" in file.parts} == {"LICENSE", "NOTICE"}
-    assert set(distribution.metadata.get_all("Provides-Extra") or []) == {"airflow", "report", "s3", "spark"}
+    assert set(distribution.metadata.get_all("Provides-Extra") or []) == {
+        *("airflow", "amazon", "azure", "gcs", "report", "s3", "spark")
+    }
     for entry_point in distribution.entry_points:
         module, name = entry_point.value.split(":")
         spec = importlib.util.find_spec(module)
@@ -116,8 +118,10 @@ def test_every_package_of_the_lock_has_hashes_and_one_version_for_each_python() 
 
 def test_the_lock_has_what_the_metadata_asks_for() -> None:
     project = METADATA["project"]
-    groups = {"": [project["dependencies"], *project["optional-dependencies"].values()]}
-    groups |= {f"-{name}": [requirements] for name, requirements in METADATA["dependency-groups"].items()}
+    extras = dict(project["optional-dependencies"])
+    groups = {f"-{name}": [requirements] for name, requirements in METADATA["dependency-groups"].items()}
+    groups["-stores"] += [extras.pop(name) for name in ("gcs", "azure", "amazon")]
+    groups[""] = [project["dependencies"], *extras.values()]
     assert {f"requirements{name}.txt" for name in groups} == {path.name for path in LOCKS}
     for name, lists in groups.items():
         text = (PROJECT / "requirements.txt").read_text() + (PROJECT / f"requirements{name}.txt").read_text()

@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from colorquant.storage import ALLOWED_ROOTS
+from colorquant.storage import ALLOWED_ROOTS, STORES
 from colorquant_airflow.allowed import ALL
 from colorquant_airflow.environment import airflow_environment
 
@@ -131,7 +131,8 @@ class AirflowHome:
             # Who waits for `make run` sees that it is late; and it has no triggerer, which would tell.
             ours["COMPRESSION_DEADLINE"] = ""
         # Whoever starts this Airflow is its only user, and names folders on the command line.
-        allowed = {ALLOWED_ROOTS: "/,s3://", "COMPRESSION_ALLOWED_CONNECTIONS": ALL}
+        everything = ",".join(["/", *(f"{scheme}://" for scheme in STORES)])
+        allowed = {ALLOWED_ROOTS: everything, "COMPRESSION_ALLOWED_CONNECTIONS": ALL}
         theirs |= {name: value for name, value in allowed.items() if not theirs.get(name)}
         # Nobody expects that a private Airflow removes results by itself.
         theirs = {"COMPRESSION_MAINTENANCE_SCHEDULE": "none"} | theirs

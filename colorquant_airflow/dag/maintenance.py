@@ -29,7 +29,7 @@ def maintenance_params() -> dict[str, Param]:
             type="string",
             minLength=1,
             title="Output folder",
-            description="A path (a relative one starts at the project) or an s3:// URI: the folder that is pruned.",
+            description="A path (a relative one starts at the project) or a URI (s3://, gs://, az://); it is pruned.",
         ),
         "publish": Param(
             published_folder(),

@@ -14,7 +14,7 @@ from colorquant_airflow.dag.settings import check_settings, switched_on
 #: Sections of the form. Parameters without a section come first; only these are visible when the form opens.
 QUALITY, RUNNING = "Quality", "How the run goes"
 
-_FOLDER = "A path (a relative one starts at the project) or an s3:// URI."
+_FOLDER = "A path (a relative one starts at the project) or a URI: s3://, gs://, az://."
 
 
 def library_params() -> dict[str, Param]:
@@ -125,7 +125,7 @@ def connection_param(**more: Any) -> Param:
         os.environ.get("COMPRESSION_STORAGE_CONNECTION") or None,
         type=["string", "null"],
         title="Connection of the object store",
-        description="The Airflow connection (type aws) with the credentials of s3:// folders. If this is empty, "
+        description="The Airflow connection with the credentials of s3://, gs:// or az:// folders. If this is empty, "
         "they come from the environment.",
         **more,
     )

@@ -109,8 +109,8 @@ class Run:
         return self.folder.parent.parent
 
     @cached_property
-    def store_options(self) -> dict[str, Any] | None:
-        """Options of s3fs for the run's object store; None for those of the environment. Raises NoAccess."""
+    def store_options(self) -> dict[str, dict[str, Any]] | None:
+        """Options for the run's object store, by scheme; None for those of the environment. Raises NoAccess."""
         name = self.planned.get("storage_connection")
         try:
             return storage_options(str(name)) if name else None

@@ -177,7 +177,7 @@ def test_the_private_airflow_of_a_checkout_allows_what_its_only_user_names(
 ) -> None:
     home = AirflowHome(tmp_path, jobs_at_once=1)
     environment = home.environment(8080, schedule=False)
-    assert environment["COMPRESSION_ALLOWED_ROOTS"] == "/,s3://"
+    assert environment["COMPRESSION_ALLOWED_ROOTS"] == "/,s3://,gs://,az://"
     assert environment["COMPRESSION_ALLOWED_CONNECTIONS"] == "*"
     monkeypatch.setenv("COMPRESSION_ALLOWED_ROOTS", "/photos")
     assert home.environment(8080, schedule=False)["COMPRESSION_ALLOWED_ROOTS"] == "/photos"

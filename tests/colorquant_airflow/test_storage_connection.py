@@ -9,7 +9,8 @@ import pytest
 
 from colorquant.errors import StoreUnavailable
 from colorquant.storage import paths, read
-from colorquant_airflow.storage_connection import ConnectionRefused, storage_options
+from colorquant_airflow.storage_connection import ConnectionRefused, storage_environment, storage_options
+from tests.more_stores import Emulator
 from tests.object_store import SECRET, serving
 
 
@@ -71,9 +72,8 @@ def test_certificates_are_verified_unless_the_connection_says_otherwise(opened: 
 @pytest.mark.parametrize(
     "unread",
     [
-        {"role_arn": "arn:aws:iam::1:role/r"},
-        {"assume_role_method": "x", "external_id": "y"},
-        {"session_kwargs": {"a": 1}},
+        {"external_id": "y", "s3_config_file": "x"},
+        {"aws_iam_role": "r"},
     ],
 )
 def test_what_is_not_read_is_refused_by_name_and_not_dropped(
@@ -82,3 +82,120 @@ def test_what_is_not_read_is_refused_by_name_and_not_dropped(
     names = ", ".join(sorted(unread))
     with pytest.raises(ConnectionRefused, match=f"'store', which storage_connection names, has {names} in its extra"):
         opened({"endpoint_url": endpoint} | unread, login="user", password=SECRET)
+
+
+def test_the_provider_that_assumes_roles_is_named_where_it_is_not_installed(
+    opened: Any, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("colorquant_airflow.storage_connection._hook", lambda name: None)
+    with pytest.raises(ConnectionRefused, match="has role_arn in its extra.* install apache-airflow-providers-amazon"):
+        opened({"endpoint_url": endpoint, "role_arn": "arn:aws:iam::1:role/r"}, login="user", password=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("connection", "options"),
+    [
+        ({"conn_type": "google_cloud_platform"}, {"gs": {}}),
+        (
+            {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": '{"a": 1}', "project": "p", "scope": ""}},
+            {"gs": {"token": {"a": 1}, "project": "p"}},
+        ),
+        ({"conn_type": "google_cloud_platform", "extra": {"key_path": "/key.json"}}, {"gs": {"token": "/key.json"}}),
+        ({"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}, {"gs": {"token": "anon"}}),
+        (
+            {"conn_type": "wasb", "login": "account", "password": SECRET},
+            {"az": {"account_name": "account", "account_key": SECRET}},
+        ),
+        (
+            {"conn_type": "wasb", "host": "https://account.blob.example", "extra": {"sas_token": SECRET}},
+            {"az": {"account_name": "account", "account_host": "account.blob.example", "sas_token": SECRET}},
+        ),
+        (
+            {
+                "conn_type": "wasb",
+                "host": "account.blob.example",
+                "login": "id",
+                "password": SECRET,
+                "extra": {"tenant_id": "tenant"},
+            },
+            {
+                "az": {
+                    "account_name": "account",
+                    "account_host": "account.blob.example",
+                    "tenant_id": "tenant",
+                    "client_id": "id",
+                    "client_secret": SECRET,
+                }
+            },
+        ),
+        ({"conn_type": "wasb", "extra": {"connection_string": SECRET}}, {"az": {"connection_string": SECRET}}),
+    ],
+)
+def test_connections_of_google_and_azure_are_options_of_their_libraries(
+    connection: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPRESSION_ALLOWED_CONNECTIONS", "store")
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    assert storage_options("store") == options
+    (scheme,) = options
+    assert storage_environment({"storage_connection": "store"}) == {
+        f"FSSPEC_{scheme.upper()}": json.dumps(options[scheme])
+    }
+
+
+@pytest.mark.parametrize(
+    ("connection", "sentence"),
+    [
+        (
+            {"conn_type": "google_cloud_platform", "extra": {"impersonation_chain": "x"}},
+            "has impersonation_chain in its",
+        ),
+        ({"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": "{"}}, "has a keyfile_dict that is not JSON"),
+        ({"conn_type": "wasb", "extra": {"managed_identity_client_id": "x"}}, "has managed_identity_client_id in its"),
+        ({"conn_type": "adls"}, "has the type 'adls': name one of type aws, google_cloud_platform, wasb"),
+    ],
+)
+def test_what_is_not_read_of_google_and_azure_is_refused_too(
+    connection: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPRESSION_ALLOWED_CONNECTIONS", "store")
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    with pytest.raises(ConnectionRefused, match=sentence):
+        storage_options("store")
+
+
+@pytest.mark.stores
+def test_a_role_is_assumed_by_the_hook_of_the_amazon_provider(opened: Any, endpoint: str, tmp_path: Path) -> None:
+    """Moto's S3 server is also a server of STS, and knows the keys that it gave."""
+    role = {
+        "role_arn": "arn:aws:iam::123456789012:role/reader",
+        "assume_role_kwargs": {"DurationSeconds": 900, "ExternalId": "of us"},
+        "endpoint_url": endpoint,
+        "region_name": "us-east-1",
+        "service_config": {"sts": {"endpoint_url": endpoint}},
+    }
+    assert opened(role, login="user", password=SECRET) == b"content"
+    options = storage_options("store")["s3"]
+    assert options["key"] != "user" and options["secret"] != SECRET and options["token"]
+    with pytest.raises(ConnectionRefused, match="gives no credentials: .*127.0.0.1:9"):
+        opened(
+            role | {"service_config": {"sts": {"endpoint_url": "http://127.0.0.1:9"}}}, login="user", password=SECRET
+        )
+    with pytest.raises(ConnectionRefused, match="has external_id in its extra"):
+        opened(role | {"external_id": "x"}, login="user", password=SECRET)
+
+
+@pytest.mark.stores
+def test_a_connection_of_google_or_azure_opens_its_store(store: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("library", "an object", b"content")
+    for name in store.behind(store.address):
+        monkeypatch.delenv(name)
+    connections = {
+        "gs": {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}},
+        "az": {"conn_type": "wasb", "extra": store.options(store.address)},
+    }
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.address)  # What Google's libraries read.
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connections[store.scheme]))
+    options = storage_options("store")
+    with paths.using(lambda: options):
+        assert read(f"{store.scheme}://library/an object") == b"content"

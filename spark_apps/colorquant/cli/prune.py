@@ -24,7 +24,7 @@ _NAME = "colorquant prune"
 def main(argv: list[str] | None = None) -> int:
     """Prune the output folder that the command line names; return the exit code."""
     parser = Parser(__doc__, prog=_NAME)
-    parser.add_argument("output", help="folder of results and reports: a path or an s3:// URI")
+    parser.add_argument("output", help="folder of results and reports: a path or a URI such as s3://bucket/folder")
     parser.add_argument(
         "--published",
         action="append",

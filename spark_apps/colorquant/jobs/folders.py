@@ -17,8 +17,8 @@ from colorquant.storage import (
     Listing,
     StrPath,
     allow,
-    asking,
     is_file,
+    is_folder,
     is_refusal,
     is_remote,
     is_within,
@@ -104,7 +104,7 @@ def _location(parameter: str, given: str) -> Path:
     if "\0" in given:
         raise InvalidFolder(f"{parameter}: {given!r} is not a path: no name contains a NUL.")
     if not given.strip():
-        raise InvalidFolder(f"{parameter}: {given!r} is not a folder: give a path or an s3:// URI.")
+        raise InvalidFolder(f"{parameter}: {given!r} is not a folder: give a path or a URI such as s3://bucket/folder.")
     try:
         allow(given)
         return location(given)
@@ -149,8 +149,7 @@ def _require_output(folder: Path, given: str) -> None:
 
 def _is_folder(folder: Path) -> bool:
     if is_remote(folder):
-        with asking(folder):
-            return folder.is_dir()
+        return is_folder(folder)
     status = status_of(folder)
     return status is not None and stat.S_ISDIR(status.st_mode)
 

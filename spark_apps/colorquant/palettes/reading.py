@@ -34,7 +34,7 @@ def read_palette(path: str) -> tuple[Color, ...]:
     Parameters
     ----------
     path : str
-        Path or ``s3://`` URI of a file in one of the formats of ``formats``; or of a PNG whose pixels have the colors,
+        Path or URI of a file in one of the formats of ``formats``; or of a PNG whose pixels have the colors,
         row by row.
 
     Raises

@@ -367,7 +367,7 @@ def _point(folder: Path, version: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Verify a published folder. The exit status is 0 where all its files match its manifest, else 1."""
     parser = argparse.ArgumentParser(prog="python -m colorquant.publish", description="Verify a published folder.")
-    parser.add_argument("folder", type=location, help="a path, or an s3:// URI")
+    parser.add_argument("folder", type=location, help="a path or a URI such as s3://bucket/folder")
     folder = parser.parse_args(argv).folder
     problems = verify(folder)
     for problem in problems:

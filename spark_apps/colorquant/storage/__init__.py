@@ -1,6 +1,6 @@
 """Files and folders, local or in an object store: paths, atomic writes, JSON files, listings, names.
 
-Standard library only. All other packages open files through this one, so local paths and ``s3://`` URIs work alike.
+Standard library only. All other packages open files through this one, so local paths and URIs work alike.
 """
 
 from colorquant.storage.atomic import sha256_of, sync_folder, write_atomically
@@ -8,7 +8,6 @@ from colorquant.storage.json_record import JsonRecord
 from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, OUTPUTS_MARK, Listing, is_below, is_within, list_images
 from colorquant.storage.naming import output_names
 from colorquant.storage.paths import (
-    OPTIONS,
     PROBE,
     FileVersion,
     PathText,
@@ -20,6 +19,7 @@ from colorquant.storage.paths import (
     file_version,
     files_below,
     is_file,
+    is_folder,
     is_nameable,
     is_refusal,
     is_remote,
@@ -39,6 +39,7 @@ from colorquant.storage.paths import (
     versions_below,
 )
 from colorquant.storage.roots import ALLOWED_ROOTS, root_of
+from colorquant.storage.stores import OPTIONS, STORES
 from colorquant.storage.workspace import Workspace, workspace
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "is_below",
     "is_file",
+    "is_folder",
     "is_nameable",
     "is_refusal",
     "is_remote",
@@ -79,6 +81,7 @@ __all__ = [
     "sha256_of",
     "sizes_below",
     "status_of",
+    "STORES",
     "StrPath",
     "sync_folder",
     "using",

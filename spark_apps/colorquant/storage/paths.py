@@ -1,9 +1,10 @@
 """Files by their path or by the URI of an object in a bucket. Only URIs need more than the standard library.
 
-``s3://`` is opened with universal_pathlib and s3fs. Credentials and endpoint come from the environment: from what the
-AWS libraries read (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, profiles, roles), or from ``FSSPEC_S3``, a JSON object
-with options of s3fs. A process that serves several users sets them for each thread or task (``using``). They are never
-part of a URI, so no argument, log, plan, record or report contains them.
+``s3://``, ``gs://`` and ``az://`` are opened with universal_pathlib and fsspec's libraries (``stores``). Credentials
+and endpoint come from the environment: from what the library of the store reads (``AWS_ACCESS_KEY_ID``, profiles and
+roles; ``GOOGLE_APPLICATION_CREDENTIALS``; ``AZURE_STORAGE_ACCOUNT_NAME``), or from ``FSSPEC_S3``, ``FSSPEC_GS`` or
+``FSSPEC_AZ``, JSON objects with options of s3fs, gcsfs or adlfs. A process that serves several users sets them for each
+thread or task (``using``). They are never part of a URI, so no argument, log, plan, record or report contains them.
 """
 
 import errno
@@ -15,7 +16,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +25,23 @@ from urllib.parse import unquote, urlsplit
 
 from colorquant.errors import InvalidLocation, StoreUnavailable
 from colorquant.storage.roots import ALLOWED_ROOTS, open_below, require_allowed, root_of
+from colorquant.storage.stores import (
+    STORES,
+    is_archived,
+    is_missing,
+    refusal_number,
+    require_credentials,
+    store_of,
+    use_plain_google_client,
+)
 
-#: The environment variable with the options of s3fs, a JSON object.
-OPTIONS = "FSSPEC_S3"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_VARIABLES = re.compile(rf"AWS_\w+|FSSPEC_S3(_\w+)?|{ALLOWED_ROOTS}")
+_VARIABLES = re.compile("|".join([*(store.variables for store in STORES.values()), ALLOWED_ROOTS]))
 
 #: The name of the object that ``probe`` writes.
 PROBE = ".tmp-probe"
-_VERSION = "?versionId="
+# What S3's and Azure's libraries take for the version of an object.
+_VERSION = re.compile(r"\?versionid=", re.IGNORECASE)
 # Size of the block that an open object keeps in memory. A smaller object is read by a single request.
 _BLOCK_BYTES = 2**23
 # An object that is read here and there: size of a block, and how many of them are kept. That many hold a region of
@@ -47,11 +56,6 @@ _REFUSALS = frozenset(
     {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
 )
 _REFUSALS_OF_STORES = frozenset({errno.EINVAL, errno.ENOSYS, getattr(errno, "EREMCHG", errno.EINVAL)})
-# Errors of botocore, which is installed and imported only where URIs are used: what a deployment must correct first.
-_REFUSALS_OF_BOTOCORE = frozenset(
-    "ConfigParseError InvalidConfigError InvalidRegionError NoCredentialsError NoRegionError ParamValidationError "
-    "PartialCredentialsError ProfileNotFound SSOTokenLoadError TokenRetrievalError UnauthorizedSSOTokenError".split()
-)
 
 StrPath = str | os.PathLike[str]
 
@@ -72,19 +76,20 @@ class _Paths:
 
 #: A path or URI in a JSON file.
 PathText = Annotated[str, _Paths()]
-Options = Callable[[], Mapping[str, Any] | None]
+Options = Callable[[], Mapping[str, Mapping[str, Any]] | None]
 # A variable of the context: each request of a web server, and each thread, has its own value.
-_using: ContextVar[Options | None] = ContextVar("options of s3fs", default=None)
+_using: ContextVar[Options | None] = ContextVar("options of object stores", default=None)
 
 
 @contextmanager
 def using(options: Options) -> Iterator[None]:
-    """Open object stores with these options of s3fs, in the current context only.
+    """Open object stores with these options, in the current context only.
 
     Parameters
     ----------
     options : callable
-        It is called when an object store is first opened. Where it returns None, the environment has the options.
+        It is called when an object store is first opened, and returns the options of the store's library by scheme.
+        Where it returns None, or has no such scheme, the environment has the options.
     """
     token = _using.set(options)
     try:
@@ -95,18 +100,32 @@ def using(options: Options) -> Iterator[None]:
 
 @contextmanager
 def asking(path: StrPath) -> Iterator[None]:
-    """Turn the errors of a store and of its client library into StoreUnavailable, except FileNotFoundError."""
+    """Turn the errors of a store and of its client library into StoreUnavailable, except FileNotFoundError.
+
+    Before the first request of a process to a store, its credentials are looked up, for some seconds at most.
+    """
     try:
+        if is_remote(path):
+            scheme = str(path).partition("://")[0]
+            require_credentials(scheme, _options(scheme))
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, StoreUnavailable, InvalidLocation):
         raise
     except Exception as error:
+        if is_missing(error):
+            raise FileNotFoundError(errno.ENOENT, _said(error), str(path)) from error
         # Its number tells the caller whether a retry may help.
         number = error.errno if isinstance(error, OSError) else None
+        number = number or refusal_number(error)
         if number is None and is_refusal(error):
             number = errno.EACCES
-        said = f"{error} (an archive: restore the object, or exclude it)" if _is_archived(error) else str(error)
+        said = f"{_said(error)} (an archive: restore the object, or exclude it)" if is_archived(error) else _said(error)
         raise StoreUnavailable(*filter(None, [number]), f"{path}: {said}") from error
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line. Those of Azure have more, with ids of the request."""
+    return " ".join(str(error).partition("\nRequestId:")[0].split())
 
 
 def location(path: StrPath) -> Path:
@@ -115,7 +134,8 @@ def location(path: StrPath) -> Path:
     Raises
     ------
     InvalidLocation
-        For a URI that is neither ``s3://bucket/key`` nor ``file:///path``, and for one that contains credentials.
+        For a URI that is neither that of an object (``s3://bucket/key``, ``gs://``, ``az://``) nor ``file:///path``,
+        for one that contains credentials, and where the library of the store is not installed.
     """
     if is_remote(path):
         return _in_bucket(str(path)) if isinstance(path, str) else cast(Path, path)
@@ -132,8 +152,7 @@ def is_remote(path: StrPath) -> bool:
     scheme = _SCHEME.match(path)
     if scheme is None or scheme[1].lower() == "file":
         return False
-    if scheme[1] != "s3":
-        raise InvalidLocation(f"{scheme[1]}:// is not a supported storage: give a local path or s3://.")
+    store_of(scheme[1])
     return True
 
 
@@ -187,6 +206,8 @@ def open_stream(path: StrPath, below: StrPath | None = None) -> io.BufferedIOBas
     if below is not None and not str(file).startswith(f"{str(below).rstrip('/')}/"):
         raise OSError(errno.EXDEV, f"it leads out of {str(below)!r}", str(file))
     with asking(file):
+        if not STORES[_scheme(file)].pins:
+            return io.BufferedReader(_Unchanged(file), _BLOCK_BYTES)
         stream = _store(file).open(_key(file), "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
         # The first block is read now: a store may list an object and refuse to send it.
         stream.read(1)
@@ -208,7 +229,8 @@ def read_start(path: StrPath, count: int) -> bytes:
 def open_ranges(path: StrPath, version: str) -> BinaryIO:
     """Open a file of which only parts are read, here and there.
 
-    Of an object, blocks of 2 MB are requested as they are needed, and the last 24 of them are in memory.
+    Of an object, blocks of 2 MB are requested as they are needed, and the last 24 of them are in memory; or the last
+    one, where the library of the store does not notice that the object is replaced.
 
     Parameters
     ----------
@@ -232,15 +254,20 @@ def open_ranges(path: StrPath, version: str) -> BinaryIO:
         return cast(BinaryIO, open_stream(file))
     allow(file)
     with asking(file):
-        options = {"cache_type": "blockcache", "cache_options": {"maxblocks": _RANGES}}
-        stream = _store(file).open(_key(file), "rb", block_size=_RANGE_BYTES, **options)
-    if _of_object(stream.details).text != version:
+        if STORES[_scheme(file)].pins:
+            options = {"cache_type": "blockcache", "cache_options": {"maxblocks": _RANGES}}
+            stream = _store(file).open(_key(file), "rb", block_size=_RANGE_BYTES, **options)
+            opened = _of_object(file, stream.details)
+        else:
+            unchanged = _Unchanged(file)
+            stream, opened = io.BufferedReader(unchanged, _RANGE_BYTES), unchanged.version
+    if opened.text != version:
         raise StoreUnavailable(errno.ESTALE, f"{file}: it was replaced.")
     return cast(BinaryIO, _Ranges(str(file), stream))
 
 
 class _Ranges(io.RawIOBase):
-    """A stream of s3fs whose errors are those of ``asking``, so that nobody takes them for damage of the file."""
+    """A stream of a store whose errors are those of ``asking``, so that nobody takes them for damage of the file."""
 
     def __init__(self, path: str, stream: Any) -> None:
         self._path, self._stream = path, stream
@@ -320,7 +347,7 @@ class FileVersion:
 def file_version(path: StrPath) -> FileVersion:
     """The ``FileVersion`` of a file. Raises OSError."""
     file = location(path)
-    return _of_object(_about(file)) if is_remote(file) else _of_status(file.stat())
+    return _of_object(file, _about(file)) if is_remote(file) else _of_status(file.stat())
 
 
 def version_of(path: StrPath) -> str:
@@ -336,7 +363,7 @@ def versions_below(folder: StrPath) -> Callable[[str], FileVersion | None]:
     parent = location(folder)
     if is_remote(parent):
         found = _found_below(parent)
-        return lambda name: _of_object(found[name]) if name in found else None
+        return lambda name: _of_object(parent, found[name]) if name in found else None
 
     def look(name: str) -> FileVersion | None:
         try:
@@ -355,7 +382,8 @@ def files_below(folder: StrPath) -> dict[str, FileVersion]:
     """
     parent = location(folder)
     if is_remote(parent):
-        return {name: _of_object(about) for name, about in _found_below(parent).items() if about["type"] == "file"}
+        found_below = _found_below(parent).items()
+        return {name: _of_object(parent, about) for name, about in found_below if about["type"] == "file"}
     found: dict[str, FileVersion] = {}
     left = [""] if status_of(parent) else []
     while left:
@@ -376,9 +404,49 @@ def _of_status(status: os.stat_result) -> FileVersion:
     return FileVersion(text, status.st_size, max(status.st_mtime, status.st_ctime))
 
 
-def _of_object(about: Mapping[str, Any]) -> FileVersion:
-    changed_at = about["LastModified"]
-    return FileVersion(f"{about.get('ETag')} {changed_at}", int(about["size"]), changed_at.timestamp())
+def _of_object(path: Path, about: Mapping[str, Any]) -> FileVersion:
+    store = STORES[_scheme(path)]
+    changed_at = about[store.changed_at]
+    return FileVersion(f"{about.get(store.version)} {changed_at}", int(about["size"]), changed_at.timestamp())
+
+
+class _Unchanged(io.RawIOBase):
+    """An object of a store whose library does not notice that it is replaced while it is read.
+
+    After each block the store is asked for the version, which never comes back: so a block is of the version that was
+    there when the object was opened, or reading fails.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._position = file, 0
+        self.version = _of_object(file, _about(file))
+        if self.version.size == 0:
+            return
+        _store(file).cat_file(_key(file), start=0, end=1)  # A store may list an object and refuse to send it.
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.version.size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        end = min(self._position + len(buffer), self.version.size)
+        if end <= self._position:
+            return 0
+        with asking(self._file):
+            block = _store(self._file).cat_file(_key(self._file), start=self._position, end=end)
+            now = _of_object(self._file, _about(self._file))
+        if now != self.version or len(block) != end - self._position:
+            raise OSError(errno.EBUSY, "it was replaced while it was read", str(self._file))
+        buffer[: len(block)] = block
+        self._position = end
+        return len(block)
 
 
 def put(path: StrPath, content: bytes) -> None:
@@ -418,8 +486,8 @@ def remove_objects(folder: StrPath, prefix: str) -> None:
     parent = location(folder)
     allow(parent)
     with asking(parent):
-        if found := _store(parent).find(_key(parent), prefix=prefix):
-            _store(parent).rm(found)
+        for key in _store(parent).find(_key(parent), prefix=prefix):
+            _store(parent).rm_file(key)  # One by one, as in ``remove``.
 
 
 def probe(folder: StrPath) -> None:
@@ -432,8 +500,12 @@ def remove(path: StrPath) -> None:
     """Remove a file, if it exists. Raises OSError, and NotAllowed as ``allow``."""
     file = location(path)
     allow(file if is_remote(file) else file.parent)  # A link is removed, not what it leads to.
-    with asking(file) if is_remote(file) else nullcontext():
+    if not is_remote(file):
         file.unlink(missing_ok=True)
+        return
+    # By a request for this object alone: s3fs does not look at what a request for several of them says of each.
+    with suppress(FileNotFoundError), asking(file):
+        _store(file).rm_file(_key(file))
 
 
 def sizes_below(folder: StrPath) -> dict[str, int]:
@@ -444,13 +516,32 @@ def sizes_below(folder: StrPath) -> dict[str, int]:
 def _found_below(folder: Path) -> dict[str, Mapping[str, Any]]:
     root = _key(folder).rstrip("/") + "/"
     with asking(folder):
-        found = _store(folder).find(root, detail=True)
+        files = _store(folder)
+        found = cast(dict[str, Mapping[str, Any]], files.find(root, detail=True))
+        if not STORES[_scheme(folder)].keeps_marks:
+            empty = [key for key, about in found.items() if not about["size"] and not key.endswith("/")]
+            for key in empty:
+                if files.info(key)["type"] == "directory":
+                    found[f"{key}/"] = found.pop(key)
     return {key.removeprefix(root): about for key, about in found.items() if key != root}
+
+
+def is_folder(folder: StrPath) -> bool:
+    """Whether there are objects below the URI of a folder, or a bucket of that name. Raises OSError."""
+    parent = location(folder)
+    with asking(parent):
+        if _scheme(parent) == "s3":
+            return bool(parent.is_dir())
+    try:
+        # Other libraries take a refusal for the answer that there is no such folder.
+        return bool(_about(parent)["type"] == "directory")
+    except FileNotFoundError:
+        return False
 
 
 def is_nameable(name: str) -> bool:
     """Whether a relative path can be part of a URI: it has no empty part and no suffix that means a version."""
-    return all(name.split("/")) and _VERSION not in name
+    return all(name.split("/")) and not _VERSION.search(name)
 
 
 def access() -> dict[str, str]:
@@ -464,32 +555,44 @@ def adopt(variables: Mapping[str, str]) -> None:
 
 
 def _in_bucket(uri: str) -> Path:
+    store = store_of(uri.partition("://")[0])
     authority = uri.partition("://")[2].partition("/")[0]
     if "@" in authority or ":" in authority:
         # The URI is not shown: it may contain a password.
         raise InvalidLocation(
-            "An s3:// URI is s3://bucket/key, without user, password and port: these belong to the environment or to "
-            "a connection (docs/scaling.md)."
+            f"Such a URI is {store.scheme}://bucket/key, without user, password and port: these belong to the "
+            "environment or to a connection (docs/scaling.md)."
         )
     if not authority:
-        raise InvalidLocation(f"{uri!r} names no bucket: give s3://bucket/folder.")
-    if _VERSION in uri:
-        raise InvalidLocation(f"{uri!r} looks like a version of an object to s3fs, not like a name; rename the object.")
+        raise InvalidLocation(f"{uri!r} names no bucket: give {store.scheme}://bucket/folder.")
+    if _VERSION.search(uri):
+        raise InvalidLocation(
+            f"{uri!r} looks like a version of an object to {store.library}, not like a name; rename the object."
+        )
+    store.require_library()
+    if store.scheme == "gs":
+        use_plain_google_client()
     from upath import UPath
 
     # No cache of listings: other processes write to the bucket, too.
-    return cast(Path, UPath(uri, **{"use_listings_cache": False, **_options()}))
+    return cast(Path, UPath(uri, **{"use_listings_cache": False, **_options(store.scheme)}))
 
 
-def _options() -> Mapping[str, Any]:
-    using = _using.get()
-    options = using() if using else None
-    if options is not None:
-        return options
-    try:
-        return cast(Mapping[str, Any], json.loads(os.environ.get(OPTIONS) or "{}"))
-    except ValueError:
-        raise InvalidLocation(f"The environment variable {OPTIONS} must be a JSON object: options of s3fs.") from None
+def _options(scheme: str) -> Mapping[str, Any]:
+    using, store = _using.get(), STORES[scheme]
+    options = (using() or {}).get(scheme) if using else None
+    if options is None:
+        try:
+            options = cast(Mapping[str, Any], json.loads(os.environ.get(store.options) or "{}"))
+        except ValueError:
+            raise InvalidLocation(
+                f"The environment variable {store.options} must be a JSON object: options of {store.library}."
+            ) from None
+    return {**store.defaults, **options}
+
+
+def _scheme(file: Path) -> str:
+    return str(file).partition("://")[0]
 
 
 def _about(file: Path) -> dict[str, Any]:
@@ -509,10 +612,4 @@ def is_refusal(error: Exception) -> bool:
     """Whether a disk or an object store denies access, or can have no such path, so that a retry is useless."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _REFUSALS or (isinstance(error, StoreUnavailable) and error.errno in _REFUSALS_OF_STORES)
-    return isinstance(error, PermissionError) or type(error).__name__ in _REFUSALS_OF_BOTOCORE
-
-
-def _is_archived(error: Exception) -> bool:
-    """Whether a store keeps an object in an archive, as Amazon's Glacier, from which it must be restored first."""
-    answer = getattr(error.__cause__, "response", None) or {}
-    return bool(answer.get("Error", {}).get("Code") == "InvalidObjectState")
+    return isinstance(error, PermissionError) or refusal_number(error) is not None

@@ -13,10 +13,11 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from colorquant.errors import InvalidLocation, NotAllowed
+from colorquant.storage.stores import STORES
 
 #: The environment variable with the allowed folders: paths and URIs, separated by commas.
 ALLOWED_ROOTS = "COMPRESSION_ALLOWED_ROOTS"
-_S3 = "s3://"
+_SCHEMES = tuple(f"{scheme}://" for scheme in STORES)
 # A folder that is only passed through needs no right to be listed.
 _THROUGH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a FIFO would never end.
@@ -36,8 +37,8 @@ def root_of(path: str) -> str | None:
     NotAllowed
         Where it lies in none of them.
     InvalidLocation
-        Where the environment variable names something else than folders and ``s3://`` URIs, and for a text that cannot
-        be a path.
+        Where the environment variable names something else than folders and URIs of object stores, and for a text that
+        cannot be a path.
     """
     roots = _parsed(os.environ.get(ALLOWED_ROOTS, ""))
     if not roots:
@@ -45,9 +46,11 @@ def root_of(path: str) -> str | None:
     if "\0" in path:
         raise InvalidLocation(f"{path!r} is not a path: no name contains a NUL.")
     # A client library may or may not take ".." for the folder above.
-    real = _S3 + posixpath.normpath(path[len(_S3) :]) if path.startswith(_S3) else os.path.realpath(path)
+    scheme, _, rest = path.partition("://")
+    is_uri = path.startswith(_SCHEMES)
+    real = f"{scheme}://{posixpath.normpath(rest)}" if is_uri else os.path.realpath(path)
     for root in roots:
-        if _lies_in(real, root if root.startswith(_S3) else os.path.realpath(root)):
+        if _lies_in(real, root if root.startswith(_SCHEMES) else os.path.realpath(root)):
             return root
     raise NotAllowed(
         f"{path!r} is in none of the folders that may be used here: {', '.join(roots)}. Whoever operates this "
@@ -106,6 +109,8 @@ def _root(text: str) -> str:
         return os.path.abspath(text)
     if scheme == "file":
         return os.path.abspath(unquote(urlsplit(text).path, errors="surrogateescape"))
-    if scheme != "s3":
-        raise InvalidLocation(f"{ALLOWED_ROOTS} names {text!r}: give folders and s3:// URIs, separated by commas.")
-    return text.rstrip("/") if text != _S3 else text
+    if scheme not in STORES:
+        raise InvalidLocation(
+            f"{ALLOWED_ROOTS} names {text!r}: give folders and URIs ({', '.join(_SCHEMES)}), separated by commas."
+        )
+    return text.rstrip("/") if text not in _SCHEMES else text

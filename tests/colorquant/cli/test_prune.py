@@ -72,7 +72,7 @@ def test_a_run_that_is_being_planned_is_a_failure_that_may_go_away(
     assert "is being planned: prune again later" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["out", "--keep-runs=0"], ["gs://bucket"], ["out", "--unknown"]])
+@pytest.mark.parametrize("arguments", [[], ["out", "--keep-runs=0"], ["ftp://bucket"], ["out", "--unknown"]])
 def test_wrong_arguments_remove_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(["prune", *arguments])

@@ -48,7 +48,7 @@ def test_plans_of_version_1_are_still_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("ks", []), ("output_folder", "gs://bucket"), ("images", [["a.png", None]]), ("pending", [-1]), ("ks", [300])],
+    [("ks", []), ("output_folder", "ftp://bucket"), ("images", [["a.png", None]]), ("pending", [-1]), ("ks", [300])],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: object) -> None:
     content = json.loads(_planned(tmp_path).as_json()) | {field: value}

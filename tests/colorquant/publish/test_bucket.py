@@ -15,6 +15,7 @@ from colorquant.publish.manifest import MANIFEST, UNFINISHED, Candidate, Edition
 from colorquant.storage import paths as storage
 from colorquant.storage.atomic import sha256_of
 from colorquant.storage.listing import OUTPUTS_MARK, list_images
+from tests.more_stores import Emulator
 
 SITE = "s3://results/site"
 WHEN = "2026-01-02T03:04:05+00:00"
@@ -210,3 +211,21 @@ def test_outputs_of_a_bucket_are_published_to_a_disk(tmp_path: Path) -> None:
     _publish(_candidate("a.jpg", b"a"), folder=tmp_path / "site")
     assert (tmp_path / "site" / "a.png").read_bytes() == b"a"
     assert verify(tmp_path / "site") == []
+
+
+@pytest.mark.stores
+def test_a_bucket_of_another_store_is_published_to_alike(store: Emulator, tmp_path: Path) -> None:
+    site, where = f"{store.scheme}://results/site", f"{store.scheme}://library"
+    owl = _candidate("birds/owl é.jpg", b"smaller", where=tmp_path)
+    cat = _candidate("cat.jpg", b"original", k=None, where=where)
+    manifest = _publish(owl, cat, folder=site)
+    assert storage.read(f"{site}/birds/owl é.png") == b"smaller"
+    assert Manifest.read(storage.location(site) / MANIFEST) == manifest
+    assert verify(storage.location(site)) == []
+    _publish(cat, _candidate("dog.png", b"dog", where=where), run_id="second", folder=site)
+    assert storage.sizes_below(site).keys() == {"cat.jpg", "dog.png", MANIFEST, OUTPUTS_MARK}
+    storage.put(f"{site}/of-others.txt", b"mine")
+    assert verify(storage.location(site)) == ["of-others.txt is not in the manifest"]
+    storage.put(f"{store.scheme}://results/full/precious", b"mine")
+    with pytest.raises(PublishFailed, match="exists and was not published by this project"):
+        _publish(cat, folder=f"{store.scheme}://results/full")

@@ -24,6 +24,7 @@ from colorquant.report.run import summarize_run
 from colorquant.retention import Keep, prune, pruned_before
 from colorquant.storage import files_below, paths, sha256_of
 from tests.colorquant.report.conftest import Library, photograph
+from tests.more_stores import Emulator
 
 PROJECT = Path(__file__).resolve().parents[3]
 START = datetime.now(UTC)
@@ -346,11 +347,18 @@ def test_a_prune_that_is_killed_leaves_a_consistent_rest(nights: Nights, share: 
     assert kept == nights.files()
 
 
-def test_a_bucket_is_pruned_alike(
-    s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nights: Nights
-) -> None:
-    output = "s3://results/out"
-    images = "s3://library/in"
+def test_a_bucket_is_pruned_alike(s3: dict[str, str], tmp_path: Path, nights: Nights) -> None:
+    _prune_a_bucket("s3", tmp_path, nights)
+
+
+@pytest.mark.stores
+def test_a_bucket_of_another_store_too(store: Emulator, tmp_path: Path, nights: Nights) -> None:
+    _prune_a_bucket(store.scheme, tmp_path, nights)
+
+
+def _prune_a_bucket(scheme: str, tmp_path: Path, nights: Nights) -> None:
+    output = f"{scheme}://results/out"
+    images = f"{scheme}://library/in"
     paths.put(f"{images}/same.png", nights.add("same.png", photograph(seed=1)).read_bytes())
     kept = Keep(runs=1, days=0, pages=1)
     for number in (1, 2, 3):

@@ -228,7 +228,7 @@ WRONG: list[tuple[JsonRecord, str, Any, str]] = [
     (PLAN_FILE, "images.1", ["a.png"], "images[1] is ['a.png'], not an array of 3"),
     (PLAN_FILE, "pending.0", -1, "pending[0] is -1, not at least 0"),
     (PLAN_FILE, "target", None, "'' is not a quality target"),
-    (PLAN_FILE, "output_folder", "gs://bucket", "gs:// is not a supported storage"),
+    (PLAN_FILE, "output_folder", "ftp://bucket", "ftp:// is not a supported storage"),
     (MANIFEST, "files.0.k", 0, "files[0].k is 0, not from 1 to 256"),
     (MANIFEST, "files.0.bytes", -1, "files[0].bytes is -1, not at least 0"),
     (MANIFEST, "files.0.path", 1, "files[0].path is 1, not a text"),

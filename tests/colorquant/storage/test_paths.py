@@ -58,7 +58,11 @@ def test_paths_and_uris_are_told_apart(tmp_path: Path) -> None:
     assert str(storage.resolve("s3://b/out/runs/r", "../../compressed/a.png")) == "s3://b/out/compressed/a.png"
     assert storage.resolve(tmp_path, "../x").resolve() == tmp_path.parent / "x"
     for uri, message in {
-        "gs://bucket/a": "gs:// is not a supported storage",
+        "ftp://bucket/a": "ftp:// is not a supported storage",
+        "abfs://container/a": "abfs:// is written az:// here",
+        "gs://user@bucket/a": "belong to the environment or to a connection",
+        "az:///a": "names no bucket",
+        "az://container/a.png?versionid=1": "looks like a version",
         "s3:///a": "names no bucket",
         "s3://bucket/a.png?versionId=1": "looks like a version",
         f"s3://user:{SECRET}@bucket/a": "belong to the environment or to a connection",
@@ -68,6 +72,19 @@ def test_paths_and_uris_are_told_apart(tmp_path: Path) -> None:
         assert SECRET not in str(caught.value)
         with pytest.raises(InvalidPlan, match=message):
             plan_run(RunRequest(run_id="run", images=uri, ks=[4], output="out"))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "library", "extra"), [("s3", "s3fs", "s3"), ("gs", "gcsfs", "gcs"), ("az", "adlfs", "azure")]
+)
+def test_where_the_library_of_a_store_is_not_installed_the_extra_is_named(
+    scheme: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(storage.InvalidLocation, match=rf"needs the package {library}, .*'colorquant\[{extra}\]'"):
+        storage.location(f"{scheme}://bucket/a")
+    with pytest.raises(InvalidPlan, match=f"images: {scheme}://.* needs the package {library}"):
+        plan_run(RunRequest(run_id="run", images=f"{scheme}://bucket/a", ks=[4], output="out"))
 
 
 def test_objects_that_no_path_names_are_listed_as_ignored(s3: dict[str, str]) -> None:
@@ -130,7 +147,7 @@ def test_wrong_credentials_and_a_missing_bucket_are_a_sentence(
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv(storage.OPTIONS, json.dumps({"skip_instance_cache": True}))
+    monkeypatch.setenv(storage.STORES["s3"].options, json.dumps({"skip_instance_cache": True}))
     with pytest.raises(InvalidPlan, match="cannot be read: .*credentials"):
         plan_run(RunRequest(run_id="run", images="s3://library/other", ks=[4], output="s3://results/out"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from colorquant.errors import InvalidLocation, NotAllowed
 from colorquant.storage import allow, open_stream, read, remove, sha256_of, write_atomically
-from colorquant.storage.roots import ALLOWED_ROOTS, open_below
+from colorquant.storage.roots import ALLOWED_ROOTS, open_below, require_allowed
 
 
 @pytest.fixture
@@ -115,8 +115,15 @@ def test_the_names_of_allowed_folders(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv(ALLOWED_ROOTS, "/,s3://")
     allow("/etc/passwd")
     allow("s3://any/thing")
-    monkeypatch.setenv(ALLOWED_ROOTS, "gs://bucket")
-    with pytest.raises(InvalidLocation, match="names 'gs://bucket': give folders and s3:// URIs"):
+    with pytest.raises(NotAllowed):
+        require_allowed("gs://any/thing")
+    monkeypatch.setenv(ALLOWED_ROOTS, "gs://bucket/in/")
+    require_allowed("gs://bucket/in/a.png")
+    for uri in ("gs://bucket/in2", "gs://bucket/in/../a", "s3://bucket/in/a.png", "az://bucket/in", "/bucket/in"):
+        with pytest.raises(NotAllowed):
+            require_allowed(uri)
+    monkeypatch.setenv(ALLOWED_ROOTS, "ftp://bucket")
+    with pytest.raises(InvalidLocation, match="names 'ftp://bucket': give folders and URIs"):
         allow(tmp_path)
     for unset in ("", " , "):
         monkeypatch.setenv(ALLOWED_ROOTS, unset)

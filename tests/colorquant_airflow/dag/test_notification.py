@@ -186,7 +186,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("params", "why"),
     [
-        ({"output": "gs://bucket/out"}, "gs:// is not a supported storage"),
+        ({"output": "ftp://bucket/out"}, "ftp:// is not a supported storage"),
         ({"output": "s3://results/out", "storage_connection": "gone"}, "no Airflow connection 'gone'"),
         ({"output": "s3://nowhere/out"}, "There is no report"),
         ({"output": None}, "The report cannot be read"),
@@ -211,7 +211,7 @@ def test_a_report_in_a_bucket_is_read_with_the_runs_own_credentials(
     extra = {"endpoint_url": s3["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
     connection = {"conn_type": "aws", "login": "user", "password": SECRET, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
-    monkeypatch.setenv(storage.OPTIONS, "{}")  # So that the test's end puts back what the call sets.
+    monkeypatch.setenv(storage.STORES["s3"].options, "{}")  # So that the test's end puts back what the call sets.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in s3:

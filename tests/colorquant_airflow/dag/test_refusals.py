@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,9 +64,12 @@ def which(request: pytest.FixtureRequest) -> str:
     [
         ({"images": "/nowhere"}, "The image folder '/nowhere' is not a folder"),
         ({"images": "ftp://host/images"}, "images: ftp:// is not a supported storage"),
-        ({"output": "gs://bucket/out"}, "output: gs:// is not a supported storage"),
+        (
+            {"output": "gs://bucket/out"},
+            "output: gs:// .* needs the package gcsfs, .* the extra gcs",
+        ),
         ({"output": "{folder}/file"}, "The output folder .* is not a folder"),
-        ({"publish": "gs://bucket/site"}, "publish: gs:// is not a supported storage"),
+        ({"publish": "abfs://bucket/site"}, "publish: abfs:// is written az:// here"),
         ({"publish": "{folder}/full"}, "full exists and was not published by this project"),
         ({"publish": "file://{folder}/full"}, "full exists and was not published by this project"),
         ({"publish": "{folder}/file"}, "file exists and was not published by this project"),
@@ -105,6 +109,7 @@ def test_a_folder_that_a_run_cannot_work_with_is_refused_and_the_list_of_runs_sa
     for file in ("full/precious", "file", "half/runs", "taken.versions"):
         (tmp_path / file).write_text("mine")
     storage.put("s3://results/full/precious", b"mine")
+    monkeypatch.setitem(sys.modules, "gcsfs", None)  # Whether it is installed or not.
     told: dict[str, Any] = {}
     good = {"images": str(photographs), "output": str(tmp_path / "out")}
     params = {name: value.format(folder=tmp_path) for name, value in params.items()}
@@ -201,7 +206,7 @@ def test_why_the_corpus_application_failed_is_shown_unless_an_earlier_try_has_pl
     ("dag_id", "task_id"),
     [("kmeans_image_compression", "plan_jobs"), ("kmeans_corpus_compression", "compress_corpus")],
 )
-@pytest.mark.parametrize("output", ["{folder}/out", "gs://bucket/out", "a\0b", "{folder}/" + "n" * 256, "{file}/out"])
+@pytest.mark.parametrize("output", ["{folder}/out", "ftp://bucket/out", "a\0b", "{folder}/" + "n" * 256, "{file}/out"])
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [

@@ -296,13 +296,13 @@ def test_a_folder_that_holds_no_plan_of_the_run_is_not_handed_out(pages: Pages, 
     pages.add("another run", folder)
     pages.add("no plan", "s3://results/out/runs/x")
     pages.add("no bucket", "s3://nowhere/out/runs/x")
-    pages.add("no store", "gs://results/out/runs/x")
+    pages.add("no store", "ftp://results/out/runs/x")
     pages.add("password", f"s3://user:{SECRET}@results/out/runs/x")
     for run, reason in {
         "another run": "is of run 'run 1'",
         "no plan": "FileNotFoundError",
         "no bucket": "'s3://nowhere/out/runs/x' has no plan of this run (FileNotFoundError: The specified bucket",
-        "no store": "gs:// is not a supported storage",
+        "no store": "ftp:// is not a supported storage",
         "password": "these belong to the environment or to a connection",
     }.items():
         for more in ("", "/images/1", f"/files/runs/{name}/summary.html"):
@@ -419,7 +419,7 @@ def test_a_store_that_does_not_answer_is_a_sentence(
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv(storage.OPTIONS, json.dumps({"skip_instance_cache": True}))
+    monkeypatch.setenv(storage.STORES["s3"].options, json.dumps({"skip_instance_cache": True}))
     pages.add("without", _folder(plan))
     answer = pages.get("without")
     assert answer.status_code == 502 and "Unable to locate credentials" in answer.text
@@ -478,7 +478,7 @@ def test_each_request_has_the_credentials_of_its_own_run(
 
 def test_options_are_those_of_the_context_that_set_them(s3: dict[str, str]) -> None:
     seen = []
-    with storage.using(lambda: {"key": "another"}):
+    with storage.using(lambda: {"s3": {"key": "another"}}):
         assert storage.location("s3://results/a").storage_options["key"] == "another"  # type: ignore[attr-defined]
         thread = threading.Thread(target=lambda: seen.append(storage.location("s3://results/a")))
         thread.start()
