@@ -184,6 +184,13 @@ class Plan(JsonRecord):
                 found[name] = number, list(jobs)
         return found
 
+    def count_images(self) -> tuple[int, int]:
+        """The number of images, and the sum of the bytes of their files."""
+        if isinstance(self.jobs, PlannedJobs):
+            return len(self.jobs.entries), sum(size for _, _, size, _ in self.jobs.entries)
+        sizes = {job.name: job.image_bytes for job in self.jobs}
+        return len(sizes), sum(sizes.values())
+
     def part_files(self) -> frozenset[str]:
         """The files with the images of a large library, by their paths relative to the plan's folder."""
         parts = self.jobs.entries.parts if isinstance(self.jobs, PlannedJobs) else ()

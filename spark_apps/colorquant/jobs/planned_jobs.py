@@ -84,6 +84,12 @@ class PlannedJobs(Sequence[Job]):
             return None
         return self.entries.starts()[part] + position
 
+    def with_states(self) -> Iterator[tuple[Job, bool]]:
+        """Each job, and whether it is done."""
+        for entry in self.entries:
+            for index, job in enumerate(self._jobs_of(entry)):
+                yield job, index in entry[3]
+
     def pending(self) -> Iterator[Job]:
         """The jobs that are not done."""
         for entry in self.entries:

@@ -303,6 +303,14 @@ def put(path: StrPath, content: bytes) -> None:
         _store(file).pipe_file(_key(file), content)
 
 
+def put_file(path: StrPath, file: str) -> None:
+    """Write an object of a local file, which may be larger than the memory. Raises as ``put``."""
+    target = location(path)
+    allow(target)
+    with asking(target):
+        _store(target).put_file(file, _key(target))
+
+
 def probe(folder: StrPath) -> None:
     """Write an object in a folder of a bucket, and remove it. Raises OSError where a run could not do that later."""
     put(location(folder) / PROBE, b"")
