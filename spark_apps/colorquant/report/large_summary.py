@@ -104,6 +104,15 @@ class LargeSummary(Summary):
                 choice = next(choices, None)
             yield list(rows), chosen
 
+    def choice_of(self, image: str) -> Choice | None:
+        """The choice of an image; None where it has no output."""
+        if not self.choice_parts:
+            return None
+        assert isinstance(self.choices, Parts)
+        return next(
+            (choice for choice in self.choices.part(self.choices.part_with(image)) if choice.image == image), None
+        )
+
     def rows_by_name(self) -> Iterator[list[Row]]:
         """The rows of each image, ascending by name, one image at a time."""
         return (list(rows) for _, rows in groupby(self.rows, key=lambda row: row.image))

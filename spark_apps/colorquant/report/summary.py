@@ -75,6 +75,10 @@ class Summary(JsonRecord):
         for image, rows in self.rows_by_image().items():
             yield rows, choices.get(image)
 
+    def choice_of(self, image: str) -> Choice | None:
+        """The choice of an image; None where it has no output."""
+        return next((choice for choice in self.choices if choice.image == image), None)
+
     def rows_by_name(self) -> Iterator[list[Row]]:
         """The rows of each image, ascending by name, one image at a time."""
         return (rows for _, rows in sorted(self.rows_by_image().items()))
