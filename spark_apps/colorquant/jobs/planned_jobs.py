@@ -98,7 +98,7 @@ class PlannedJobs(Sequence[Job]):
 
     def pending_images(self, stretch: Stretch) -> list[tuple[Job, ...]]:
         """The jobs that are not done, of each image of a stretch that has any."""
-        found = (self._pending_of(self.entries[number]) for number in range(stretch.start, stretch.stop))
+        found = map(self._pending_of, self.entries.between(stretch.start, stretch.stop))
         return [jobs for jobs in found if jobs]
 
     def stretches(self, max_images: int, max_bytes: float) -> Iterator[Stretch]:

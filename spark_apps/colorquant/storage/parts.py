@@ -8,7 +8,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -165,6 +165,15 @@ class Parts(Sequence[T], Generic[T]):
 
     def iterate(self, number: int) -> Iterator[T]:
         """The records of a part, one at a time."""
+        return self._parsed(number, slice(None))
+
+    def between(self, start: int, stop: int) -> Iterator[T]:
+        """The records from an index to another one, one at a time: of a part only these are parsed."""
+        for number, (first, after) in enumerate(pairwise(self._starts)):
+            if first < stop and start < after:
+                yield from self._parsed(number, slice(max(0, start - first), stop - first))
+
+    def _parsed(self, number: int, chosen: slice) -> Iterator[T]:
         part = self.parts[number]
         path = location(self.folder) / part.file
         try:
@@ -173,7 +182,7 @@ class Parts(Sequence[T], Generic[T]):
             raise InvalidRecord(f"{path} is gone, a part of what names it") from None
         if hashlib.sha256(text).hexdigest() != part.sha256 or text.count(b"\n") != part.count:
             raise InvalidRecord(f"{path} is not the part that was written: its SHA-256 or its number of lines differs")
-        for line in text.splitlines():
+        for line in text.splitlines()[chosen]:
             yield self._made(parse_record(self._kind, line, path))
 
 

@@ -189,6 +189,8 @@ def test_parts_are_a_sequence(tmp_path: Path, seed: int) -> None:
     for _ in range(20):
         start, stop = source.randrange(-50, 50), source.randrange(-50, 50)
         assert found[start:stop] == words[start:stop]
+        if start >= 0 and stop >= 0:
+            assert list(found.between(start, stop)) == words[start:stop]
     for index, word in enumerate(words):
         assert found[index] == found[index - len(words)] == word
         assert word in found.part(found.part_with(word))
