@@ -10,6 +10,7 @@ run in which all is reused: it is compared with the first one, and repeats it.
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -116,10 +117,11 @@ def _plan_again(output: Path) -> None:
 
 
 def _summarize(output: Path, run: str) -> None:
-    from colorquant.report import large_summary, summarize_run
+    from colorquant.report import summarize_run
 
     state = "done" if run == "first" else "reused"
-    large_summary.row_of = lambda job, _, folder: _row(job, state)
+    module: Any = importlib.import_module("colorquant.report.large_summary")
+    module.row_of = lambda job, _, folder: _row(job, state)
     folder = run_folder(output, run)
     summary = summarize_run(Plan.read(folder / "plan.json"), folder)
     print(summary.table().splitlines()[0])

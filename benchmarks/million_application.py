@@ -1,9 +1,10 @@
 """The application of a library in which the compression of an image does nothing: see ``benchmarks.million``."""
 
+import importlib
 import sys
 from typing import Any
 
-from colorquant.spark import corpus_application, library
+from colorquant.spark import corpus_application
 
 
 def nothing(images: Any, *_: Any) -> Any:
@@ -15,5 +16,6 @@ def nothing(images: Any, *_: Any) -> Any:
 
 
 if __name__ == "__main__":
+    library: Any = importlib.import_module("colorquant.spark.library")
     library.compress_batch = nothing
     sys.exit(corpus_application.main())

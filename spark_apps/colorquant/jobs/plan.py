@@ -328,6 +328,11 @@ class _PlanFileInParts(_PlanFile):
     reused: Count = 0
     parts: tuple[Part, ...] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.images or self.pending or not self.parts:
+            raise InvalidRecord("images and pending are not empty, or parts are")
+
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """The file of a plan."""

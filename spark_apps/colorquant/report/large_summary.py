@@ -13,6 +13,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from colorquant.errors import InvalidRecord
 from colorquant.jobs import Job, Plan, PlannedJobs
 from colorquant.limits import Count, PaletteSize
 from colorquant.report.changes import LimitedChanges
@@ -76,7 +77,10 @@ class LargeSummary(Summary):
     @classmethod
     def of_json(cls, text: bytes, path: StrPath) -> Self:
         """The summary of a file's text; its parts are next to ``path``. Raises InvalidRecord as ``read``."""
-        return super().of_json(text, path).reading(location(path).parent)
+        summary = super().of_json(text, path)
+        if summary.rows or summary.choices or not summary.row_parts:
+            raise InvalidRecord(f"{path}: rows and choices are not empty, or row_parts are")
+        return summary.reading(location(path).parent)
 
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:

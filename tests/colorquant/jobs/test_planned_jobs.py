@@ -11,7 +11,7 @@ import pytest
 
 from colorquant.compress import make_batches
 from colorquant.compress.library import make_stretches
-from colorquant.errors import InvalidRecord
+from colorquant.errors import InvalidRecord, PruneRefused
 from colorquant.jobs import plan as plan_module
 from colorquant.jobs.job import Job
 from colorquant.jobs.memory import _SETTLED_SECONDS, now
@@ -133,6 +133,24 @@ def test_a_part_that_is_gone_or_changed_is_named(large: Library, in_parts: None)
     parts[0].unlink()
     with pytest.raises(InvalidRecord, match="is gone"):
         list(Plan.read(path).jobs)
+
+
+def test_a_plan_in_memory_is_not_taken_for_one_in_parts(large: Library, in_parts: None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "MAX_IN_MEMORY", 10**9)
+        _plan(large, "run")
+    path = run_folder(large.output, "run") / "plan.json"
+    path.write_text(path.read_text().replace('"schema_version":2', '"schema_version":3'))
+    with pytest.raises(InvalidRecord, match="are not empty"):
+        Plan.read(path)
+
+
+def test_a_prune_refuses_where_a_part_is_gone(large: Library, in_parts: None) -> None:
+    _plan(large, "run")
+    part = min((run_folder(large.output, "run") / "parts").iterdir())
+    part.unlink()
+    with pytest.raises(PruneRefused, match=f"{part.name}, so nobody can tell"):
+        prune(large.output, now=now() + 3 * NIGHT)
 
 
 @pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "a//b.png", "a/./b.png"])

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from colorquant.errors import InvalidRecord
 from colorquant.jobs import plan as plan_module
 from colorquant.jobs.plan import Plan, run_folder
 from colorquant.report import candidates_of, changes, library, read_repetition, read_summary, summarize_run
@@ -73,8 +74,6 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def test_the_report_is_the_one_of_a_library_in_memory(images: Library, in_memory: Callable[..., Any]) -> None:
-    at = library_time = None
-    del at, library_time
     _run(images)
     inside = in_memory(images.plan)
     expected = in_memory(summarize_run, inside, images.folder())
@@ -189,6 +188,16 @@ def _in_parts(summary: Summary, folder: Path) -> LargeSummary:
     same = {field.name: getattr(summary, field.name) for field in dataclasses.fields(Summary)}
     large = LargeSummary(**same | {"schema_version": 4, "rows": (), "choices": (), "row_parts": rows.finish()})
     return large.reading(folder)
+
+
+def test_a_summary_in_memory_is_not_taken_for_one_in_parts(images: Library, in_memory: Callable[..., Any]) -> None:
+    summary = in_memory(summarize_run, in_memory(_run, images), images.folder())
+    path = images.folder() / "summary.json"
+    content = json.loads(path.read_text()) | {"schema_version": 4, "changes": None}
+    path.write_text(json.dumps(content, separators=(",", ":")))
+    assert summary.rows
+    with pytest.raises(InvalidRecord, match="are not empty"):
+        read_summary(path)
 
 
 def test_very_many_pages_are_linked_in_groups() -> None:
