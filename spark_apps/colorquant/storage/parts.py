@@ -141,9 +141,10 @@ class Parts(Sequence[T], Generic[T]):
 
     def part(self, number: int) -> list[T]:
         """The records of a part, counted from 0; the last one that was asked for is kept in memory."""
-        if self._cached is None or self._cached[0] != number:
-            self._cached = number, list(self.iterate(number))
-        return self._cached[1]
+        cached = self._cached  # Another thread may ask for another part.
+        if cached is None or cached[0] != number:
+            cached = self._cached = number, list(self.iterate(number))
+        return cached[1]
 
     def starts(self) -> list[int]:
         """The index of the first record of each part, and the number of all records."""
