@@ -107,8 +107,9 @@ class _LinesOfParts(Sequence[Line]):
         name = jobs[0].name
         if summary is None:
             return _line_going_on(self._run, number + 1, name, jobs)
-        first = number * len(jobs)
-        return _line_reported(number + 1, name, jobs, summary.rows[first : first + len(jobs)], summary.choice_of(name))
+        # One by one: the part of the last one is in memory.
+        rows = [summary.rows[number * len(jobs) + position] for position in range(len(jobs))]
+        return _line_reported(number + 1, name, jobs, rows, summary.choice_of(name))
 
 
 def _reported(run: Run, summary: Summary) -> Iterable[Line]:

@@ -41,11 +41,13 @@ class KnownFailures:
     ----------
     count : how many there are, as of ``Summary.failures``.
     untried : jobs that left neither a result nor a reason.
+    lost : jobs that were done when the run was planned.
     first : the first of them: image, reason, and each k.
     """
 
     count: Count = 0
     untried: Count = 0
+    lost: Count = 0
     first: tuple[tuple[str, str, tuple[PaletteSize | None, ...]], ...] = ()
 
 
@@ -130,6 +132,10 @@ class LargeSummary(Summary):
         """The number of jobs that left neither a result nor a reason."""
         return self.failed.untried
 
+    def has_lost(self, plan: Plan) -> bool:
+        """Whether a job failed that was done when the run was planned."""
+        return self.failed.lost > 0
+
     def notices(self) -> dict[str, list[str]]:
         """None: with weights a library is never in parts."""
         return {}
@@ -162,13 +168,14 @@ def summary_of(plan: Plan, folder: Path, written_at: datetime | None = None) -> 
     rows_out, choices_out = (PartWriter(parts_folder(folder), kind) for kind in ("rows", "choices"))
     target = Target.parse(plan.target) if plan.target else None
     sums, of_spark, failures = Sums(), set(), KnownFailures()
-    for _, group in groupby(_rows_of(plan.jobs, folder), key=lambda row: row.image):
-        rows = list(group)
+    for _, group in groupby(_rows_of(plan.jobs, folder), key=lambda state: state[0].image):
+        states = list(group)
+        rows = [row for row, _ in states]
         choice = choose(rows, target, bool(plan.settings.palette))
         sums.add(rows, choice)
         of_spark |= {row.spark_version for row in rows}
         if any(row.failed for row in rows):
-            failures = _with(failures, rows)
+            failures = _with(failures, states)
         for row in rows:
             rows_out.add(row.image, {name: value for name, value in vars(row).items() if _is_told(name, value)})
         if choice:
@@ -185,7 +192,8 @@ def summary_of(plan: Plan, folder: Path, written_at: datetime | None = None) -> 
     return summary.reading(folder)
 
 
-def _rows_of(jobs: PlannedJobs, folder: Path) -> Iterator[Row]:
+def _rows_of(jobs: PlannedJobs, folder: Path) -> Iterator[tuple[Row, bool]]:
+    """The row of each job, and whether the plan had it done."""
     states = jobs.with_states()
     # From an object store several rows are read at a time: each request takes long.
     with ThreadPoolExecutor(READERS if is_remote(folder) else 1) as pool:
@@ -193,16 +201,18 @@ def _rows_of(jobs: PlannedJobs, folder: Path) -> Iterator[Row]:
             yield from pool.map(partial(_row_of, folder), some)
 
 
-def _row_of(folder: Path, state: tuple[Job, bool]) -> Row:
+def _row_of(folder: Path, state: tuple[Job, bool]) -> tuple[Row, bool]:
     job, reused = state
-    return row_of(job, reused, folder)
+    return row_of(job, reused, folder), reused
 
 
-def _with(failures: KnownFailures, rows: Sequence[Row]) -> KnownFailures:
+def _with(failures: KnownFailures, states: Sequence[tuple[Row, bool]]) -> KnownFailures:
+    rows = [row for row, _ in states]
     found = [(image, reason, tuple(ks)) for image, reason, ks in failures_in(rows)]
     return KnownFailures(
         count=failures.count + len(found),
         untried=failures.untried + sum(row.untried for row in rows),
+        lost=failures.lost + sum(row.failed and reused for row, reused in states),
         first=(*failures.first, *found)[:_MAX_FAILURES] if len(failures.first) < _MAX_FAILURES else failures.first,
     )
 

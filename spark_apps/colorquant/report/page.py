@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -160,6 +161,7 @@ def page_script() -> tuple[str, str]:
     return script, f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
+@cache
 def _environment() -> Environment:
     made = environment(Path(__file__).parent)
     made.filters |= {

@@ -52,9 +52,7 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
         Where the folder cannot be written. Missing and damaged results are failed rows.
     """
     summary = summary_of(plan, folder, written_at)
-    jobs = zip(summary.rows, plan.jobs, strict=True)
-    lost = summary.totals.failed and any(row.failed and job.label in plan.reused for row, job in jobs)
-    if lost and plan.output_folder:
+    if plan.output_folder and summary.has_lost(plan):
         # The plan did not see it: a disk may change a file without a trace.
         forget(plan.output_folder, plan.library)
     if found := previous_summary(summary, folder):

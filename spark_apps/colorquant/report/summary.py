@@ -96,6 +96,11 @@ class Summary(JsonRecord):
         failures = self.failures()
         return failures[:limit], len(failures)
 
+    def has_lost(self, plan: Plan) -> bool:
+        """Whether a job failed that was done when the run was planned, by its plan."""
+        jobs = zip(self.rows, plan.jobs, strict=True)
+        return any(row.failed and job.label in plan.reused for row, job in jobs)
+
     @property
     def untried(self) -> int:
         """The number of jobs that left neither a result nor a reason."""

@@ -134,7 +134,8 @@ class Parts(Sequence[T], Generic[T]):
 
     def __getitem__(self, index: int | slice) -> T | list[T]:
         if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
+            start, stop, step = index.indices(len(self))
+            return list(self.between(start, stop)) if step == 1 else [self[at] for at in range(start, stop, step)]
         position = range(len(self))[index]
         number = bisect_right(self._starts, position) - 1
         return self.part(number)[position - self._starts[number]]
