@@ -14,8 +14,10 @@ from colorquant.errors import InvalidRecord
 from colorquant.jobs import plan as plan_module
 from colorquant.jobs.plan import Plan, run_folder
 from colorquant.report import candidates_of, changes, library, read_repetition, read_summary, summarize_run
-from colorquant.report.comparison import compare
-from colorquant.report.large_summary import LargeSummary
+from colorquant.report.changes import LimitedChanges
+from colorquant.report.comparison import _move, compare
+from colorquant.report.large_summary import KnownFailures, LargeSummary
+from colorquant.report.page import ImageSection, page_html
 from colorquant.report.rows import Row, row_of
 from colorquant.report.summary import Summary
 from colorquant.storage import parts
@@ -206,3 +208,39 @@ def test_very_many_pages_are_linked_in_groups() -> None:
     assert len(links) == 401 and links[0] == library.Page("0001.html", "1 a", "3 z")
     assert links[-1] == library.Page("1201.html", "1201 a", "1201 z")
     assert library.Library(groups=[], quantiles=[], spreads=[], pages=pages[:500]).links == pages[:500]
+
+
+def test_the_page_of_four_million_rows_is_small(images: Library) -> None:
+    """Without pictures; each list as long as it gets, and long names."""
+    summary = summarize_run(_run(images), images.folder())
+    assert isinstance(summary, LargeSummary)
+    name = "a folder of photographs/" + "n" * 100
+    failures = KnownFailures(
+        count=10**6, first=tuple((f"{name}{number}", "reason" * 20, (2,)) for number in range(1000))
+    )
+    row = next(row for row in summary.rows if not row.failed)
+    moves = tuple(_move(row, row) for _ in range(2000))
+    found = LimitedChanges(
+        run_id="before",
+        written_at=summary.written_at,
+        settings={},
+        added=(name,) * 1000,
+        removed=(name,) * 1000,
+        recomputed=0,
+        failed=((name, 2),) * 1000,
+        mended=((name, 2),) * 1000,
+        moved=moves,
+        more={"added": 10**6},
+    )
+    large = library.library_of(summary)
+    assert large is not None
+    pages = [library.Page(f"{number:04d}.html", f"{name}{number}", f"{name}{number}") for number in range(4000)]
+    large = dataclasses.replace(large, pages=pages)
+    totals = dataclasses.replace(summary.totals, images=10**6, failed=10**6)
+    summary = dataclasses.replace(summary, failed=failures, changes=found, totals=totals)
+    planned = images.plan().numbered(large.shown)
+    sections = [
+        ImageSection(number, image, [row], None, None, None, {}, {}, None) for image, (number, _) in planned.items()
+    ]
+    text = page_html(summary, sections, large)
+    assert "999,800" in text and len(text.encode()) < 500_000
