@@ -17,14 +17,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-from playwright.sync_api import Browser, sync_playwright
+from typing import TYPE_CHECKING
 
 from benchmarks.folders import images_in
 from colorquant.compress import compress_image
 from colorquant.jobs import Plan, RunRequest, plan_run, run_folder
 from colorquant.quantizer import PixelSource
 from colorquant.report import summarize_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 KS = tuple(range(2, 31, 2))
 MOMENTS = ("painted", "loaded", "at rest")
@@ -107,6 +109,8 @@ def _open(page: Path, rounds: int, slower: list[float]) -> None:
     if chromium is None:
         sys.exit("Chromium is not installed, and is needed to open the report")
     print(f"{page.name}: {page.stat().st_size / 1e6:.2f} MB")
+    from playwright.sync_api import sync_playwright  # Only here: `make bench`, which uses the rest, installs none.
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         _times(browser, page, 1)  # Once before: the browser's own start, and the file into the page cache.
@@ -120,7 +124,7 @@ def _open(page: Path, rounds: int, slower: list[float]) -> None:
         browser.close()
 
 
-def _times(browser: Browser, page: Path, slower: float) -> list[float]:
+def _times(browser: "Browser", page: Path, slower: float) -> list[float]:
     """Milliseconds from the navigation's start to each of ``MOMENTS``."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()

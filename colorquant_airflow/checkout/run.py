@@ -1,4 +1,7 @@
-"""`make run`: one run of the DAG. Prints a line for each job that ends, the summary, and the report's path."""
+"""`make run`: one run of the DAG. Prints a line for each job that ends, the summary, and the report's path.
+
+Where nothing has changed since an earlier run, no Airflow is started: its summary and report are those of this one.
+"""
 
 import argparse
 import dataclasses
@@ -15,12 +18,14 @@ import httpx
 from colorquant.errors import InvalidLocation, InvalidPlan, InvalidRecord, InvalidSetting
 from colorquant.jobs import CompressionResult, Job, JobFailure, Plan, parse_ks, parse_target, run_folder
 from colorquant.palettes import with_colors
+from colorquant.report import Summary, read_summary
 from colorquant.settings import Settings
 from colorquant.storage import is_remote, location
 from colorquant.text import printable, psnr_text
 from colorquant_airflow.checkout.api import AirflowApi
 from colorquant_airflow.checkout.home import DAG_ID, PROJECT, AirflowHome
 from colorquant_airflow.checkout.services import Services, ServicesFailed, airflow_services, interrupt_on_signals
+from colorquant_airflow.checkout.standing import standing
 from colorquant_airflow.pool import POOL, wait_for_slots
 from colorquant_airflow.xcoms import PLANNED, PUBLISHED
 
@@ -35,8 +40,13 @@ def main() -> int:
     arguments = _parse()
     interrupt_on_signals()
     home = AirflowHome.of_this_checkout()
-    print("Starting Airflow ...", flush=True)
     try:
+        if found := standing(_params(arguments), arguments.settings):
+            page, summary = found
+            print(f"Nothing has changed since run {summary.run_id}: no new one is started.")
+            _print_summary(summary, page)
+            return 0
+        print("Starting Airflow ...", flush=True)
         with airflow_services(home, purpose="run") as services:
             if services.own:
                 _prepare(services.api, home)
@@ -236,8 +246,6 @@ def _outcome(job: Job) -> str:
 
 
 def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: AirflowHome) -> int:
-    from colorquant.report import read_summary
-
     try:
         summary = read_summary(folder / "summary.json")
     except FileNotFoundError:
@@ -245,18 +253,22 @@ def _report(api: AirflowApi, run_id: str, folder: Path, state: str, home: Airflo
         logs = f"the run failed before its report was written; see {home.folder / 'logs'}"
         print(f"make run: {planned.get('refused', logs)}", file=sys.stderr)
         return 1
+    _print_summary(summary, folder / "summary.html")
+    if published := api.told(DAG_ID, run_id, "summarize", PUBLISHED):
+        print(_publication(published))
+    return 0 if state == "success" else 1
+
+
+def _print_summary(summary: Summary, page: Path) -> None:
     print(f"\n{summary.table()}")
     for notice, images in summary.notices().items():
         print(f"{printable(images[0])}{f' and {len(images) - 1} more' if images[1:] else ''}: {notice}")
     for palette in summary.palettes:
-        files = folder.parent.parent / "palettes" / palette.name
+        files = page.parent.parent.parent / "palettes" / palette.name
         print(f"Palette of {palette.images} images: {files / f'k{palette.k:03d}.png'}")
         for image, shared, own in palette.worst[:1]:
             print(f"  It fits {printable(image)} worst: mean squared error {shared:.2f}, own palette {own:.2f}")
-    print(f"\nReport: {folder / 'summary.html'}")
-    if published := api.told(DAG_ID, run_id, "summarize", PUBLISHED):
-        print(_publication(published))
-    return 0 if state == "success" else 1
+    print(f"\nReport: {page}")
 
 
 def _publication(told: dict[str, Any]) -> str:

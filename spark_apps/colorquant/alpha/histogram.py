@@ -3,6 +3,7 @@
 A color is packed as 0xAARRGGBB, and all fully transparent colors are one color, 0.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -16,25 +17,30 @@ from colorquant.pixels import Pixels
 CELL_LIMIT = 1 << 14
 
 _BAND_PIXELS = 1 << 21
+_OPAQUE = np.uint32(0xFF000000)
 
 
 class AlphaCells(Cells):
     """Occupied cells of one level; their sums are of ``premultiplied.coordinates``, int64 (m, 4).
 
-    At level 33 every cell is one color; lower levels are the number of bits kept of the premultiplied color.
+    At level 33 every cell is one color; lower levels are the number of bits kept of the premultiplied color, and
+    whether it is opaque: above level 0, where all are one cell, no cell has opaque colors and others.
     """
 
     EXACT: ClassVar[int] = 33
 
     def within(self, limit: int) -> Self:
         """As of the base class."""
-        cells = self
-        while len(cells) > limit and cells.level > 0:
-            cells = cells.coarsened(cells.level - 1)
-        return cells
+        if len(self) <= limit:
+            return self
+        # The number of cells does not fall from one level to the next.
+        fitting = bisect_right(range(self.level), limit, key=lambda level: len(np.unique(self._keys_at(level))))
+        return self.coarsened(max(fitting - 1, 0))
 
     def _keys_at(self, level: int) -> np.ndarray:
-        return (_premultiplied_keys(self.keys) if self.exact else self.keys) & np.uint32(_mask(level))
+        keys = _premultiplied_keys(self.keys) if self.exact else self.keys
+        kept = keys & np.uint32(_mask(level))
+        return np.where(keys >= _OPAQUE, kept | _OPAQUE, kept) if level else kept
 
     @staticmethod
     def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

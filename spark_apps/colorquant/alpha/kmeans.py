@@ -49,14 +49,23 @@ def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> AlphaSums:
     """
     positions = coordinates(histogram.colors)
     labels, _ = assign(positions, centroids)
-    sums = np.zeros((len(centroids), 4), np.int64)
-    counts = np.zeros(len(centroids), np.int64)
-    np.add.at(counts, labels, histogram.counts)
-    np.add.at(sums, labels, positions * histogram.counts[:, None])
+    sums, counts = _summed(positions, histogram.counts, labels, len(centroids))
     norms = squared_norms(positions)
     # In two parts, which fit in 64 bits: a norm has 35 bits, and the counts of a large image have 30.
     high, low = (norms >> 16) * histogram.counts, (norms & 0xFFFF) * histogram.counts
     return AlphaSums(sums, counts, (int(high.sum()) << 16) + int(low.sum()))
+
+
+@njit(cache=True, nogil=True)
+def _summed(positions: np.ndarray, weights: np.ndarray, labels: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The clusters' sums of positions, int64 (k, 4), and of weights, int64 (k,)."""
+    sums, counts = np.zeros((k, 4), np.int64), np.zeros(k, np.int64)
+    for i in range(len(labels)):
+        weight, label = weights[i], labels[i]
+        counts[label] += weight
+        for axis in range(4):
+            sums[label, axis] += weight * positions[i, axis]
+    return sums, counts
 
 
 def assign(positions: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ channel, and ``255 a``, which counts three times.
 """
 
 import numpy as np
+from numba import njit
 
 from colorquant.pixels import Pixels
 
@@ -30,9 +31,19 @@ def unpack(colors: np.ndarray) -> Pixels:
 
 def coordinates(colors: np.ndarray) -> np.ndarray:
     """Coordinates int64 (n, 4) of packed colors uint32 (n,)."""
-    channels = unpack(colors).astype(np.int64)
-    alpha = channels[:, 3:]
-    return np.concatenate([(2 * channels[:, :3] - 255) * alpha, 255 * alpha], axis=1)
+    positions = np.empty((len(colors), 4), np.int64)
+    _fill_coordinates(colors, positions)
+    return positions
+
+
+@njit(cache=True, nogil=True)
+def _fill_coordinates(colors: np.ndarray, positions: np.ndarray) -> None:
+    for i in range(len(colors)):
+        color = np.int64(colors[i])
+        alpha = color >> 24
+        for channel in range(3):
+            positions[i, channel] = (2 * (color >> 16 - 8 * channel & 0xFF) - 255) * alpha
+        positions[i, 3] = 255 * alpha
 
 
 def squared_norms(positions: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ the next one is smaller. Where the image has fully transparent pixels, one centr
 empty areas do not get a tint.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -34,17 +36,29 @@ def search_centroids(positions: np.ndarray, weights: np.ndarray, k: int, seed: i
     """
     random = np.random.default_rng(seed)
     columns, mass = np.ascontiguousarray(positions.T, dtype=np.float64), weights.astype(np.float64)
-    centroids, least = _lloyd(columns, mass, _seeds(columns, mass, k, random, pinned), pinned, _ROUNDS)
+    best = _lloyd(columns, mass, _seeds(columns, mass, k, random, pinned), pinned, _ROUNDS)
     breath = max(_MIN_BREATH, int(k * _BREATH_PART))
     while breath >= _MIN_BREATH and k > 1 + pinned:
-        larger, _ = _lloyd(columns, mass, _grown(columns, mass, centroids, breath, random), pinned, _ROUNDS)
-        smaller, inertia = _lloyd(columns, mass, _shrunk(columns, mass, larger, k, pinned), pinned, _ROUNDS)
-        if inertia < least * (1 - _TOLERANCE):
-            centroids, least = smaller, inertia
+        larger = _lloyd(columns, mass, _grown(columns, mass, best, breath, random), pinned, _ROUNDS)
+        smaller = _lloyd(columns, mass, _shrunk(mass, larger, k, pinned), pinned, _ROUNDS)
+        if smaller.inertia < best.inertia * (1 - _TOLERANCE):
+            best = smaller
         else:
             breath //= 2
-    centroids, _ = _lloyd(columns, mass, centroids, pinned, _LAST_ROUNDS)
-    return centroids.astype(np.int64)
+    return _lloyd(columns, mass, best.centroids, pinned, _LAST_ROUNDS).centroids.astype(np.int64)
+
+
+class _Fit(NamedTuple):
+    """Centroids float64 (k, 4), and of each point the nearest of them, and the squared distances to two.
+
+    As of ``assign_columns``; the inertia is over weighted points.
+    """
+
+    centroids: np.ndarray
+    labels: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    inertia: float
 
 
 def _seeds(columns: np.ndarray, mass: np.ndarray, k: int, random: np.random.Generator, pinned: bool) -> np.ndarray:
@@ -56,11 +70,9 @@ def _seeds(columns: np.ndarray, mass: np.ndarray, k: int, random: np.random.Gene
         error = distances * mass
         if not error.any():
             break
-        candidates = _drawn(error, random, 2 + int(np.log(k)))
-        trials = [np.minimum(distances, _distances(columns, columns[:, c])) for c in candidates]
-        best = int(np.argmin([_total(trial * mass) for trial in trials]))
-        chosen.append(int(candidates[best]))
-        distances = trials[best]
+        best = _best_seed(columns, mass, distances, _drawn(error, random, 2 + int(np.log(k))))
+        chosen.append(int(best))
+        distances = np.minimum(distances, _distances(columns, columns[:, best]))
     return np.ascontiguousarray(columns[:, chosen].T) * ([[0]] + [[1]] * (len(chosen) - 1) if pinned else 1.0)
 
 
@@ -70,9 +82,28 @@ def _drawn(chances: np.ndarray, random: np.random.Generator, size: int) -> np.nd
     return np.minimum(np.searchsorted(sums, random.random(size) * sums[-1]), len(chances) - 1)
 
 
-def _total(values: np.ndarray) -> float:
+@njit(cache=True, nogil=True)
+def _best_seed(columns: np.ndarray, mass: np.ndarray, distances: np.ndarray, candidates: np.ndarray) -> int:
+    """The candidate that leaves the least error; of equal ones the first."""
+    best, least = candidates[0], np.inf
+    for candidate in candidates:
+        error = 0.0
+        a, b, c, d = columns[:, candidate]
+        for i in range(len(mass)):
+            distance = (columns[0, i] - a) ** 2 + (columns[1, i] - b) ** 2 + (columns[2, i] - c) ** 2
+            error += min(distances[i], distance + 3 * (columns[3, i] - d) ** 2) * mass[i]
+        if error < least:
+            best, least = candidate, error
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _error(distances: np.ndarray, mass: np.ndarray) -> float:
     """The sum in order: the rounding of numpy's own sum, and of a dot product, depends on the processor."""
-    return float(np.cumsum(values)[-1])
+    total = 0.0
+    for i in range(len(mass)):
+        total += distances[i] * mass[i]
+    return total
 
 
 def _distances(columns: np.ndarray, point: np.ndarray) -> np.ndarray:
@@ -81,47 +112,40 @@ def _distances(columns: np.ndarray, point: np.ndarray) -> np.ndarray:
     return squares[0] + squares[1] + squares[2] + 3 * squares[3]
 
 
-def _lloyd(
-    columns: np.ndarray, mass: np.ndarray, centroids: np.ndarray, pinned: bool, rounds: int
-) -> tuple[np.ndarray, float]:
-    """Rounds of K-Means until the error hardly falls; centroids in whole numbers, and their error."""
+def _lloyd(columns: np.ndarray, mass: np.ndarray, centroids: np.ndarray, pinned: bool, rounds: int) -> _Fit:
+    """Rounds of K-Means until the error hardly falls; centroids in whole numbers."""
     last = np.inf
-    for _ in range(rounds):
-        labels, distances, _ = assign_columns(columns, centroids)
-        inertia = _total(distances * mass)
-        if inertia >= last * (1 - _TOLERANCE):
-            break
-        last = inertia
+    while True:
+        labels, first, second = assign_columns(columns, centroids)
+        inertia = _error(first, mass)
+        if rounds == 0 or inertia >= last * (1 - _TOLERANCE):
+            return _Fit(centroids, labels, first, second, inertia)
+        last, rounds = inertia, rounds - 1
         moved = _means(columns, mass, labels, centroids)
         if pinned:
             moved[0] = centroids[0]
         centroids = moved
-    _, distances, _ = assign_columns(columns, centroids)
-    return centroids, _total(distances * mass)
 
 
-def _grown(
-    columns: np.ndarray, mass: np.ndarray, centroids: np.ndarray, breath: int, random: np.random.Generator
-) -> np.ndarray:
+def _grown(columns: np.ndarray, mass: np.ndarray, fit: _Fit, breath: int, random: np.random.Generator) -> np.ndarray:
     """Add a point of each of the ``breath`` clusters of the largest errors as a centroid."""
-    labels, distances, _ = assign_columns(columns, centroids)
-    errors = np.bincount(labels, distances * mass, minlength=len(centroids))
+    errors = np.bincount(fit.labels, fit.first * mass, minlength=len(fit.centroids))
     added = []
     for worst in np.argsort(-errors, kind="stable")[:breath]:
-        members = np.flatnonzero(labels == worst)
-        error = distances[members] * mass[members]
+        members = np.flatnonzero(fit.labels == worst)
+        error = fit.first[members] * mass[members]
         if error.any():
             added.append(columns[:, members[_drawn(error, random, 1)[0]]])
-    return np.vstack([centroids, *added])
+    return np.vstack([fit.centroids, *added])
 
 
-def _shrunk(columns: np.ndarray, mass: np.ndarray, centroids: np.ndarray, k: int, pinned: bool) -> np.ndarray:
+def _shrunk(mass: np.ndarray, fit: _Fit, k: int, pinned: bool) -> np.ndarray:
     """Remove centroids until k are left, first those whose points lie nearest to another, but no two neighbors."""
+    centroids = fit.centroids
     surplus = len(centroids) - k
     removed: set[int] = set()
     frozen = {0} if pinned else set()
-    labels, first, second = assign_columns(columns, centroids)
-    utilities = np.bincount(labels, (second - first) * mass, minlength=len(centroids))
+    utilities = np.bincount(fit.labels, (fit.second - fit.first) * mass, minlength=len(centroids))
     order = [int(c) for c in np.argsort(utilities, kind="stable")]
     for c in order:
         if len(removed) < surplus and c not in frozen:

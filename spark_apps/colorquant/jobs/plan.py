@@ -138,9 +138,13 @@ class Plan(JsonRecord):
 
     def write(self, path: StrPath) -> None:
         """Write the file; and to the output folder what was seen, for the next plan. Raises OSError."""
+        self.remember()
+        super().write(path)
+
+    def remember(self) -> None:
+        """Write to the output folder what was seen, for the next plan. Raises OSError."""
         if self.memory:
             self.memory.write_to(self.output_folder)
-        super().write(path)
 
     @classmethod
     def of_json(cls, text: bytes, path: StrPath) -> Self:

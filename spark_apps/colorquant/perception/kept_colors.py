@@ -1,8 +1,9 @@
 """Colors that people look for stay as they are: white, a brand's red, full opacity.
 
 A centroid is the mean of its cluster, so white becomes 254 where a few darker pixels are nearest to it. By the rule of
-the majority, an entry is exactly what half of its pixels are exactly: the color of a flat area, or opaque. And a small
-flat area whose color is far from every entry gets one of its own where another entry is worth little.
+the majority, an entry is exactly what half of its pixels are exactly: the color of a flat area, or opaque. Others are
+opaque too where that costs less than sending their opaque pixels, which take opaque entries only, elsewhere. And a
+small flat area whose color is far from every entry gets one of its own where another entry is worth little.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ _SMALLEST_AREA = 1 << 14
 _ANOTHER_COLOR = 32**2
 # So many times the error that it removes may an entry for a small area add elsewhere.
 _WORTH = 3
-# By so much may entries for small areas raise the whole error; otherwise no entry is to spare.
+# By so much may entries for small areas, or for opaque pixels, raise the whole error; otherwise none is to spare.
 _SPARE = 0.1
 
 
@@ -100,17 +101,56 @@ def keep_colors(
 def _with_majorities(
     palette: npt.NDArray[np.uint8], counts: npt.NDArray[np.int64], flat: ColorHistogram, cells: Cells
 ) -> KeptColors:
-    """Make an entry exactly what half of its pixels are: the color of a flat area, or opaque."""
+    """Make an entry exactly what half of its pixels are: the color of a flat area, or opaque; ``_opaque_entries``."""
     kept, entries = KeptColors.of(palette.copy()), _positions(palette)
     for color, count in areas(flat, palette.shape[1], int(counts.sum())):
         nearest = int(np.argmin(_distances(entries, color)))
         if 2 * count >= counts[nearest] and not kept.fixed[nearest] and not _is_another(palette, color):
             kept.palette[nearest], kept.fixed[nearest] = color, True
     if palette.shape[1] == 4:
-        labels, _, _ = alpha.assign_columns(_columns(cells), entries)
-        opaque = np.bincount(labels, cells.counts * (cells.sums[:, 3] == 255**2 * cells.counts), minlength=len(palette))
-        kept.opaque[:] = (opaque > 0) & (2 * opaque >= counts)
+        kept.opaque[:] = _opaque_entries(palette, kept.fixed, counts, cells)
     return KeptColors(kept.restored(kept.palette), kept.fixed, kept.opaque)
+
+
+def _opaque_entries(
+    palette: npt.NDArray[np.uint8], fixed: npt.NDArray[np.bool_], counts: npt.NDArray[np.int64], cells: Cells
+) -> npt.NDArray[np.bool_]:
+    """The entries bool (k,) of a palette uint8 (k, 4) that are to be opaque; the others have few opaque pixels.
+
+    First those of which half of the pixels are; where there are none, the one that costs least, if that is little.
+    Then, one after the other, the entry that saves most error: what its pixels lose if it is opaque, against what its
+    opaque ones lose at the nearest entry that is opaque already.
+    """
+    columns, weights = _columns(cells), cells.counts.astype(np.float64)
+    labels, own, _ = alpha.assign_columns(columns, _positions(palette))
+    is_opaque = cells.sums[:, 3] == 255**2 * cells.counts
+    among = np.bincount(labels, weights * is_opaque, minlength=len(palette))
+    chosen: npt.NDArray[np.bool_] = (among > 0) & (2 * among >= counts)
+    made_opaque = palette.copy()
+    made_opaque[:, 3] = 255
+    positions = _positions(made_opaque)
+    # What all pixels of each entry lose if it is opaque.
+    becoming = np.empty(len(labels))
+    for entry, position in enumerate(positions):
+        mine = labels == entry
+        becoming[mine] = alpha.assign_columns(np.ascontiguousarray(columns[:, mine]), position[None])[1]
+    losses = np.bincount(labels, (becoming - own) * weights, minlength=len(palette))
+    if not chosen.any():
+        cheapest = int(np.argmin(np.where((among > 0) & ~fixed, losses, np.inf)))
+        if fixed[cheapest] or not among[cheapest] or losses[cheapest] > _SPARE * _total(own * weights):
+            return chosen
+        chosen[cheapest] = True
+    opaque_columns, opaque_labels = np.ascontiguousarray(columns[:, is_opaque]), labels[is_opaque]
+    opaque_weights, opaque_own = weights[is_opaque], own[is_opaque]
+    elsewhere = alpha.assign_columns(opaque_columns, positions[chosen])[1]
+    while True:
+        moving = np.bincount(opaque_labels, (elsewhere - opaque_own) * opaque_weights, minlength=len(palette))
+        gains = np.where(chosen | fixed, -np.inf, moving - losses)
+        best = int(np.argmax(gains))
+        if gains[best] <= 0:
+            return chosen
+        chosen[best] = True
+        elsewhere = np.minimum(elsewhere, alpha.assign_columns(opaque_columns, positions[best : best + 1])[1])
 
 
 def with_small_areas(kept: KeptColors, flat: ColorHistogram, cells: Cells, pixels: int) -> KeptColors:

@@ -16,7 +16,7 @@ from colorquant.report.summary import Summary
 if TYPE_CHECKING:
     from colorquant.report.page import page_script
     from colorquant.report.previews import MAX_BYTES, decode_preview, load_preview
-    from colorquant.report.run import summarize_run
+    from colorquant.report.run import standing_report, summarize_run
     from colorquant.report.templates import environment
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "read_repetition",
     "read_summary",
     "row_of",
+    "standing_report",
     "summarize_run",
 ]
 
@@ -48,6 +49,7 @@ __getattr__ = imported_on_first_use(
         "environment": "templates",
         "load_preview": "previews",
         "page_script": "page",
+        "standing_report": "run",
         "summarize_run": "run",
     },
 )

@@ -17,7 +17,7 @@ from colorquant.report.preview_process import PreviewProcess
 from colorquant.report.repetition import Repetition, read_repetition
 from colorquant.report.summary import SUMMARY, Summary
 from colorquant.report.tables import csv_lines
-from colorquant.storage import write_atomically
+from colorquant.storage import is_file, write_atomically
 
 PAGE = "summary.html"
 # That draw pictures: each holds those of one image.
@@ -103,6 +103,38 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
         sections = list(pool.map(section, by_image))
     write_atomically(folder / PAGE, page_html(summary, sections, library).encode())
     return summary
+
+
+def standing_report(plan: Plan, folder: Path) -> tuple[Path, Summary] | None:
+    """The report that already is that of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        A plan that need not be written.
+    folder : pathlib.Path
+        Where its run's folder would be.
+
+    Returns
+    -------
+    tuple of (pathlib.Path, Summary), or None
+        The page of the run that this one would repeat, and what it says; None where a job is pending or has failed, a
+        part of the library cannot be read, or anything else is new; and of a plan in parts, which only a run reports.
+
+    Raises
+    ------
+    OSError
+    """
+    if plan.part_files() or plan.pending() or plan.unreadable:
+        return None
+    summary = Summary.of(plan, folder)
+    found = previous_summary(summary, folder)
+    if summary.totals.failed or not found:
+        return None
+    path, previous = found
+    repetition = Repetition.of(summary, previous, path)
+    page = path.parent.parent / repetition.same_as / PAGE if repetition else None
+    return (page, previous) if page and is_file(page) else None
 
 
 def _is_summary(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 from colorquant import quantize
 from colorquant.alpha import histogram
-from colorquant.alpha.histogram import AlphaCells, coarse_cells, count_colors, merge_cells, merge_histograms
+from colorquant.alpha.histogram import CELL_LIMIT, AlphaCells, coarse_cells, count_colors, merge_cells, merge_histograms
 from colorquant.alpha.kmeans import assign, partial_sums, rounded_means
 from colorquant.alpha.premultiplied import (
     UNIT,
@@ -133,6 +134,29 @@ def test_a_palette_with_alpha_is_better_than_lloyd_from_random_seeds_and_keeps_w
         assert (decoded[pixels[..., 3] == 0] == 0).all()
     if k != 2:  # Of two colors, the one that is kept for what is empty costs much.
         assert image.inertia <= 1.01 * _lloyd(pixels, k)
+
+
+def _almost_opaque(height: int, width: int) -> np.ndarray:
+    """A photograph whose opacity is noise above 250, as lossy formats leave it."""
+    noise = np.random.default_rng(0).integers(250, 256, (height, width), np.uint8)
+    return np.dstack([photograph(height, width), noise])
+
+
+@pytest.mark.parametrize("picture", [soft, _almost_opaque])
+@pytest.mark.parametrize("k", [4, 16, 64])
+def test_of_many_colors_too_opaque_pixels_stay_opaque_at_little_cost(
+    picture: Callable[[int, int], np.ndarray], k: int
+) -> None:
+    """The search sees cells of several colors here. Opaque pixels once had one entry for all of them."""
+    pixels = picture(400, 500)
+    assert len(count_colors(pixels)) > CELL_LIMIT
+    image = quantize(pixels, k)
+    decoded = image.palette[image.indexes]
+    assert (decoded[pixels[..., 3] == 255, 3] == 255).all()
+    error = measures.mean_squared_error(pixels, decoded) * pixels[..., 0].size
+    entries = coordinates(pack(image.palette))
+    assert error <= 1.1 * partial_sums(count_colors(pixels), entries).inertia(entries)
+    assert error <= 1.1 * _lloyd(pixels, k)
 
 
 def _lloyd(pixels: np.ndarray, k: int) -> float:
