@@ -119,6 +119,7 @@ bench: setup ## compare quality, bytes, speed and start-up with other quantizers
 	"$(BIN)/python" -m benchmarks.library "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.resume "$${IMAGES:-include/images}"
 	"$(BIN)/python" -m benchmarks.planning
+	"$(BIN)/python" -m benchmarks.million --count 100000
 	for kill in "" --kill; do "$(BIN)/python" -m benchmarks.nights "$${IMAGES:-include/images}" $$kill || exit; done
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.large "$$LARGE")
 	$(if $(LARGE),"$(BIN)/python" -m benchmarks.gigapixel "$$LARGE")

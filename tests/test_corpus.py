@@ -15,7 +15,7 @@ from PIL import Image
 
 from colorquant.cli.progress import Progress
 from colorquant.compress import library as corpus
-from colorquant.jobs import CompressionResult, JobFailure
+from colorquant.jobs import CompressionResult, JobFailure, PlannedJobs
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import summarize_run
 from tests.conftest import photograph
@@ -252,6 +252,47 @@ def test_batches_hold_every_job_once_the_largest_first_and_none_is_large(tmp_pat
         assert len(batch) == 1 or sum(image[0].image_bytes for image in batch) <= sum(sizes) / 100
     # Fewer tasks than images, yet many for each core.
     assert 2 * 20 <= len(batches) < 300
+
+
+_IN_PARTS = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from colorquant.jobs import plan
+from colorquant.storage import parts
+plan.MAX_IN_MEMORY, plan.PART_RECORDS, parts.PART_RECORDS = 4, 10, 10
+from colorquant.spark import corpus_application
+sys.exit(corpus_application.main())
+"""
+
+
+def test_a_library_whose_plan_is_in_parts_has_the_same_outputs(
+    many: Path, tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    (many / "broken.png").write_text("no image")
+    script = tmp_path / "in_parts.py"
+    script.write_text(_IN_PARTS)
+    out = tmp_path / "out"
+    usual = _command(many, out)
+    in_parts = [*usual[: usual.index(str(APPLICATION))], str(script), str(APPLICATION.parent)]
+    in_parts += [*usual[usual.index(str(APPLICATION)) + 1 : -1], "--run=parts"]
+    run = _run(in_parts, bare_environment)
+    assert run.returncode == 0, run.stderr
+    assert "50 jobs, 0 of them done already" in run.stdout and "25 of 25 images" in run.stdout
+    plan = Plan.read(run_folder(out, "parts") / "plan.json")
+    assert isinstance(plan.jobs, PlannedJobs) and len(plan.jobs.entries.parts) == 3
+    assert [JobFailure.read(job.failure).exit_code for job in plan.jobs if not job.is_done()] == [65, 65]
+    totals = summarize_run(plan, run_folder(out, "parts")).totals
+    assert (totals.images, totals.done, totals.reused, totals.failed) == (25, 48, 0, 2)
+    outputs = _modified(out / "compressed")
+    again = _run(usual, bare_environment)
+    assert "50 jobs, 48 of them done already" in again.stdout, again.stderr
+    # The same run is tried again: only the broken image is, and its failure is a new one.
+    (failure,) = {Path(job.failure) for job in plan.jobs if job.name == "broken.png" and job.k == 3}
+    failure.write_text("damaged")
+    third = _run(in_parts, bare_environment)
+    assert "50 jobs, 48 of them done already" in third.stdout and "1 of 1 images" in third.stdout, third.stderr
+    assert JobFailure.read(failure).exit_code == 65
+    assert {path: time for path, time in _modified(out / "compressed").items() if "kills" not in path.name} == outputs
 
 
 def test_wrong_arguments_end_before_spark_starts_and_say_which(tmp_path: Path) -> None:

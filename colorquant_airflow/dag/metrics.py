@@ -19,7 +19,7 @@ def send_metrics(dag_id: str, summary: "Summary") -> None:
     for state in ("done", "reused", "failed"):
         stats.incr(f"image_compression.jobs_{state}", getattr(totals, state), tags=tags)
     stats.incr("image_compression.seconds", round(totals.seconds), tags=tags)
-    regressed = len(summary.changes.regressed) if summary.changes else 0
+    regressed = summary.changes.count("regressed") if summary.changes else 0
     gauges = {"images": totals.images, "images_compressed": totals.images_compressed, "regressed": regressed}
     if chosen := totals.chosen:
         gauges |= {"bytes_before": chosen.original_bytes, "bytes_after": chosen.bytes}

@@ -56,7 +56,7 @@ def notify_of_news(context: Mapping[str, Any], summary: "Summary", report: str) 
         return
     told, lines = [], []
     if changes.regressed:
-        told.append(f"the quality of {len(changes.regressed)} outputs regressed")
+        told.append(f"the quality of {changes.count('regressed')} outputs regressed")
         lines.append(
             "The originals of these outputs are unchanged, and they are worse than before: settings or software have "
             "changed. If that is not wanted, go back to the former settings, or trigger a run with a higher quality."
@@ -66,14 +66,14 @@ def notify_of_news(context: Mapping[str, Any], summary: "Summary", report: str) 
             f"SSIM {move.ssim_before:.4f} to {move.ssim:.4f}"
             for move in changes.regressed
         ]
-        lines += _first(moves)
+        lines += _first(moves, changes.count("regressed"))
     if changes.removed:
-        told.append(f"{len(changes.removed)} images vanished")
+        told.append(f"{changes.count('removed')} images vanished")
         lines.append(
             f"These images were in {summary.images_folder} in the previous run, {changes.run_id}, and are not there "
             "now. If they were not removed on purpose, put them back and trigger a run: it publishes them again."
         )
-        lines += _first([f"- {name!r}" for name in changes.removed])
+        lines += _first([f"- {name!r}" for name in changes.removed], changes.count("removed"))
     try:
         _send(context, f": {', '.join(told)}", [*lines, f"The report is {report}"], logging.WARNING)
     except Exception:
@@ -90,7 +90,7 @@ def notify_of_question(context: Mapping[str, Any], review: "Review", subject: st
         f"{subject} What is published stays as it is until somebody answers, and for good where nobody does until "
         f"{until} (UTC). Until then no further run starts."
     ]
-    lines += _first([f"- {name!r} would be removed" for name in found.removed])
+    lines += _first([f"- {name!r} would be removed" for name in found.removed], len(found.removed))
     lines += [f"The report is {report}", f"Answer here: {address}{answer_path(context['dag'].dag_id, review.run_id)}"]
     try:
         _send(context, " waits for approval", lines, logging.WARNING)
@@ -142,8 +142,8 @@ def _decibels(psnr_db: float | None) -> str:
     return "lossless" if psnr_db is None else f"{psnr_db:.2f} dB"
 
 
-def _first(lines: list[str]) -> list[str]:
-    more = len(lines) - _MAX_LISTED
+def _first(lines: list[str], count: int) -> list[str]:
+    more = count - _MAX_LISTED
     return lines[:_MAX_LISTED] + ([f"- and {more} more"] if more > 0 else [])
 
 
@@ -178,10 +178,11 @@ def _reported(context: Mapping[str, Any]) -> list[str]:
     use_storage(params)
     folder = run_folder(with_folders(params)["output"], context["run_id"])
     summary = read_summary(folder / "summary.json")
-    failures = summary.failures()
+    failures, count = summary.first_failures(_MAX_LISTED)
     totals = summary.totals
     lines = [f"{totals.failed} of {totals.jobs} jobs failed; the report is {folder / 'summary.html'}"]
-    lines += _first([f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}" for image, reason, ks in failures])
+    named = [f"- {image!r}, k = {', '.join(map(k_text, ks))}: {reason}" for image, reason, ks in failures]
+    lines += _first(named, count)
     lines += [f"- {name!r} was not read: {reason}" for name, reason in summary.unreadable.items()]
     with suppress(FileNotFoundError):
         review = Review.read(folder / REVIEW)

@@ -57,14 +57,12 @@ def _changes(review: "Review") -> Iterator[str]:
 def _worst(pages: str, plan: "Plan", review: "Review") -> Iterator[str]:
     if not review.worst:
         return
-    jobs: dict[str, list[int | None]] = {}
-    for job in plan.jobs:
-        jobs.setdefault(job.name, []).append(job.k)
-    numbers = {image: number for number, image in enumerate(jobs, start=1)}
+    planned = plan.numbered({one.image for one in review.worst})
     lines = ["| Original | Output | Lowest quality among what is added or changed |", "|---|---|---|"]
     for one in review.worst:
-        image = f"{pages}/images/{numbers[one.image]}"
-        ks = jobs[one.image]
+        number, jobs = planned[one.image]
+        image = f"{pages}/images/{number}"
+        ks = [job.k for job in jobs]
         position = ks.index(one.k) + 1 if one.k in ks else 1
         thumbnails = f"![original]({image}/thumbnail) | ![output]({image}/outputs/{position}/thumbnail)"
         lines.append(f"| {thumbnails} | [{_escaped(one.image)}]({in_frame(image)}?job={position}): {_figures(one)} |")

@@ -137,7 +137,7 @@ def _summarize(context: "Context", patience: timedelta) -> dict[str, Any] | Ques
             f"{summary.totals.failed} of {summary.totals.jobs} jobs failed, and max_failures is "
             f"{params['max_failures']}. The report is written: {page}"
         )
-    if untried := sum(row.untried for row in summary.rows):
+    if untried := summary.untried:
         # Whatever max_failures allows: whoever marks a run as failed, or as success, does not want it published.
         sentence = f"{untried} of {summary.totals.jobs} jobs left no result: {_why_untried(folder)}"
         _announce_refusal(context, sentence)
@@ -200,7 +200,7 @@ def _reported(summary: "Summary", folder: Path) -> dict[str, Any]:
     return {
         "report": str(folder / "summary.html"),
         "repeats": repetition.same_run_id if repetition else None,
-        "regressed": len(summary.changes.regressed) if summary.changes else 0,
+        "regressed": summary.changes.count("regressed") if summary.changes else 0,
         **_totals(summary),
     }
 

@@ -76,8 +76,7 @@ def lineage_of_library(images: str, output: str, plan: StrPath) -> OperatorLinea
     read: dict[str, Any] = {}
     with suppress(OSError, InvalidRecord):
         made = Plan.read(plan)
-        sizes = {job.name: job.image_bytes for job in made.jobs}
-        read = _statistics_of_input(len(sizes), sum(sizes.values()))
+        read = _statistics_of_input(*made.count_images())
         facets[FACET] = OutputDatasetFacet().with_additional_properties(
             ks=list(made.ks), target=made.target, jobs=len(made.jobs), reused=len(made.reused)
         )

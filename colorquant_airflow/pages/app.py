@@ -134,7 +134,8 @@ def show_report(run: RunDep, session: SessionDep) -> str | RedirectResponse:
 def show_review(run: RunDep) -> str:
     """Show what a person is asked before the run publishes: what would change, and the worst pictures."""
     review = run.review
-    worst = [(one, *run.place_of(one.image, one.k)) for one in review.worst if one.image in run.images]
+    planned = run.plan.numbered({one.image for one in review.worst})
+    worst = [(one, *run.place_of(one.image, one.k)) for one in review.worst if one.image in planned]
     return page("review", run=run, review=review, worst=worst, answer=answer_path(run.dag_id, run.run_id))
 
 
@@ -154,9 +155,16 @@ def show_image(run: RunDep, number: int, job: int | None = None) -> str:
     kept = next((position for position in shown if choice and choice.k and rows[position - 1][1].k == choice.k), None)
     first = job if job in shown else kept or (shown[-1] if shown else None)
     logs = dict(enumerate(map(run.log_of, run.jobs_of(number)), start=1))
-    count = len(run.images)
     return page(
-        "image", run=run, number=number, count=count, rows=rows, first_shown=first, kept=kept, choice=choice, logs=logs
+        "image",
+        run=run,
+        number=number,
+        count=run.count,
+        rows=rows,
+        first_shown=first,
+        kept=kept,
+        choice=choice,
+        logs=logs,
     )
 
 

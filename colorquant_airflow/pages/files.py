@@ -18,7 +18,7 @@ from urllib.parse import quote
 from fastapi.responses import Response, StreamingResponse
 
 from colorquant.errors import InvalidLocation, InvalidRecord, StoreUnavailable
-from colorquant.jobs import TILED_SUFFIX, CompressionResult, Job
+from colorquant.jobs import TILED_SUFFIX, CompressionResult, Job, Plan
 from colorquant.storage import StrPath, asking, is_remote, location, open_stream, resolve, version_of
 from colorquant.text import readable
 from colorquant_airflow.pages.runs import NoSuchPage, Run
@@ -99,6 +99,16 @@ def inside_output(run: Run, path: Path) -> str:
     return path.relative_to(run.output_folder).as_posix()
 
 
+def _jobs_near(plan: Plan, output_folder: Path, path: Path) -> list[Job]:
+    """The jobs of the image whose output a path may be: the image's name is a part of it."""
+    compressed = output_folder / "compressed"
+    if not path.is_relative_to(compressed):
+        return []
+    name = "/".join(path.relative_to(compressed).parts[:-2])
+    _, jobs = plan.numbered({name}).get(name, (0, []))
+    return jobs
+
+
 def of_report(run: Run, path: str) -> Served:
     """A file of the run's folder, or an output of its plan or the contact sheet next to one.
 
@@ -110,8 +120,9 @@ def of_report(run: Run, path: str) -> Served:
         For any other path.
     """
     # Reading the plan also checks that the folder of the XCom belongs to this run.
-    outputs = {str(path): job for job in run.plan.jobs for path in job.output_paths()}
+    plan = run.plan
     wanted = _reached(run.output_folder, path)
+    outputs = {str(each): job for job in _jobs_near(plan, run.output_folder, wanted) for each in job.output_paths()}
     if not wanted.is_relative_to(run.folder):
         if job := outputs.get(str(wanted)):
             output = output_of(run, job)

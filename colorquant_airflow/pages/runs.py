@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session, aliased
 
 from colorquant.errors import InvalidLocation, InvalidRecord, NotAllowed, StoreUnavailable
-from colorquant.jobs import PROGRESS, Job, Plan, RunProgress
+from colorquant.jobs import PROGRESS, Job, Plan, PlannedJobs, RunProgress
 from colorquant.report import REVIEW, Choice, Review, Row, Summary, choose, read_summary, row_of
 from colorquant.retention import pruned_before
 from colorquant.storage import allow, is_file, is_remote, location, version_of
@@ -204,18 +204,29 @@ class Run:
 
     @cached_property
     def images(self) -> dict[str, list[Job]]:
-        """The jobs of each image, by the image's name, in the plan's order."""
+        """The jobs of each image, by the image's name, in the plan's order; of a plan in memory."""
         groups: dict[str, list[Job]] = {}
         for job in self.plan.jobs:
             groups.setdefault(job.name, []).append(job)
         return groups
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether the plan is too large to be in memory; then lists of its images are in the order of names."""
+        return not self.refused and isinstance(self.plan.jobs, PlannedJobs)
+
+    @property
+    def count(self) -> int:
+        """The number of images."""
+        return len(self.plan.jobs.entries) if isinstance(self.plan.jobs, PlannedJobs) else len(self.images)
+
     def jobs_of(self, number: int) -> list[Job]:
         """The jobs of an image; ``number`` counts images from 1. Raises NoSuchPage."""
-        groups = list(self.images.values())
-        if not 1 <= number <= len(groups):
-            raise NoSuchPage(f"This run has {len(groups)} images, and none has the number {number}.")
-        return groups[number - 1]
+        if not 1 <= number <= self.count:
+            raise NoSuchPage(f"This run has {self.count} images, and none has the number {number}.")
+        if isinstance(self.plan.jobs, PlannedJobs):
+            return self.plan.jobs.of_image(number - 1)
+        return list(self.images.values())[number - 1]
 
     def job_of(self, number: int, position: int) -> Job:
         """The job of an image at a position, from 1. Raises NoSuchPage."""
@@ -250,17 +261,17 @@ class Run:
 
     def number_of(self, job: Job) -> int:
         """The number of a job's image, from 1."""
-        return list(self.images).index(job.name) + 1
+        return self.plan.numbered({job.name})[job.name][0]
 
     def position_of(self, job: Job) -> int:
         """The position of a job among those of its image, from 1."""
-        return self.images[job.name].index(job) + 1
+        return self.plan.numbered({job.name})[job.name][1].index(job) + 1
 
     def place_of(self, image: str, k: int | None) -> tuple[int, int]:
         """The number of an image, and the position of its job whose output has k colors, from 1; 1 without such one."""
-        jobs = self.images[image]
+        number, jobs = self.plan.numbered({image})[image]
         positions = [position for position, job in enumerate(jobs, start=1) if job.k == k]
-        return list(self.images).index(image) + 1, positions[0] if positions else 1
+        return number, positions[0] if positions else 1
 
     def pending_job(self, map_index: int) -> Job:
         """The job of a mapped task instance. Raises NoSuchPage."""
@@ -285,6 +296,10 @@ def _read_plan(folder: str, version: str) -> Plan:
     # A user who may write to the run's folder need not have the right to read this machine's files, or other folders
     # that the run's credentials open.
     output = os.path.normpath(os.path.join(folder, "..", ".."))
+    if isinstance(plan.jobs, PlannedJobs):  # Paths of its jobs are made of this folder, and of names that are checked.
+        if os.path.normpath(plan.output_folder) != output:
+            raise InvalidRecord("it names files outside the run's output folder")
+        return plan
     written = [path for job in plan.jobs for path in (job.output, job.result, job.failure)]
     if not all(_is_in(output, path) for path in written):
         raise InvalidRecord("it names files outside the run's output folder")

@@ -12,7 +12,7 @@ from colorquant.lazy import imported_on_first_use
 
 if TYPE_CHECKING:
     from colorquant.compress.comparison import FORMATS, needed_bytes
-    from colorquant.compress.library import Counts, ImageJobs, compress_batch, make_batches
+    from colorquant.compress.library import Counts, ImageJobs, compress_batch, make_batches, make_stretches
     from colorquant.compress.pipeline import Compressed, compress_image, compress_opened, open_image
     from colorquant.compress.shared_palette import (
         AddedColors,
@@ -44,6 +44,7 @@ __all__ = [
     "ImageColors",
     "ImageJobs",
     "make_batches",
+    "make_stretches",
     "needed_bytes",
     "open_image",
     "Origin",
@@ -59,6 +60,7 @@ __getattr__ = imported_on_first_use(
         "ImageJobs": "library",
         "compress_batch": "library",
         "make_batches": "library",
+        "make_stretches": "library",
         "Compressed": "pipeline",
         "compress_image": "pipeline",
         "compress_opened": "pipeline",

@@ -3,6 +3,7 @@
 Nothing here knows Spark, which runs the batches (``colorquant.spark``).
 """
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,9 @@ from colorquant.jobs import (
     EXIT_FAILED,
     Job,
     JobFailure,
+    PlannedJobs,
     SharedPalette,
+    Stretch,
     note_kill,
     refusal_for_kills,
     too_slow_for,
@@ -86,6 +89,16 @@ def make_batches(jobs: Sequence[Job], cores: int) -> list[list[ImageJobs]]:
         batches[-1].append(group)
         bytes_left -= size
     return batches
+
+
+def make_stretches(jobs: PlannedJobs, cores: int) -> list[Stretch]:
+    """The pending images of a very large library in batches, the one with the most bytes first.
+
+    As ``make_batches``, but images of a batch follow one another in the plan, so a worker finds them in one file.
+    """
+    total = sum(stretch.image_bytes for stretch in jobs.stretches(_MAX_IMAGES, math.inf))
+    stretches = jobs.stretches(_MAX_IMAGES, total / (cores * _BATCHES_PER_CORE))
+    return sorted(stretches, key=lambda stretch: -stretch.image_bytes)
 
 
 def compress_batch(

@@ -20,6 +20,7 @@ from colorquant.jobs.plan import (
     plan_run,
     run_folder,
 )
+from colorquant.jobs.planned_jobs import PlannedJobs, Stretch
 from colorquant.jobs.progress import PROGRESS, RunProgress
 from colorquant.jobs.records import CompressionResult, KSearchRecord, NeededBytes
 from colorquant.jobs.shared_palette import (
@@ -57,6 +58,7 @@ __all__ = [
     "parse_ks",
     "parse_target",
     "Plan",
+    "PlannedJobs",
     "PLANNING",
     "PROGRESS",
     "is_being_planned",
@@ -68,6 +70,7 @@ __all__ = [
     "RunProgress",
     "RunRequest",
     "SharedPalette",
+    "Stretch",
     "TILED_SUFFIX",
     "settings_of_palette",
     "too_slow_for",

@@ -10,15 +10,28 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from colorquant.errors import InvalidLocation, InvalidRecord, InvalidSetting
 from colorquant.limits import Count
-from colorquant.storage import FileVersion, JsonRecord, PathText, StrPath, location, read, remove, write_atomically
+from colorquant.storage import (
+    FileVersion,
+    JsonRecord,
+    Part,
+    Parts,
+    PartWriter,
+    PathText,
+    StrPath,
+    files_below,
+    location,
+    read,
+    remove,
+    write_atomically,
+)
 
 #: The environment variable with the number of plans of a library after which all its files are read again.
 FULL_CHECK = "COMPRESSION_FULL_CHECK"
@@ -26,6 +39,10 @@ _FULL_CHECK_AFTER, _MAX_FULL_CHECK = 30, 10**6
 # More than the ticks of any file system's clock (2 s of FAT), and than most clocks of file servers are off.
 _SETTLED_SECONDS = 600.0
 _FOLDER = "memory"
+_IN_PARTS = b'{"schema_version":2,'
+
+#: What is remembered of an image: see ``Memory.images``.
+Remembered = tuple[str, str, str]
 
 
 def full_check_after(environment: Mapping[str, str] = os.environ) -> int:
@@ -60,18 +77,17 @@ class Memory(JsonRecord):
     weights: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, output_folder: StrPath, library: tuple[str, str, str]) -> Self:
+    def of(cls, output_folder: StrPath, library: tuple[str, str, str]) -> "Memory":
         """The memory of a library: the folder of its images, the pattern, and the patterns that are left out.
 
         Empty where there is none that can be relied on, and where it is time to read all files again.
         """
-        path = _path(output_folder, library)
         with suppress(OSError, InvalidRecord, InvalidLocation):
-            digest, _, text = read(path).partition(b"\n")
-            if digest == _digest_of(text):
-                memory = cls.of_json(text, path)
-                if memory.library == library and memory.plans + 1 < full_check_after():
-                    return memory
+            memory = _reliable(output_folder, library)
+            if isinstance(memory, MemoryInParts):
+                return cls(library=library, plans=memory.plans, images=dict(memory.entries(output_folder)))
+            if memory:
+                return memory
         return cls(library=library)
 
     def sha256_of(self, name: str, version: FileVersion | None) -> str | None:
@@ -92,6 +108,97 @@ class Memory(JsonRecord):
         """Write the memory, whole or not at all. Raises OSError."""
         text = self.as_json().encode("ascii")
         write_atomically(_path(output_folder, self.library), _digest_of(text) + b"\n" + text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryInParts(Memory):
+    """The memory of a library of very many images: ``images`` is empty, and ``parts`` name the files that have them."""
+
+    schema_version: int = 2
+    parts: tuple[Part, ...] = ()
+
+    def entries(self, output_folder: StrPath) -> Iterator[tuple[str, Remembered]]:
+        """Names, ascending, with what is remembered. Raises OSError, and InvalidRecord where a part is damaged."""
+        for name, *remembered in Parts(_parts(output_folder, self.library), self.parts, _ENTRY, tuple):
+            yield name, (remembered[0], remembered[1], remembered[2])
+
+    def write_to(self, output_folder: StrPath) -> None:
+        """Write the memory, and remove the parts of earlier ones. Raises OSError."""
+        super().write_to(output_folder)
+        folder, named = _parts(output_folder, self.library), {part.file for part in self.parts}
+        for file in files_below(folder):
+            if file not in named:
+                remove(folder / file)
+
+
+_ENTRY = tuple[PathText, str, str, str]
+
+
+class Recollection:
+    """The memory of a library, read while its images are planned in the order of their names.
+
+    Attributes
+    ----------
+    plans : as of ``Memory``.
+    """
+
+    def __init__(self, output_folder: StrPath, library: tuple[str, str, str], fresh: bool) -> None:
+        """``fresh`` is whether nothing is remembered. Raises InvalidSetting as ``full_check_after``."""
+        self._library = library
+        found = None
+        with suppress(OSError, InvalidRecord, InvalidLocation):
+            found = None if fresh else _reliable(output_folder, library)
+        self.plans = found.plans if found else 0
+        entries: Iterable[tuple[str, Remembered]] = ()
+        if isinstance(found, MemoryInParts):
+            entries = found.entries(output_folder)
+        elif found:
+            entries = sorted(found.images.items())
+        self._entries = iter(entries)
+        self._next = self._following()
+
+    def of(self, names: Sequence[str]) -> Memory:
+        """The memory of some images, ascending, which come after all that were asked for before."""
+        images = {}
+        wanted = set(names)
+        while self._next and self._next[0] <= names[-1]:
+            if self._next[0] in wanted:
+                images[self._next[0]] = self._next[1]
+            self._next = self._following()
+        return Memory(library=self._library, plans=self.plans, images=images)
+
+    def _following(self) -> tuple[str, Remembered] | None:
+        # From a damaged part on all files are read.
+        with suppress(OSError, InvalidRecord):
+            return next(self._entries, None)
+        return None
+
+
+class MemoryWriter:
+    """Writes the memory of a library of very many images, whose names come in ascending order."""
+
+    def __init__(self, output_folder: StrPath, library: tuple[str, str, str]) -> None:
+        self._library = library
+        self._parts = PartWriter(_parts(output_folder, library), "images")
+
+    def add(self, images: Mapping[str, Remembered]) -> None:
+        """Add what was seen of some images. Raises OSError."""
+        for name, remembered in images.items():
+            self._parts.add(name, [name, *remembered])
+
+    def finish(self, plans: int) -> MemoryInParts:
+        """The memory, whose parts are written. Raises OSError."""
+        return MemoryInParts(library=self._library, plans=plans, parts=self._parts.finish())
+
+
+def _reliable(output_folder: StrPath, library: tuple[str, str, str]) -> Memory | None:
+    """The memory that is there; None where it is damaged, or it is time to read all files again. Raises as ``read``."""
+    path = _path(output_folder, library)
+    digest, _, text = read(path).partition(b"\n")
+    if digest != _digest_of(text):
+        return None
+    memory = (MemoryInParts if text.startswith(_IN_PARTS) else Memory).of_json(text, path)
+    return memory if memory.library == library and memory.plans + 1 < full_check_after() else None
 
 
 def forget(output_folder: StrPath, library: tuple[str, str, str]) -> None:
@@ -120,6 +227,10 @@ def now() -> float:
 def _path(output_folder: StrPath, library: Sequence[str]) -> Path:
     name = hashlib.sha256(json.dumps(library).encode()).hexdigest()[:16]
     return location(output_folder) / "runs" / _FOLDER / f"{name}.json"
+
+
+def _parts(output_folder: StrPath, library: Sequence[str]) -> Path:
+    return _path(output_folder, library).with_suffix("")
 
 
 def _digest_of(text: bytes) -> bytes:

@@ -7,12 +7,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -30,7 +30,8 @@ from colorquant.errors import (
 from colorquant.hex_colors import color_text
 from colorquant.jobs.folders import RunFolders
 from colorquant.jobs.job import TILED_SUFFIX, Job
-from colorquant.jobs.memory import Memory, digest_of, is_settled, now
+from colorquant.jobs.memory import Memory, MemoryWriter, Recollection, Remembered, digest_of, is_settled, now
+from colorquant.jobs.planned_jobs import Entry, PlannedJobs, ReusedLabels, entries_of
 from colorquant.jobs.shared_palette import (
     SharedPalette,
     content_of,
@@ -44,13 +45,18 @@ from colorquant.limits import MAX_COLORS, Count, PaletteSize
 from colorquant.settings import LIBRARY, Settings
 from colorquant.storage import (
     IMAGE_SUFFIXES,
+    PART_RECORDS,
+    PARTS_FOLDER,
     FileVersion,
     JsonRecord,
+    Part,
+    PartWriter,
     PathText,
     StrPath,
     is_file,
     is_remote,
     location,
+    parts_folder,
     sha256_of,
     versions_below,
 )
@@ -64,6 +70,9 @@ AUTO = "auto"
 #: In place of palette sizes: find the palette of the fewest colors that reaches the target, all settings as they are.
 FEWEST = "fewest"
 
+#: Images of a plan whose jobs are in memory. Those of a larger library are in files (``PlannedJobs``).
+MAX_IN_MEMORY = 10_000
+
 # Threads that hash: a disk's cores, or requests to an object store, which are slow one by one.
 _READERS_OF_BUCKET = 16
 
@@ -72,7 +81,8 @@ _READERS_OF_BUCKET = 16
 class Plan(JsonRecord):
     """All jobs of a run.
 
-    Its file has the images only (``_PlanFile``), some 100 bytes each, whatever the number of palette sizes.
+    Its file has the images only (``_PlanFile``), some 100 bytes each, whatever the number of palette sizes. Of more
+    than ``MAX_IN_MEMORY`` images it names files that have them, and ``jobs`` and ``reused`` read these when asked.
 
     Attributes
     ----------
@@ -104,8 +114,8 @@ class Plan(JsonRecord):
     images_folder: PathText
     ks: tuple[PaletteSize, ...]
     settings: Settings
-    jobs: tuple[Job, ...]
-    reused: frozenset[str]
+    jobs: Sequence[Job]
+    reused: Set[str]
     ignored: tuple[str, ...]
     force: bool = False
     target: str | None = None
@@ -123,7 +133,8 @@ class Plan(JsonRecord):
 
     def as_json(self) -> str:
         """The text of the file."""
-        return _PlanFile.of(self).as_json()
+        kind = _PlanFileInParts if isinstance(self.jobs, PlannedJobs) else _PlanFile
+        return kind.of(self).as_json()
 
     def write(self, path: StrPath) -> None:
         """Write the file; and to the output folder what was seen, for the next plan. Raises OSError."""
@@ -134,6 +145,13 @@ class Plan(JsonRecord):
         """Write to the output folder what was seen, for the next plan. Raises OSError."""
         if self.memory:
             self.memory.write_to(self.output_folder)
+
+    @classmethod
+    def of_json(cls, text: bytes, path: StrPath) -> Self:
+        """The plan of a file's text; its parts are next to ``path``. Raises InvalidRecord as ``read``."""
+        if text.startswith(_IN_PARTS):
+            return cls(**_PlanFileInParts.of_json(text, path).fields_of_plan_in(location(path).parent))
+        return super().of_json(text, path)
 
     @classmethod
     def _parse(cls, content: Any) -> Self:
@@ -148,8 +166,39 @@ class Plan(JsonRecord):
         return self.images_folder, self.pattern, self.exclude
 
     def pending(self) -> list[Job]:
-        """The jobs that are still to be done."""
-        return [job for job in self.jobs if job.label not in self.reused]
+        """The jobs that are still to be done: all of them in memory."""
+        return list(self.iterate_pending())
+
+    def iterate_pending(self) -> Iterator[Job]:
+        """The jobs that are still to be done, one at a time."""
+        if isinstance(self.jobs, PlannedJobs):
+            return self.jobs.pending()
+        return (job for job in self.jobs if job.label not in self.reused)
+
+    def numbered(self, names: Set[str]) -> dict[str, tuple[int, list[Job]]]:
+        """Of some images, by their names, the number in the plan, from 1, and the jobs. Others are left out."""
+        found: dict[str, tuple[int, list[Job]]] = {}
+        if isinstance(self.jobs, PlannedJobs):
+            for name in sorted(names):
+                if (number := self.jobs.number_of(name)) is not None:
+                    found[name] = number + 1, self.jobs.of_image(number)
+            return found
+        for number, (name, jobs) in enumerate(groupby(self.jobs, key=lambda job: job.name), start=1):
+            if name in names:
+                found[name] = number, list(jobs)
+        return found
+
+    def count_images(self) -> tuple[int, int]:
+        """The number of images, and the sum of the bytes of their files."""
+        if isinstance(self.jobs, PlannedJobs):
+            return len(self.jobs.entries), sum(size for _, _, size, _ in self.jobs.entries)
+        sizes = {job.name: job.image_bytes for job in self.jobs}
+        return len(sizes), sum(sizes.values())
+
+    def part_files(self) -> frozenset[str]:
+        """The files with the images of a large library, by their paths relative to the plan's folder."""
+        parts = self.jobs.entries.parts if isinstance(self.jobs, PlannedJobs) else ()
+        return frozenset(f"{PARTS_FOLDER}/{part.file}" for part in parts)
 
     def palettes_to_find(self) -> list["PaletteRequest"]:
         """The palettes that images of pending jobs have in common, and that are not there yet."""
@@ -267,6 +316,41 @@ class _PlanFile(JsonRecord):
         return same | {"jobs": jobs, "reused": reused}
 
 
+_IN_PARTS = b'{"schema_version":3,'
+_OWN_FIELDS_IN_PARTS = (*_OWN_FIELDS, "schema_version", "reused", "parts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlanFileInParts(_PlanFile):
+    """The file of a plan of very many images.
+
+    ``parts`` are files next to it with an ``Entry`` a line, in place of ``images`` and ``pending``, which are empty.
+    ``reused`` is the number of jobs that were done. There are neither palettes in common nor weights.
+    """
+
+    schema_version: int = 3
+    reused: Count = 0
+    parts: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.images or self.pending or not self.parts:
+            raise InvalidRecord("images and pending are not empty, or parts are")
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """The file of a plan."""
+        same = {each.name: getattr(plan, each.name) for each in fields(cls) if each.name not in _OWN_FIELDS_IN_PARTS}
+        assert isinstance(plan.jobs, PlannedJobs)
+        return cls(**same, pending=(), images=(), reused=len(plan.reused), parts=plan.jobs.entries.parts)
+
+    def fields_of_plan_in(self, folder: Path) -> dict[str, Any]:
+        """The values of the fields of ``Plan``; ``folder`` is that of the run."""
+        same = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OWN_FIELDS_IN_PARTS}
+        jobs = _planned_jobs(_JobMaker.of(self), folder, self.parts)
+        return same | {"jobs": jobs, "reused": ReusedLabels(jobs, self.reused)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
     """What a person asks for, before anything of it is checked.
@@ -307,7 +391,9 @@ def plan_run(
 ) -> Plan:
     """List the images of a folder, and make a job for each of them and each k.
 
-    Files that are as the last plan of the library saw them are not read (``memory``).
+    Files that are as the last plan of the library saw them are not read (``memory``). Of more than ``MAX_IN_MEMORY``
+    images, the entries of the plan are written to the run's folder part by part, unless they have palettes in common or
+    weights.
 
     Parameters
     ----------
@@ -324,7 +410,7 @@ def plan_run(
     Returns
     -------
     Plan
-        It is not written.
+        It is not written, apart from its parts.
 
     Raises
     ------
@@ -372,15 +458,19 @@ def plan_run(
         target=target,
         palettes={"": earlier} if earlier else {},
     )
-    jobs_of, seen, memory, news = _look(
-        jobs_of, names, (request.pattern, request.exclude), request.force, look_at_all, looked_at
-    )
-    jobs: list[Job] = []
-    reused: list[str] = []
-    for name in names:
-        jobs_of_image = jobs_of(name, seen[name])
-        jobs += jobs_of_image
-        reused += [jobs_of_image[index].label for index in seen[name].done]
+    jobs: Sequence[Job]
+    reused: Set[str]
+    memory: Memory
+    news: tuple[str, ...] = ()
+    looking = _Looking(request.force, look_at_all or _in_threads(is_remote(folders.images)), looked_at)
+    patterns = (request.pattern, request.exclude)
+    if len(names) > MAX_IN_MEMORY and not settings.shared and not settings.weights:
+        jobs, reused, memory = _look_by_parts(jobs_of, names, patterns, looking)
+    else:
+        jobs_of, seen, memory, news = _look(jobs_of, names, patterns, looking)
+        made = [(seen[name], jobs_of(name, seen[name])) for name in names]
+        jobs = tuple(job for _, jobs_of_image in made for job in jobs_of_image)
+        reused = frozenset(jobs_of_image[index].label for image, jobs_of_image in made for index in image.done)
     return Plan(
         run_id=request.run_id,
         images_folder=jobs_of.images_folder,
@@ -388,8 +478,8 @@ def plan_run(
         ks=ks,
         settings=settings,
         identity=jobs_of.identity,
-        jobs=tuple(jobs),
-        reused=frozenset(reused),
+        jobs=jobs,
+        reused=reused,
         ignored=tuple(listing.ignored),
         unreadable=listing.unreadable,
         planned_at=planned_at,
@@ -568,13 +658,17 @@ class _JobMaker:
         return json.dumps([list(self.ks), self.target, sorted(self.settings.compare)])
 
 
+@dataclass(frozen=True)
+class _Looking:
+    """How files are looked at: all again with ``force``; by which threads or processes; when."""
+
+    force: bool
+    at_all: LookAtAll
+    at: float
+
+
 def _look(
-    jobs_of: _JobMaker,
-    names: list[str],
-    patterns: tuple[str, str],
-    force: bool,
-    look_at_all: LookAtAll | None,
-    looked_at: float,
+    jobs_of: _JobMaker, names: list[str], patterns: tuple[str, str], looking: _Looking
 ) -> tuple[_JobMaker, dict[str, _Seen], Memory, tuple[str, ...]]:
     """What the files of images show, by their names: from the memory of the last plan, or read. And its memory.
 
@@ -583,7 +677,7 @@ def _look(
     """
     library = (jobs_of.images_folder, *patterns)
     try:
-        memory = Memory(library=library) if force else Memory.of(jobs_of.output_folder, library)
+        memory = Memory(library=library) if looking.force else Memory.of(jobs_of.output_folder, library)
     except InvalidSetting as error:
         raise InvalidPlan(str(error)) from None
     image_version = versions_below(jobs_of.images_folder)
@@ -591,40 +685,100 @@ def _look(
     versions = {name: image_version(name) for name in names}
     hashes = {name: memory.sha256_of(name, versions[name]) for name in names}
     relied = any(hashes.values())
-    look_at_all = look_at_all or _in_threads(is_remote(jobs_of.images_folder))
-    weights, remembered = _weights(jobs_of.settings.weights, names, memory, look_at_all, looked_at)
+    weights, remembered = _weights(jobs_of.settings.weights, names, memory, looking.at_all, looking.at)
     is_given = bool(jobs_of.palettes)
     if jobs_of.settings.shared and not is_given:
         unknown = [name for name in names if not hashes[name]]
-        answered = look_at_all(partial(_hash_of, jobs_of.images_folder), unknown) if unknown else ()
+        answered = looking.at_all(partial(_hash_of, jobs_of.images_folder), unknown) if unknown else ()
         hashes |= zip(unknown, answered, strict=True)
         jobs_of = jobs_of.with_palettes(hashes, weights)
-    outputs = dict.fromkeys(names, "")
+    output_versions = cache(partial(_output_versions, jobs_of))
+    seen, images = _see(jobs_of, hashes, versions, weights, memory, output_versions, looking)
+    plans = memory.plans + 1 if relied else 0
+    palettes = dict(jobs_of.palettes)
+    news = tuple(news_of_palette(group, name, memory, hashes, is_given) for group, name in sorted(palettes.items()))
+    now_known = Memory(library=library, plans=plans, images=images, palettes=palettes, weights=remembered)
+    return jobs_of, seen, now_known, news
+
+
+def _look_by_parts(
+    jobs_of: _JobMaker, names: list[str], patterns: tuple[str, str], looking: _Looking
+) -> tuple[PlannedJobs, ReusedLabels, Memory]:
+    """As ``_look``, of some thousand images at a time. What they show goes to files, and jobs are made of these."""
+    library = (jobs_of.images_folder, *patterns)
+    try:
+        recollection = Recollection(jobs_of.output_folder, library, looking.force)
+    except InvalidSetting as error:
+        raise InvalidPlan(str(error)) from None
+    image_version = versions_below(jobs_of.images_folder)
+    output_versions = cache(partial(_output_versions, jobs_of))
+    folder = run_folder(jobs_of.output_folder, jobs_of.run_id)
+    entries = PartWriter(parts_folder(folder), "images")
+    remembered = MemoryWriter(jobs_of.output_folder, library)
+    relied, reused = False, 0
+    for start in range(0, len(names), PART_RECORDS):
+        part = names[start : start + PART_RECORDS]
+        memory = recollection.of(part)
+        versions = {name: image_version(name) for name in part}
+        hashes = {name: memory.sha256_of(name, versions[name]) for name in part}
+        relied = relied or any(hashes.values())
+        seen, images = _see(jobs_of, hashes, versions, {}, memory, output_versions, looking)
+        for name in part:
+            entries.add(name, [name, seen[name].sha256, seen[name].size, seen[name].done])
+            reused += len(seen[name].done)
+        remembered.add(images)
+    jobs = _planned_jobs(jobs_of, folder, entries.finish())
+    return jobs, ReusedLabels(jobs, reused), remembered.finish(recollection.plans + 1 if relied else 0)
+
+
+def _planned_jobs(jobs_of: _JobMaker, folder: Path, parts: Sequence[Part]) -> PlannedJobs:
+    return PlannedJobs(entries_of(parts_folder(folder), parts), partial(_jobs_of_entry, jobs_of), len(jobs_of.ks))
+
+
+def _jobs_of_entry(jobs_of: _JobMaker, entry: Entry) -> list[Job]:
+    name, sha256, size, _ = entry
+    return jobs_of(name, _Seen(sha256, size))
+
+
+def _output_versions(jobs_of: _JobMaker) -> Callable[[str], FileVersion | None]:
+    return versions_below(f"{jobs_of.output_folder.rstrip('/')}/compressed")
+
+
+def _see(
+    jobs_of: _JobMaker,
+    hashes: Mapping[str, str | None],
+    versions: Mapping[str, FileVersion | None],
+    weights: Mapping[str, WeightsFile],
+    memory: Memory,
+    output_versions: Callable[[], Callable[[str], FileVersion | None]],
+    looking: _Looking,
+) -> tuple[dict[str, _Seen], dict[str, Remembered]]:
+    """What the files of images show, by their names, and what the next plan can know of them without reading.
+
+    ``hashes`` are those that are known. ``output_versions`` is only called where one is.
+    """
+    outputs = dict.fromkeys(hashes, "")
     if any(hashes.values()):
-        output_version = versions_below(f"{jobs_of.output_folder.rstrip('/')}/compressed")
+        output_version = output_versions()
         for name, sha256 in hashes.items():
             if sha256:
                 image = _Seen(sha256, 0, weights=weights.get(name))
-                outputs[name] = _digest_of_outputs(jobs_of, name, image, output_version, looked_at)
+                outputs[name] = _digest_of_outputs(jobs_of, name, image, output_version, looking.at)
     every = tuple(range(len(jobs_of.ks)))
     seen = {
         name: _Seen(sha256, version.size, every, weights.get(name))
         for name, sha256 in hashes.items()
         if sha256 and (version := versions[name]) and memory.is_done(name, outputs[name])
     }
-    unseen = [(name, hashes[name], weights.get(name)) for name in names if name not in seen]
-    answers = look_at_all(partial(_look_at, jobs_of, force), unseen) if unseen else ()
+    unseen = [(name, hashes[name], weights.get(name)) for name in hashes if name not in seen]
+    answers = looking.at_all(partial(_look_at, jobs_of, looking.force), unseen) if unseen else ()
     seen |= {name: answer for (name, _, _), answer in zip(unseen, answers, strict=True)}
     images = {}
-    for name in names:
+    for name in hashes:
         version, found = versions[name], seen[name]
-        if found.sha256 and version and version.size == found.size and is_settled(version, looked_at):
+        if found.sha256 and version and version.size == found.size and is_settled(version, looking.at):
             images[name] = (version.text, found.sha256, outputs[name] if found.done == every else "")
-    plans = memory.plans + 1 if relied else 0
-    palettes = dict(jobs_of.palettes)
-    news = tuple(news_of_palette(group, name, memory, hashes, is_given) for group, name in sorted(palettes.items()))
-    now_known = Memory(library=library, plans=plans, images=images, palettes=palettes, weights=remembered)
-    return jobs_of, seen, now_known, news
+    return seen, images
 
 
 def _weights(

@@ -1,13 +1,15 @@
 """Changes since the previous run on the same folder of images. Standard library only."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from colorquant.limits import Count, PaletteSize
 
 #: Loss of quality between two runs, for an unchanged image, above which the report warns.
 PSNR_TOLERANCE_DB, SSIM_TOLERANCE = 0.1, 0.001
+#: Entries of each list of ``LimitedChanges``.
+MAX_LISTED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,10 @@ class Changes:
         """The outputs that are worse than before, of unchanged images."""
         return [move for move in self.moved if move.regressed]
 
+    def count(self, name: str) -> int:
+        """The number of entries of one of the lists, or of ``regressed``."""
+        return len(getattr(self, name))
+
     @property
     def nothing(self) -> bool:
         """Whether the run has the same results as the previous one."""
@@ -74,15 +80,29 @@ class Changes:
     def sentence(self) -> str:
         """The changes in one sentence for a log."""
         counts = [
-            (len(self.added), "added"),
-            (len(self.removed), "removed"),
-            (len(self.moved), "outputs changed"),
-            (len(self.failed), "jobs newly failed"),
-            (len(self.mended), "jobs mended"),
+            (self.count("added"), "added"),
+            (self.count("removed"), "removed"),
+            (self.count("moved"), "outputs changed"),
+            (self.count("failed"), "jobs newly failed"),
+            (self.count("mended"), "jobs mended"),
         ]
         told = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing changed"
-        warning = f" WARNING: the quality of {len(self.regressed)} outputs regressed." if self.regressed else ""
+        warning = f" WARNING: the quality of {self.count('regressed')} outputs regressed." if self.regressed else ""
         return f"Since run {self.run_id}: {told}.{warning}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitedChanges(Changes):
+    """The differences between runs of a very large library: of each list the first ``MAX_LISTED`` only.
+
+    ``more`` tells for each list, and for ``regressed``, how many are not in it.
+    """
+
+    more: dict[str, Count] = field(default_factory=dict)
+
+    def count(self, name: str) -> int:
+        """As of ``Changes``: also of what is not listed."""
+        return super().count(name) + self.more.get(name, 0)
 
 
 def _decibels(psnr_db: float | None) -> float:

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -91,11 +92,11 @@ def picture_budget(count: int) -> int:
     return budget // step * step
 
 
-def rows_html(summary: Summary, library: Library, number: int) -> str:
-    """The text of a page of the table of all jobs; ``number`` counts from 1."""
+def rows_html(summary: Summary, library: Library, number: int, rows: Sequence[Row]) -> str:
+    """The text of a page of the table of all jobs, with its rows; ``number`` counts from 1."""
     pages = library.pages
     template = _environment().get_template("rows.html.j2")
-    return template.render(summary=summary, pages=pages, number=number, page=pages[number - 1])
+    return template.render(summary=summary, pages=pages, number=number, page=pages[number - 1], rows=rows)
 
 
 def repetition_html(repetition: Repetition) -> str:
@@ -118,6 +119,7 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
     measured = {section.name: section.rows for section in sections if section.measured}
     by_k = [part for part in summary.totals.by_k if part.images]
     several = len(measured) > 1
+    failures, failure_count = summary.first_failures(MAX_FAILURES)
     script, script_hash = page_script()
     return (
         _environment()
@@ -131,14 +133,16 @@ def page_html(summary: Summary, sections: list[ImageSection], library: Library |
             by_gain=sorted(sections, key=lambda section: (section.gain is None, -(section.gain or 0))),
             library=library,
             numbers={section.name: section.number for section in sections},
-            failures=summary.failures(),
+            failures=failures,
+            failure_count=failure_count,
             unreadable=list(summary.unreadable.items()),
             max_failures=MAX_FAILURES,
             rows_folder=ROWS_FOLDER,
             infinite=math.inf,
             wanted=f"{WANTED.value:g}",
             measured=measured,
-            chosen={choice.image: choice.k for choice in summary.choices},
+            # The table that needs it has all images.
+            chosen={} if library else {choice.image: choice.k for choice in summary.choices},
             published=_PUBLISHED_RATIOS,
             script=Markup(script),
             script_hash=script_hash,
@@ -157,6 +161,7 @@ def page_script() -> tuple[str, str]:
     return script, f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
+@cache
 def _environment() -> Environment:
     made = environment(Path(__file__).parent)
     made.filters |= {

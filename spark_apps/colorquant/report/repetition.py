@@ -1,12 +1,15 @@
 """A run in which nothing is new: it names the earlier run whose report is also its own. Standard library only."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import eq
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from colorquant.errors import InvalidRecord
-from colorquant.report.changes import Changes
+from colorquant.report.changes import Changes, LimitedChanges
+from colorquant.report.large_summary import BEGINNING, LargeSummary
 from colorquant.report.rows import DONE, REUSED
 from colorquant.report.summary import SUMMARY, Summary
 from colorquant.report.totals import totals_of
@@ -46,7 +49,7 @@ class Repetition(JsonRecord):
     @classmethod
     def of(cls, summary: Summary, previous: Summary, path: Path) -> Self | None:
         """The repetition of the previous run; None where anything is new. ``path`` is that of ``previous``."""
-        if any(row.state == DONE for row in summary.rows) or _stripped(summary) != _stripped(previous):
+        if summary.totals.done or not _is_same(summary, previous):
             return None
         before = read_repetition(path)
         return cls(
@@ -72,10 +75,10 @@ class Repetition(JsonRecord):
             text = read(base)
         except FileNotFoundError:
             raise InvalidRecord(f"{path}: it repeats {base}, which is gone") from None
-        same = Summary.of_json(text, base)
+        same = _parsed(text, base)
         if sha256_of(base) != self.sha256:
             raise InvalidRecord(f"{path}: it repeats {base}, which has changed since")
-        changes = Changes(
+        changes = (LimitedChanges if same.in_parts else Changes)(
             run_id=self.previous_run_id,
             written_at=self.previous_written_at,
             settings={},
@@ -94,8 +97,10 @@ def read_summary(path: StrPath) -> Summary:
 
     Raises as ``JsonRecord.read``.
     """
-    repetition = read_repetition(path)
-    return repetition.summary(location(path)) if repetition else Summary.read(path)
+    text = read(path)
+    if text.startswith(_BEGINNING):
+        return Repetition.of_json(text, path).summary(location(path))
+    return _parsed(text, path)
 
 
 def read_repetition(path: StrPath) -> Repetition | None:
@@ -104,8 +109,30 @@ def read_repetition(path: StrPath) -> Repetition | None:
     return Repetition.of_json(text, path) if text.startswith(_BEGINNING) else None
 
 
+def _parsed(text: bytes, path: StrPath) -> Summary:
+    return (LargeSummary if text.startswith(BEGINNING) else Summary).of_json(text, path)
+
+
+def _is_same(summary: Summary, previous: Summary) -> bool:
+    now, before = _stripped(summary), _stripped(previous)
+    if not now.in_parts or not before.in_parts:
+        return now == before
+    named: dict[str, Any] = {"rows": (), "choices": (), "row_parts": (), "choice_parts": ()}
+    return (
+        dataclasses.replace(now, **named) == dataclasses.replace(before, **named)
+        and _are_equal(now.rows, before.rows)
+        and _are_equal(now.choices, before.choices)
+    )
+
+
+def _are_equal(now: Sequence[object], before: Sequence[object]) -> bool:
+    return len(now) == len(before) and all(map(eq, now, before))
+
+
 def _stripped(summary: Summary) -> Summary:
     """A summary without what differs where nothing is new: whose it is, and that outputs are reused."""
+    if isinstance(summary, LargeSummary):
+        return dataclasses.replace(summary.with_rows_reused(), run_id="", written_at="", changes=None)
     rows = tuple(dataclasses.replace(row, state=REUSED) if row.state == DONE else row for row in summary.rows)
     totals = totals_of(rows, summary.choices)
     return dataclasses.replace(summary, run_id="", written_at="", changes=None, rows=rows, totals=totals)

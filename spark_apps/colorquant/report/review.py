@@ -66,7 +66,11 @@ class Review(JsonRecord):
 
 def _worst(summary: Summary, difference: Difference) -> tuple[Doubtful, ...]:
     new = {*difference.added, *difference.changed}
-    qualities = {(row.image, row.k): (row.ssimulacra2, bool(row.lossless)) for row in summary.rows if not row.failed}
+    qualities = {
+        (row.image, row.k): (row.ssimulacra2, bool(row.lossless))
+        for row in summary.rows
+        if row.image in new and not row.failed
+    }
     found = []
     for choice in summary.choices:
         if choice.k is None or choice.image not in new:

@@ -2,7 +2,7 @@
 
 import platform
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +25,8 @@ from colorquant.target import Target
 SCHEMA_VERSION = 2
 #: The name of its file.
 SUMMARY = "summary.json"
-_READERS = 16
+#: Rows that are read from an object store at a time.
+READERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +54,34 @@ class Summary(JsonRecord):
     settings: dict[str, Any]
     versions: dict[str, str]
     totals: Totals
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     ignored: tuple[str, ...]
     target: str | None = None
-    choices: tuple[Choice, ...] = ()
+    choices: Sequence[Choice] = ()
     changes: Changes | None = None
     pattern: str | None = None
     exclude: str | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
     palettes: tuple[CommonPalette, ...] = ()
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether rows and choices are in files of their own, and not in memory."""
+        return False
+
+    def by_image(self) -> Iterator[tuple[list[Row], Choice | None]]:
+        """The rows of each image and its choice, in the plan's order, one image at a time."""
+        choices = {choice.image: choice for choice in self.choices}
+        for image, rows in self.rows_by_image().items():
+            yield rows, choices.get(image)
+
+    def choice_of(self, image: str) -> Choice | None:
+        """The choice of an image; None where it has no output."""
+        return next((choice for choice in self.choices if choice.image == image), None)
+
+    def rows_by_name(self) -> Iterator[list[Row]]:
+        """The rows of each image, ascending by name, one image at a time."""
+        return (rows for _, rows in sorted(self.rows_by_image().items()))
 
     def rows_by_image(self) -> dict[str, list[Row]]:
         """The rows of each image, by its name, in the plan's order."""
@@ -69,11 +89,22 @@ class Summary(JsonRecord):
 
     def failures(self) -> list[tuple[str, str, list[int | None]]]:
         """Image, reason, and the k with this reason: a damaged file fails at every k for the same reason."""
-        groups: dict[tuple[str, str], list[int | None]] = defaultdict(list)
-        for row in self.rows:
-            if row.failed:
-                groups[row.image, row.reason or ""].append(row.k)
-        return [(image, reason, ks) for (image, reason), ks in groups.items()]
+        return failures_in(self.rows)
+
+    def first_failures(self, limit: int) -> tuple[list[tuple[str, str, list[int | None]]], int]:
+        """The first ``failures``, and the number of all."""
+        failures = self.failures()
+        return failures[:limit], len(failures)
+
+    def has_lost(self, plan: Plan) -> bool:
+        """Whether a job failed that was done when the run was planned, by its plan."""
+        jobs = zip(self.rows, plan.jobs, strict=True)
+        return any(row.failed and job.label in plan.reused for row, job in jobs)
+
+    @property
+    def untried(self) -> int:
+        """The number of jobs that left neither a result nor a reason."""
+        return sum(row.untried for row in self.rows)
 
     def notices(self) -> dict[str, list[str]]:
         """What is to be known of images that have outputs: each sentence, with the names of its images."""
@@ -89,7 +120,8 @@ class Summary(JsonRecord):
 
     def table(self, width: int = 100) -> str:
         """The summary as plain text for a terminal ``width`` columns wide (80 at least), without a final newline."""
-        return tables.terminal_table(self.rows, self.totals, self.failures(), width, self.choices, self.unreadable)
+        failures, count = self.first_failures(tables.MAX_LISTED)
+        return tables.terminal_table(self.rows, self.totals, failures, width, self.choices, self.unreadable, count)
 
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -108,28 +140,43 @@ class Summary(JsonRecord):
     def of(cls, plan: Plan, folder: Path, written_at: datetime | None = None) -> Self:
         """The summary of what the jobs of a plan have written; ``folder`` is the folder for the summary."""
         # From an object store several rows are read at a time: each request takes long.
-        with ThreadPoolExecutor(_READERS if is_remote(folder) else 1) as pool:
+        with ThreadPoolExecutor(READERS if is_remote(folder) else 1) as pool:
             rows = tuple(pool.map(lambda job: row_of(job, job.label in plan.reused, folder), plan.jobs))
         choices = _choices(rows, plan.target, bool(plan.settings.palette))
         return cls(
-            run_id=plan.run_id,
-            written_at=(written_at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
-            images_folder=plan.images_folder,
-            ks=plan.ks,
-            settings={"seed": plan.settings.seed}
-            | plan.settings.as_record()
-            | {"compare": list(plan.settings.compare)},
-            versions=_versions(rows),
+            **known_before(plan, written_at),
+            versions=versions({row.spark_version for row in rows}),
             totals=totals_of(rows, choices),
             rows=rows,
-            ignored=plan.ignored,
-            target=plan.target,
-            pattern=plan.pattern,
-            exclude=plan.exclude,
             choices=choices,
-            unreadable=plan.unreadable,
             palettes=common_palettes(plan, rows, folder),
         )
+
+
+def known_before(plan: Plan, written_at: datetime | None) -> dict[str, Any]:
+    """The fields of a summary that are known before any row."""
+    settings = plan.settings
+    return {
+        "run_id": plan.run_id,
+        "written_at": (written_at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
+        "images_folder": plan.images_folder,
+        "ks": plan.ks,
+        "settings": {"seed": settings.seed} | settings.as_record() | {"compare": list(settings.compare)},
+        "ignored": plan.ignored,
+        "target": plan.target,
+        "pattern": plan.pattern,
+        "exclude": plan.exclude,
+        "unreadable": plan.unreadable,
+    }
+
+
+def failures_in(rows: Iterable[Row]) -> list[tuple[str, str, list[int | None]]]:
+    """As ``Summary.failures``, of some rows."""
+    groups: dict[tuple[str, str], list[int | None]] = defaultdict(list)
+    for row in rows:
+        if row.failed:
+            groups[row.image, row.reason or ""].append(row.k)
+    return [(image, reason, ks) for (image, reason), ks in groups.items()]
 
 
 def _with_null(rows: Any) -> Any:
@@ -158,9 +205,10 @@ def _choices(rows: Sequence[Row], target: str | None, has_palette: bool) -> tupl
     return tuple(filter(None, (choose(group, wanted, has_palette) for group in _by_image(rows).values())))
 
 
-def _versions(rows: tuple[Row, ...]) -> dict[str, str]:
-    versions = {"Python": platform.python_version()}
+def versions(of_spark: Set[str | None]) -> dict[str, str]:
+    """The versions of the software that writes a summary, and of Spark."""
+    found = {"Python": platform.python_version()}
     for package in ("numpy", "pillow", "matplotlib", "jinja2"):
-        versions[package] = metadata.version(package)
-    spark = sorted({row.spark_version for row in rows if row.spark_version})
-    return versions | ({"Spark": ", ".join(spark)} if spark else {})
+        found[package] = metadata.version(package)
+    spark = sorted(filter(None, of_spark))
+    return found | ({"Spark": ", ".join(spark)} if spark else {})

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from colorquant.report.choice import Choice
@@ -23,7 +23,7 @@ _WIDTHS = (4, 6, 7, 8, 6, 7, 8, 7, 6)
 _ALL = "all images"
 # Of a table for a terminal or a log.
 _MAX_ROWS = 1000
-_MAX_LISTED = 200
+MAX_LISTED = 200
 
 
 def csv_text(rows: Iterable[Row]) -> str:
@@ -32,12 +32,21 @@ def csv_text(rows: Iterable[Row]) -> str:
     A text that a spreadsheet would run as a formula gets a single quote before it (OWASP, "CSV injection"). Lines end
     with CRLF (RFC 4180); the csv module quotes commas, quotes and line ends within a cell.
     """
+    return "".join(csv_lines(rows))
+
+
+def csv_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """The text of ``csv_text``, a row at a time."""
     stream = io.StringIO()
     writer = csv.writer(stream)
     columns = [field.name for field in dataclasses.fields(Row) if field.name not in _NO_COLUMN]
     writer.writerow(columns)
-    writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
-    return stream.getvalue()
+    for row in rows:
+        yield stream.getvalue()
+        stream.seek(0)
+        stream.truncate()
+        writer.writerow([_cell(getattr(row, column)) for column in columns])
+    yield stream.getvalue()
 
 
 def _cell(value: object) -> object:
@@ -56,10 +65,12 @@ def terminal_table(
     width: int,
     choices: Sequence[Choice] = (),
     unreadable: Mapping[str, str] = MappingProxyType({}),
+    failure_count: int | None = None,
 ) -> str:
     """The rows, the totals of each k, the choices, and the failures and unreadable folders with their reasons.
 
-    Of very many rows and failures only the first ones are listed: a log must stay readable.
+    Of very many rows and failures only the first ones are listed: a log must stay readable. ``failures`` are the first
+    of ``failure_count``, or all.
     """
     shown, missing = rows[:_MAX_ROWS], len(rows) - _MAX_ROWS
     gap = "  " if width >= 96 else " "
@@ -84,7 +95,9 @@ def terminal_table(
             "",
         )
         lines.append(_line(_ALL, figures, name_width, gap))
-    return "\n".join(line.rstrip() for line in lines + _closing(totals, failures, width, choices, unreadable))
+    return "\n".join(
+        line.rstrip() for line in lines + _closing(totals, failures, failure_count, width, choices, unreadable)
+    )
 
 
 def _line(name: str, figures: Iterable[str], name_width: int, gap: str) -> str:
@@ -115,6 +128,7 @@ def _number(value: float | None, digits: int) -> str:
 def _closing(
     totals: Totals,
     failures: Sequence[tuple[str, str, list[int | None]]],
+    failure_count: int | None,
     width: int,
     choices: Sequence[Choice],
     unreadable: Mapping[str, str],
@@ -128,22 +142,22 @@ def _closing(
     ]
     if totals.chosen and totals.chosen.ratio:
         lines += ["", "Chosen:"]
-        for choice in choices[:_MAX_LISTED]:
+        for choice in choices[:MAX_LISTED]:
             named = f"  {printable(choice.image)}: {choice.reason}"
             lines += textwrap.wrap(named, max(width, 40), subsequent_indent="    ", break_on_hyphens=False)
         lines += _more(len(choices))
         sizes = f"{byte_size(totals.chosen.original_bytes)} to {byte_size(totals.chosen.bytes)}"
         lines.append(f"  all images: {sizes} (ratio {totals.chosen.ratio:.2f})")
-    for image, reason, ks in failures[:_MAX_LISTED]:
+    for image, reason, ks in failures[:MAX_LISTED]:
         sizes = ", ".join(map(k_text, ks))
         named = f"FAILED {printable(image)} at k = {sizes}: {printable(' '.join(reason.split()))}"
         lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
-    lines += _more(len(failures))
-    for folder, reason in list(unreadable.items())[:_MAX_LISTED]:
+    lines += _more(len(failures) if failure_count is None else failure_count)
+    for folder, reason in list(unreadable.items())[:MAX_LISTED]:
         named = f"NOT READ {printable(folder)}: {printable(reason)}"
         lines += textwrap.wrap(named, max(width, 40), subsequent_indent="       ", break_on_hyphens=False)
     return lines + _more(len(unreadable))
 
 
 def _more(count: int) -> list[str]:
-    return [f"  ... and {count - _MAX_LISTED:,} more, in the report"] if count > _MAX_LISTED else []
+    return [f"  ... and {count - MAX_LISTED:,} more, in the report"] if count > MAX_LISTED else []

@@ -1,13 +1,15 @@
 """Totals over the rows of a run, for all images and for each k. Standard library only."""
 
 import math
-from collections.abc import Iterable, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from colorquant.limits import Count, PaletteSize
 from colorquant.report.choice import Choice, is_low
-from colorquant.report.rows import DONE, REUSED, Row
+from colorquant.report.rows import DONE, FAILED, REUSED, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,70 +78,132 @@ class Totals:
 
 def totals_of(rows: Sequence[Row], choices: Sequence[Choice] = ()) -> Totals:
     """The totals of a run's rows, and of the choices among them."""
-    measured = [row for row in rows if not row.failed]
-    original = {row.image: row.original_bytes or 0 for row in measured}
-    smallest: dict[str, int] = {}
-    for row in measured:
-        smallest[row.image] = min(row.compressed_bytes or 0, smallest.get(row.image, row.compressed_bytes or 0))
-    states = [row.state for row in rows]
-    return Totals(
-        jobs=len(rows),
-        done=states.count(DONE),
-        reused=states.count(REUSED),
-        failed=len(rows) - len(measured),
-        images=len({row.image for row in rows}),
-        images_compressed=len(original),
-        original_bytes=sum(original.values()),
-        smallest_bytes=sum(smallest.values()),
-        smallest_ratio=_ratio(sum(original.values()), sum(smallest.values())),
-        seconds=math.fsum(row.seconds or 0 for row in measured if row.state == DONE),
-        by_k=tuple(
-            _at_k(k, [row for row in rows if row.k == k])
-            for k in sorted({row.k for row in rows if row.k is not None and not row.target})
-        ),
-        chosen=_chosen(rows, choices),
-    )
+    by_image: dict[str, list[Row]] = {}
+    for row in rows:
+        by_image.setdefault(row.image, []).append(row)
+    chosen = {choice.image: choice for choice in choices}
+    sums = Sums()
+    for image, group in by_image.items():
+        sums.add(group, chosen.get(image))
+    return sums.totals()
 
 
-def _chosen(rows: Sequence[Row], choices: Sequence[Choice]) -> ChosenTotals:
-    outputs = {(choice.image, choice.k) for choice in choices}
-    published = [row for row in rows if (row.image, row.k) in outputs and not row.failed]
-    before, after = sum(choice.original_bytes for choice in choices), sum(choice.bytes for choice in choices)
-    return ChosenTotals(
-        images=len(choices),
-        originals_kept=sum(choice.k is None for choice in choices),
-        original_bytes=before,
-        bytes=after,
-        ratio=_ratio(before, after),
-        median_psnr_db=_median(row.psnr for row in published),
-        median_ssim=_median(row.ssim for row in published),
-        low_quality=sum(map(is_low, published)),
-    )
+class Sums:
+    """Adds up the rows of one image after the other. For the medians it keeps 32 bytes for each output."""
+
+    def __init__(self) -> None:
+        self._states: Counter[str] = Counter()
+        self._images = self._compressed = self._original = self._smallest = 0
+        self._seconds = array("d")
+        self._at_k: dict[int, _AtK] = {}
+        self._ks: set[int] = set()
+        self._chosen = _Chosen()
+
+    def add(self, rows: Sequence[Row], choice: Choice | None) -> None:
+        """Add all rows of an image, and its choice."""
+        measured = [row for row in rows if not row.failed]
+        self._states.update(row.state for row in rows)
+        self._images += 1
+        if measured:
+            self._compressed += 1
+            self._original += measured[-1].original_bytes or 0
+            self._smallest += min(row.compressed_bytes or 0 for row in measured)
+        self._seconds.extend(row.seconds or 0 for row in measured if row.state == DONE)
+        for row in rows:
+            if row.k is not None:
+                self._at_k.setdefault(row.k, _AtK()).add(row)
+                if not row.target:
+                    self._ks.add(row.k)
+        if choice:
+            self._chosen.add(choice, [row for row in measured if row.k == choice.k])
+
+    def totals(self) -> Totals:
+        """The totals of all that was added."""
+        return Totals(
+            jobs=self._states.total(),
+            done=self._states[DONE],
+            reused=self._states[REUSED],
+            failed=self._states[FAILED],
+            images=self._images,
+            images_compressed=self._compressed,
+            original_bytes=self._original,
+            smallest_bytes=self._smallest,
+            smallest_ratio=_ratio(self._original, self._smallest),
+            seconds=math.fsum(self._seconds),
+            by_k=tuple(self._at_k[k].totals(k) for k in sorted(self._ks)),
+            chosen=self._chosen.totals(),
+        )
 
 
-def _at_k(k: int, rows: Sequence[Row]) -> KTotals:
-    measured = [row for row in rows if not row.failed]
-    original = sum(row.original_bytes or 0 for row in measured)
-    compressed = sum(row.compressed_bytes or 0 for row in measured)
-    return KTotals(
-        k=k,
-        images=len(measured),
-        failed=len(rows) - len(measured),
-        lossless=sum(bool(row.lossless) for row in measured),
-        original_bytes=original,
-        compressed_bytes=compressed,
-        compression_ratio=_ratio(original, compressed),
-        median_psnr_db=_median(row.psnr for row in measured),
-        median_ssim=_median(row.ssim for row in measured),
-        median_bits_per_pixel=_median(row.bits_per_pixel for row in measured),
-    )
+class _AtK:
+    def __init__(self) -> None:
+        self._failed = self._lossless = self._original = self._compressed = self._images = 0
+        self._psnr, self._ssim, self._bits = array("d"), array("d"), array("d")
+
+    def add(self, row: Row) -> None:
+        if row.failed:
+            self._failed += 1
+            return
+        self._images += 1
+        self._lossless += bool(row.lossless)
+        self._original += row.original_bytes or 0
+        self._compressed += row.compressed_bytes or 0
+        self._psnr.append(row.psnr)
+        _append(self._ssim, row.ssim)
+        _append(self._bits, row.bits_per_pixel)
+
+    def totals(self, k: int) -> KTotals:
+        return KTotals(
+            k=k,
+            images=self._images,
+            failed=self._failed,
+            lossless=self._lossless,
+            original_bytes=self._original,
+            compressed_bytes=self._compressed,
+            compression_ratio=_ratio(self._original, self._compressed),
+            median_psnr_db=_median(self._psnr),
+            median_ssim=_median(self._ssim),
+            median_bits_per_pixel=_median(self._bits),
+        )
+
+
+class _Chosen:
+    def __init__(self) -> None:
+        self._images = self._kept = self._original = self._bytes = self._low = 0
+        self._psnr, self._ssim = array("d"), array("d")
+
+    def add(self, choice: Choice, rows: Sequence[Row]) -> None:
+        self._images += 1
+        self._kept += choice.k is None
+        self._original += choice.original_bytes
+        self._bytes += choice.bytes
+        for row in rows:
+            self._low += is_low(row)
+            self._psnr.append(row.psnr)
+            _append(self._ssim, row.ssim)
+
+    def totals(self) -> ChosenTotals:
+        return ChosenTotals(
+            images=self._images,
+            originals_kept=self._kept,
+            original_bytes=self._original,
+            bytes=self._bytes,
+            ratio=_ratio(self._original, self._bytes),
+            median_psnr_db=_median(self._psnr),
+            median_ssim=_median(self._ssim),
+            low_quality=self._low,
+        )
+
+
+def _append(values: "array[float]", value: float | None) -> None:
+    if value is not None:
+        values.append(value)
 
 
 def _ratio(original: int, compressed: int) -> float | None:
     return original / compressed if compressed else None
 
 
-def _median(values: Iterable[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    middle = median(numbers) if numbers else math.inf
+def _median(values: "array[float]") -> float | None:
+    middle = median(values) if values else math.inf
     return middle if math.isfinite(middle) else None

@@ -38,6 +38,7 @@ from colorquant.text import byte_size, printable
 _GRACE = DAY
 # The memory of a library that has not been planned for so long.
 _MEMORY_DAYS = 35
+_MEMORY = re.compile(r"memory/[0-9a-f]{16}(?:\.json|/[a-z]+-[0-9]+-[0-9a-f]{8}\.jsonl)")
 _MAX_NAMED = 20
 _STATE = "pruned.json"
 _TARGET = r"(?:ssim|psnr|ssimulacra2)=[0-9.e+-]+"
@@ -193,7 +194,7 @@ def _found(output: Path, published: Iterable[StrPath], keep: Keep, now: float, g
             rows = {path: version.size for path, version in run.files.items() if path.startswith("rows/")}
             pruning.files |= {f"runs/{run.name}/{path}": size for path, size in rows.items()}
     for path, version in in_runs.items():
-        if re.fullmatch(r"memory/[0-9a-f]{16}\.json", path) and now - version.changed_at > _MEMORY_DAYS * DAY:
+        if _MEMORY.fullmatch(path) and now - version.changed_at > _MEMORY_DAYS * DAY:
             pruning.files[f"runs/{path}"] = version.size
     palettes = {name for run in kept.values() if run.plan for name in run.plan.palettes.values()}
     for path, version in files_below(output / "palettes").items():

@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*-[0-9a-f]{8}")
 #: What runs of this version and of older ones leave in their folders.
 _OURS = re.compile(
     r"summary\.(?:json|csv|html)|(?:plan|planning|progress|application|palettes|review)\.json|failures/[^/]+\.json"
-    r"|rows/[0-9]+\.html|contact_sheets/.+\.png|(?:.+/)?\.tmp-[^/]+"
+    r"|rows/[0-9]+\.html|parts/[a-z]+-[0-9]+-[0-9a-f]{8}\.jsonl|contact_sheets/.+\.png|(?:.+/)?\.tmp-[^/]+"
 )
 
 
@@ -90,6 +90,11 @@ def _run(output: Path, name: str, files: dict[str, FileVersion], now: float) -> 
             ) from None
         if run_folder(output, plan.run_id).name != name:
             return None  # Somebody's copy.
+        if missing := plan.part_files().difference(files):
+            raise PruneRefused(
+                f"A part of the plan of {folder} is gone, {min(missing)}, so nobody can tell what its run needs. If "
+                f"the run is not needed, remove {folder}."
+            )
         if plan.planned_at:
             planned_at = datetime.fromisoformat(plan.planned_at).timestamp()
     repeats = None

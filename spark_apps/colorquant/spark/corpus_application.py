@@ -11,8 +11,9 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colorquant import settings
 from colorquant.cli import Parser, Progress, add_limits, limits_of, read_settings
@@ -23,6 +24,7 @@ from colorquant.jobs import (
     PROGRESS,
     JobFailure,
     Plan,
+    PlannedJobs,
     RunRequest,
     mark_outputs,
     parse_ks,
@@ -33,7 +35,7 @@ from colorquant.jobs import (
 )
 from colorquant.light_imports import lighten
 from colorquant.spark.application import end_with_parent, fail, failure_of
-from colorquant.storage import remove
+from colorquant.storage import files_below, remove
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -68,7 +70,7 @@ def main() -> int:
 
 
 def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts":
-    from colorquant.compress import Counts, make_batches
+    from colorquant.compress import Counts, make_batches, make_stretches
     from colorquant.spark.library import compress_batches, map_on
     from colorquant.spark.palette_application import find_palettes_of
 
@@ -93,11 +95,17 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         plan.write(folder / "plan.json")
     print(f"{len(plan.jobs)} jobs, {len(plan.reused)} of them done already", *plan.palette_news, sep="\n", flush=True)
     find_palettes_of(context, plan, limits_of(arguments))
-    batches = make_batches(plan.pending(), context.defaultParallelism)
+    batches: Sequence[Any]
+    images_of: Callable[[Any], Any] = list
+    if isinstance(plan.jobs, PlannedJobs):
+        batches, images_of = make_stretches(plan.jobs, context.defaultParallelism), plan.jobs.pending_images
+        progress = Progress(sum(each.images for each in batches), sum(each.image_bytes for each in batches))
+    else:
+        batches = make_batches(plan.pending(), context.defaultParallelism)
+        images = [image for batch in batches for image in batch]
+        progress = Progress(len(images), sum(jobs[0].image_bytes for jobs in images))
     if not batches:
         return Counts()
-    images = [image for batch in batches for image in batch]
-    progress = Progress(len(images), sum(jobs[0].image_bytes for jobs in images))
     told = -math.inf
 
     def watch(counts: Counts) -> None:
@@ -110,15 +118,18 @@ def _compress(context: "SparkContext", arguments: argparse.Namespace) -> "Counts
         if line := progress.see(*so_far):
             print(line, flush=True)
 
-    counts = compress_batches(context, batches, arguments.force, limits_of(arguments), watch)
+    counts = compress_batches(context, batches, arguments.force, limits_of(arguments), watch, images_of)
     print(progress.state(counts.images, counts.image_bytes, counts.failed).text(), flush=True)
     return counts
 
 
 def _remove_failures(plan: Plan) -> None:
     """Remove the failures that an earlier try of this run left: these jobs are tried again."""
-    for job in plan.pending():
-        remove(job.failure)
+    left = files_below(run_folder(plan.output_folder, plan.run_id) / "failures")
+    if left:
+        for job in plan.iterate_pending():
+            if job.failure.rsplit("/", 1)[-1] in left:
+                remove(job.failure)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -1,6 +1,7 @@
 """A library of images on Spark: each task compresses a batch of images, and returns only counts.
 
-Workers write the results to the output folder themselves. The driver holds the plan, but no image.
+Workers write the results to the output folder themselves. The driver holds the plan, but no image; of a very large
+library not even the plan, of which each task reads what it needs.
 """
 
 import threading
@@ -16,6 +17,7 @@ from colorquant.limits import Limits
 from colorquant.storage import access, adopt
 
 T = TypeVar("T")
+B = TypeVar("B")
 
 _SLICES_PER_CORE = 16
 _MIN_NAMES = 8
@@ -40,10 +42,11 @@ def map_on(context: SparkContext) -> Callable[[Callable[[str], T], list[str]], l
 
 def compress_batches(
     context: SparkContext,
-    batches: Sequence[Sequence[ImageJobs]],
+    batches: Sequence[B],
     force: bool,
     limits: Limits,
     watch: Callable[[Counts], None],
+    images_of: Callable[[B], Sequence[ImageJobs]],
 ) -> Counts:
     """Compress every batch in a task of its own, in this order; return the counts of all.
 
@@ -51,13 +54,15 @@ def compress_batches(
     ----------
     context : SparkContext
     batches : sequence of batches
-        From ``make_batches``.
+        From ``make_batches`` or ``make_stretches``.
     force : bool
         Whether to compress again where there is a valid result.
     limits : Limits
         An image beyond one of them is refused.
     watch : callable
         Called about once a second with the counts so far.
+    images_of : callable
+        Tells a worker the images of a batch.
     """
     counts = context.accumulator(Counts(), _CountsParam())
     spark = {
@@ -71,11 +76,11 @@ def compress_batches(
     # In the closure, not in a setting of Spark: settings are shown on pages and in logs.
     variables = access()
 
-    def compress(partition: Iterable[Sequence[ImageJobs]]) -> None:
+    def compress(partition: Iterable[B]) -> None:
         adopt(variables)
         task = TaskContext.get()
         for batch in partition:
-            counts.add(compress_batch(batch, spark, force, task.attemptNumber() if task else 0, limits))
+            counts.add(compress_batch(images_of(batch), spark, force, task.attemptNumber() if task else 0, limits))
 
     with _repeated(lambda: watch(counts.value)):
         context.parallelize(batches, len(batches)).foreachPartition(compress)

@@ -7,6 +7,7 @@ from colorquant.storage.atomic import sha256_of, sync_folder, write_atomically
 from colorquant.storage.json_record import JsonRecord
 from colorquant.storage.listing import FORMATS, IMAGE_SUFFIXES, OUTPUTS_MARK, Listing, is_below, is_within, list_images
 from colorquant.storage.naming import output_names
+from colorquant.storage.parts import PART_RECORDS, PARTS_FOLDER, Part, Parts, PartWriter, parts_folder
 from colorquant.storage.paths import (
     PROBE,
     FileVersion,
@@ -69,6 +70,12 @@ __all__ = [
     "OPTIONS",
     "output_names",
     "OUTPUTS_MARK",
+    "Part",
+    "PART_RECORDS",
+    "Parts",
+    "PARTS_FOLDER",
+    "parts_folder",
+    "PartWriter",
     "PathText",
     "probe",
     "PROBE",

@@ -8,18 +8,19 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from colorquant.storage.paths import StrPath, allow, is_remote, location, open_stream, put
+from colorquant.storage.paths import StrPath, allow, is_remote, location, open_stream, put, put_file
 
 #: With which the name of every temporary file and folder begins.
 TEMPORARY_PREFIX = ".tmp-"
 
 
-def write_atomically(path: StrPath, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader sees all of it or nothing.
+def write_atomically(path: StrPath, content: bytes | Iterable[bytes]) -> None:
+    """Write ``content``, or its pieces one after the other, to ``path`` so that a reader sees all of it or nothing.
 
     The bytes are written to a temporary file in the same folder, which is made if it is missing, synced to the disk,
     and renamed; then the folder is synced. A temporary file of a killed process is removed by the next write to the
@@ -31,14 +32,20 @@ def write_atomically(path: StrPath, content: bytes) -> None:
         For example where the disk is full or read-only. No temporary file is left.
     """
     if is_remote(path):
-        put(path, content)
+        if isinstance(content, bytes):
+            put(path, content)
+        else:
+            with tempfile.NamedTemporaryFile() as file:
+                file.writelines(content)
+                file.flush()
+                put_file(path, file.name)
         return
     target = location(path)
     allow(target.parent)
     with _locked(lambda new: new.touch(exist_ok=False), target.parent) as (temporary, descriptor):
         try:
             with open(descriptor, "wb", closefd=False) as stream:
-                stream.write(content)
+                stream.writelines([content] if isinstance(content, bytes) else content)
                 stream.flush()
                 os.fsync(descriptor)
             os.replace(temporary, target)

@@ -1,8 +1,8 @@
 """JSON files that hold one dataclass: names, types and ranges are checked once, when a file is read.
 
 Standard library only. The type annotations of a dataclass are its schema. They are made of ``bool``, ``int``,
-``float``, ``str``, ``Any``, ``X | None``, ``tuple``, ``frozenset``, ``dict`` with names as keys, other dataclasses, and
-``Annotated[X, values]`` with the container of the allowed values: a ``limits.Range``, say.
+``float``, ``str``, ``Any``, ``X | None``, ``tuple`` and ``Sequence``, ``frozenset`` and ``Set``, ``dict`` with names as
+keys, other dataclasses, and ``Annotated[X, values]`` with the container of the allowed values: a ``limits.Range``, say.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import json
 import math
 import reprlib
 import types
-from collections.abc import Callable, Container, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from functools import cache, partial
 from itertools import repeat
 from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
@@ -92,6 +92,14 @@ class JsonRecord:
         return record
 
 
+def parse_record(kind: Any, text: bytes, path: StrPath) -> Any:
+    """The value of a JSON text, checked against an annotation; ``path`` names its file. Raises InvalidRecord."""
+    try:
+        return _parser(kind)(json.loads(text))
+    except (_Mismatch, ValueError, RecursionError) as error:
+        raise InvalidRecord(f"{path}: {error}") from None
+
+
 class _Mismatch(Exception):
     """A value is not what its annotation says. ``path`` leads to it from the top of the file."""
 
@@ -131,8 +139,8 @@ def _parser(kind: Any) -> _Parse:
         return partial(_optional, _parser(arguments[0]))
     if origin is tuple and arguments[-1] is not ...:
         return partial(_fixed, tuple(map(_parser, arguments)))
-    if origin in (tuple, frozenset):
-        return partial(_array, origin, _parser(arguments[0]))
+    if origin in _ARRAYS:
+        return partial(_array, _ARRAYS[origin], _parser(arguments[0]))
     if origin is dict and arguments[0] is str:
         return partial(_dictionary, _parser(arguments[1]))
     raise TypeError(f"{kind} is not a type that is read from JSON")
@@ -235,4 +243,10 @@ def _any(value: Any) -> Any:
     return value if value is None or type(value) is bool else _str(value) if type(value) is str else _float(value)
 
 
+_ARRAYS: dict[Any, type[tuple[Any, ...]] | type[frozenset[Any]]] = {
+    tuple: tuple,
+    Sequence: tuple,
+    frozenset: frozenset,
+    Set: frozenset,
+}
 _SCALARS: dict[Any, _Parse] = {bool: _bool, int: _int, float: _float, str: _str, Any: _any}

@@ -490,6 +490,12 @@ def remove_objects(folder: StrPath, prefix: str) -> None:
             _store(parent).rm_file(key)  # One by one, as in ``remove``.
 
 
+def put_file(path: StrPath, file: str) -> None:
+    """Write an object of a local file, which may be larger than the memory. Raises as ``put``."""
+    with open(file, "rb") as stream:
+        put_stream(path, stream)
+
+
 def probe(folder: StrPath) -> None:
     """Write an object in a folder of a bucket, and remove it. Raises OSError where a run could not do that later."""
     put(location(folder) / PROBE, b"")

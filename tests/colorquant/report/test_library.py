@@ -92,5 +92,5 @@ def test_a_log_gets_a_readable_part_of_a_hundred_thousand_rows(library: Library)
     choices = tuple(dataclasses.replace(summary.choices[0], image=other.image) for other in rows)
     large: Summary = dataclasses.replace(summary, rows=rows + failed, choices=choices)
     text = large.table()
-    assert len(text.splitlines()) < tables._MAX_ROWS + 4 * tables._MAX_LISTED
+    assert len(text.splitlines()) < tables._MAX_ROWS + 4 * tables.MAX_LISTED
     assert "9,000 more" in text and text.count("4,800 more") == 2

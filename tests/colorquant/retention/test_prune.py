@@ -262,9 +262,9 @@ def test_a_young_file_stays_whatever_names_it(nights: Nights) -> None:
 
 def test_nothing_is_removed_where_a_plan_cannot_be_read(nights: Nights) -> None:
     plan = nights.folder("night 5") / "plan.json"
-    plan.write_text(plan.read_text().replace('"schema_version":2', '"schema_version":3'))
+    plan.write_text(plan.read_text().replace('"schema_version":2', '"schema_version":4'))
     before = nights.files()
-    with pytest.raises(PruneRefused, match="A plan cannot be read, .*night_5.*schema_version 3 is unknown"):
+    with pytest.raises(PruneRefused, match="A plan cannot be read, .*night_5.*schema_version 4 is unknown"):
         nights.prune(9, keep=KEEP)
     assert nights.files() == before
 

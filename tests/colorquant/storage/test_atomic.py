@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,19 @@ from colorquant.storage.atomic import sha256_of, temporary_folder, write_atomica
 def test_writes_into_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a" / "b" / "c.bin", b"content")
     assert (tmp_path / "a" / "b" / "c.bin").read_bytes() == b"content"
+
+
+def test_pieces_are_written_one_after_the_other_or_not_at_all(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", (piece for piece in (b"one", b"", b"two")))
+    assert (tmp_path / "file").read_bytes() == b"onetwo"
+
+    def pieces() -> Iterator[bytes]:
+        yield b"new"
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write_atomically(tmp_path / "file", pieces())
+    assert (tmp_path / "file").read_bytes() == b"onetwo" and list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from colorquant.jobs import JobFailure
 from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage import paths as storage
+from colorquant.storage.atomic import write_atomically
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
 
@@ -85,6 +86,22 @@ def test_where_the_library_of_a_store_is_not_installed_the_extra_is_named(
         storage.location(f"{scheme}://bucket/a")
     with pytest.raises(InvalidPlan, match=f"images: {scheme}://.* needs the package {library}"):
         plan_run(RunRequest(run_id="run", images=f"{scheme}://bucket/a", ks=[4], output="out"))
+
+
+def test_an_object_is_written_in_pieces(s3: dict[str, str]) -> None:
+    write_atomically("s3://library/in/parts.csv", (bytes([number]) * 3_000_000 for number in range(4)))
+    assert storage.read("s3://library/in/parts.csv") == b"".join(bytes([number]) * 3_000_000 for number in range(4))
+
+
+def test_a_plan_in_parts_is_written_and_read_in_a_bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colorquant.jobs.plan.MAX_IN_MEMORY", 2)
+    for number in range(3):
+        storage.put(f"s3://library/in/{number}.png", b"x")
+    plan = plan_run(RunRequest(run_id="run", images="s3://library/in/", ks=[4], output="s3://results/out/"))
+    plan.write(run_folder("s3://results/out", "run") / "plan.json")
+    read = Plan.read(run_folder("s3://results/out", "run") / "plan.json")
+    assert read.part_files() and [job.name for job in read.jobs] == ["0.png", "1.png", "2.png"]
+    assert tuple(read.jobs) == tuple(plan.jobs)
 
 
 def test_objects_that_no_path_names_are_listed_as_ignored(s3: dict[str, str]) -> None:

@@ -11,8 +11,10 @@ from PIL import Image
 
 from colorquant import settings
 from colorquant.jobs import PROGRESS, JobFailure, RunProgress
+from colorquant.jobs import plan as plan_module
 from colorquant.jobs.plan import RunRequest, plan_run, run_folder
 from colorquant.report import summarize_run
+from colorquant.storage import parts as parts_module
 from colorquant_airflow.pages import files, runs
 from colorquant_airflow.pages.app import show_run
 from colorquant_airflow.pages.lines import lines_of
@@ -152,3 +154,63 @@ def test_a_run_of_an_earlier_version_is_shown_as_it_was(run: Run, monkeypatch: p
     assert [row.state for row in later.rows_of(1)] == ["done", "done"]
     assert "every job failed" not in _image_page(later, 1)
     files.output_of(later, later.job_of(1, 1))
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_run_whose_plan_is_in_parts_has_the_same_lines_and_pages(
+    run: Run, ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = _ended(run) if ended else run
+    lines = lines_of(inside, "name", "")
+    pages = [_image_page(inside, number) for number in (1, 2, 3)]
+    outputs = [path.relative_to(run.output_folder).as_posix() for job in run.plan.jobs for path in job.output_paths()]
+    served = [_served(inside, path) for path in outputs]
+    assert any(served)
+    monkeypatch.setattr(plan_module, "MAX_IN_MEMORY", 1)
+    for module in (plan_module, parts_module):
+        monkeypatch.setattr(module, "PART_RECORDS", 2)
+    plan = run.plan
+    request = RunRequest(
+        run_id="1", images=plan.images_folder, ks=plan.ks, output=plan.output_folder, target=plan.target or ""
+    )
+    (run.folder / "plan.json").unlink()
+    for path in run.folder.glob("summary.*"):
+        path.unlink()
+    # What was pending before is pending in this plan too, as far as the pages can tell.
+    outputs_away = run.output_folder / "away"
+    (run.output_folder / "compressed").rename(outputs_away)
+    plan_run(request).write(run.folder / "plan.json")
+    outputs_away.rename(run.output_folder / "compressed")
+    large = Run(DAG, "1", "running", "manual", datetime.now(UTC), {"folder": str(run.folder)}, None)
+    if ended:
+        summarize_run(large.plan, large.folder)
+        large = dataclasses.replace(large, state="failed")
+    assert large.in_parts and not inside.in_parts and large.count == inside.count
+    found = lines_of(large, "failed", "")
+    assert list(found) == list(lines) and len(found) == 3 and found[1:9] == lines[1:]
+    assert [line.name for line in lines_of(large, "name", "B.P")] == ["b.png"]
+    assert [_image_page(large, number) for number in (1, 2, 3)] == pages
+    assert [_served(large, path) for path in outputs] == served
+    with pytest.raises(NoSuchPage, match="none has the number 4"):
+        large.jobs_of(4)
+    assert "3 images, by name" in show_run(large)
+
+
+def _served(run: Run, path: str) -> str | None:
+    try:
+        return str(files.of_report(run, path).path)
+    except NoSuchPage:
+        return None
+
+
+def test_a_plan_in_parts_of_another_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "MAX_IN_MEMORY", 1)
+    plan = run.plan
+    plan_run(RunRequest(run_id="1", images=plan.images_folder, ks=(2,), output=plan.output_folder)).write(
+        run.folder / "plan.json"
+    )
+    text = (run.folder / "plan.json").read_text()
+    (run.folder / "plan.json").write_text(text.replace(plan.output_folder, "/etc"))
+    other = Run(DAG, "1", "running", "manual", datetime.now(UTC), {"folder": str(run.folder)}, None)
+    with pytest.raises(NoSuchPage, match="outside the run's output folder"):
+        _ = other.plan
