@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -40,9 +42,14 @@ _OF_THE_HOOK = frozenset(
         "session_kwargs",
     }
 )
+# Keys of a role live for fifteen minutes at least.
+_ROLE_SECONDS = 300.0
+_roles: dict[str, tuple[float, Any]] = {}
+_asking = threading.Lock()
 _HOOK = "airflow.providers.amazon.aws.hooks.base_aws"
 _OF_GOOGLE = frozenset({"is_anonymous", "key_path", "keyfile_dict", "project"})
 _OF_AZURE = frozenset({"connection_string", "sas_token", "tenant_id"})
+_KEYS_OF_AZURE = {"AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"}
 
 
 class NoSuchConnection(LookupError):
@@ -108,7 +115,7 @@ def _of_s3(name: str, connection: Connection) -> dict[str, Any]:
             "of the AWS configuration on each machine that assumes it."
         )
         _refuse(name, extra.keys() - read, read, advice)
-        key, secret, token, profile = *_keys(name, hook), None
+        key, secret, token, profile = *_keys(name, hook, connection.get_uri()), None
     of_s3 = (extra.get("service_config") or {}).get("s3") or {}
     config = dict(extra.get("config_kwargs") or {})
     unsigned = config.get("signature_version") == "unsigned"
@@ -137,15 +144,20 @@ def _hook(name: str) -> Any:
         return None
 
 
-def _keys(name: str, hook: Any) -> tuple[str, str, str | None]:
-    """Key, secret and token by the hook. Raises ConnectionRefused."""
-    try:
-        keys = hook.get_credentials(region_name=hook.region_name)
-    except Exception as error:  # Of botocore, of the provider, of an identity provider.
-        raise ConnectionRefused(
-            f"The Airflow connection {name!r}, which storage_connection names, gives no credentials: "
-            f"{' '.join(str(error).split())}"
-        ) from error
+def _keys(name: str, hook: Any, uri: str) -> tuple[str, str, str | None]:
+    """Key, secret and token by the hook, some minutes old at most. Raises ConnectionRefused."""
+    # A page asks for each of its pictures, and a store opened with other keys is another one, which is kept.
+    with _asking:
+        asked_at, keys = _roles.get(uri, (-_ROLE_SECONDS, None))
+        if keys is None or time.monotonic() - asked_at > _ROLE_SECONDS:
+            try:
+                keys = hook.get_credentials(region_name=hook.region_name)
+            except Exception as error:  # Of botocore, of the provider, of an identity provider.
+                raise ConnectionRefused(
+                    f"The Airflow connection {name!r}, which storage_connection names, gives no credentials: "
+                    f"{' '.join(str(error).split())}"
+                ) from error
+            _roles[uri] = time.monotonic(), keys
     return keys.access_key, keys.secret_key, keys.token
 
 
@@ -174,13 +186,24 @@ def _of_azure(name: str, connection: Connection) -> dict[str, Any]:
     host = urlsplit(host if "://" in host else f"//{host}").netloc
     if extra.get("connection_string"):
         return {"connection_string": extra["connection_string"]}
-    if extra.get("tenant_id"):
-        of_application = {"client_id": connection.login, "client_secret": connection.password}
-        return {"account_name": host.partition(".")[0], "account_host": host, "tenant_id": extra["tenant_id"]} | (
-            of_application
+    account = connection.login or host.partition(".")[0]
+    key, token = connection.password, extra.get("sas_token")
+    if not extra.get("tenant_id") and (key or token):
+        # adlfs takes what the environment has before an account and its key, but not before a connection string.
+        place = f"BlobEndpoint=https://{host}" if host else "DefaultEndpointsProtocol=https"
+        secret = f"AccountKey={key}" if key else f"SharedAccessSignature={str(token).lstrip('?')}"
+        place = place if key or host else f"BlobEndpoint=https://{account}.blob.core.windows.net"
+        return {"connection_string": f"{place};AccountName={account};{secret}"}
+    if others := sorted(_KEYS_OF_AZURE & os.environ.keys()):
+        raise ConnectionRefused(
+            f"The Airflow connection {name!r}, which storage_connection names, has no key, and Azure's library would "
+            f"use {', '.join(others)} of the environment in place of it: unset that, or give a key."
         )
-    options = {"account_name": connection.login or host.partition(".")[0], "account_host": host}
-    return options | {"account_key": connection.password, "sas_token": extra.get("sas_token")}
+    options: dict[str, Any] = {"account_name": account, "account_host": host}
+    if extra.get("tenant_id"):
+        options |= {"tenant_id": extra["tenant_id"], "client_id": connection.login}
+        options |= {"account_name": host.partition(".")[0], "client_secret": connection.password}
+    return options
 
 
 #: For each type of connection the scheme of its URIs, and how its fields become options.

@@ -7,7 +7,7 @@ client, and the gate reads nothing. With --check it tells by its exit status whe
 """
 
 import asyncio
-import contextlib
+import socket
 import sys
 
 _PIECE = 2**16
@@ -15,11 +15,13 @@ _CONNECT_SECONDS = 10.0
 
 
 async def _pass(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while piece := await source.read(_PIECE):
             target.write(piece)
             await target.drain()
         target.write_eof()
+    except OSError:  # Then the other side waits for nothing.
+        target.close()
 
 
 async def _serve(host: str, port: int, listen: int) -> None:
@@ -31,6 +33,8 @@ async def _serve(host: str, port: int, listen: int) -> None:
             print(f"{host}:{port} cannot be reached: {error or 'no answer'}", file=sys.stderr, flush=True)
             target.close()
             return
+        for writer in (target, store_target):  # A peer that has vanished is not waited for.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
             await asyncio.gather(_pass(source, store_target), _pass(store_source, target))
         finally:

@@ -257,6 +257,7 @@ def test_a_worker_that_is_killed_while_it_counts_changes_no_byte_of_a_palette(
     finally:
         task.kill()
         task.wait()
+        _kill_tree(cluster.workers[0])
         cluster.workers[0] = cluster.start_worker(0)
     assert f"Lost executor {executor} " in log.read_text()
     found = output / "palettes" / plan.palettes[""]
@@ -363,7 +364,10 @@ def test_a_library_in_a_bucket_needs_no_common_disk_and_loses_nothing_with_a_wor
             stderr=stream,
         )
     try:
-        _wait(lambda: _outputs_in(out) >= 4 or task.poll() is not None, "the first outputs")
+        _wait(
+            lambda: (_outputs_in(out) >= 4 and len(_executors(cluster)) == 2) or task.poll() is not None,
+            "the first outputs, and both executors",
+        )
         lost = _executors(cluster)
         assert len(lost) == 2, log.read_text()
         application, executor = _option(lost[0], "--app-id"), _option(lost[0], "--executor-id")
@@ -372,6 +376,7 @@ def test_a_library_in_a_bucket_needs_no_common_disk_and_loses_nothing_with_a_wor
     finally:
         task.kill()
         task.wait()
+        _kill_tree(cluster.workers[0])
         cluster.workers[0] = cluster.start_worker(0)
     assert f"Lost executor {executor} " in log.read_text()
     found = _compressed(f"{out}/compressed")

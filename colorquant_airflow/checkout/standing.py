@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # No run has this name: only the place of its folder is used.
 _RUN_ID = "nothing to do"
+# Airflow maps far fewer, and above so many images a plan is written while it is made.
+_MAX_JOBS = 10_000
 
 
 def standing(params: Mapping[str, Any], settings: "Settings") -> "tuple[Path, Summary] | None":
@@ -50,7 +52,7 @@ def standing(params: Mapping[str, Any], settings: "Settings") -> "tuple[Path, Su
         exclude=params["exclude"],
     )
     try:
-        plan = plan_run(request)
+        plan = plan_run(request, max_jobs=_MAX_JOBS)
         plan.remember()  # So the run reads no file that this plan has read.
         return standing_report(plan, folder)
     except (ColorquantError, OSError):

@@ -108,7 +108,11 @@ class _LinesOfParts(Sequence[Line]):
         if summary is None:
             return _line_going_on(self._run, number + 1, name, jobs)
         # One by one: the part of the last one is in memory.
-        rows = [summary.rows[number * len(jobs) + position] for position in range(len(jobs))]
+        places = range(number * len(jobs), (number + 1) * len(jobs))
+        rows = [summary.rows[place] for place in places if place < len(summary.rows)]
+        if [row.image for row in rows] != [name] * len(jobs):
+            # The run was cleared and planned again, and this is the summary of the plan before.
+            return _line_going_on(self._run, number + 1, name, jobs)
         return _line_reported(number + 1, name, jobs, rows, summary.choice_of(name))
 
 

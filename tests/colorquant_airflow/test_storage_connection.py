@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,11 +105,16 @@ def test_the_provider_that_assumes_roles_is_named_where_it_is_not_installed(
         ({"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}, {"gs": {"token": "anon"}}),
         (
             {"conn_type": "wasb", "login": "account", "password": SECRET},
-            {"az": {"account_name": "account", "account_key": SECRET}},
+            {"az": {"connection_string": f"DefaultEndpointsProtocol=https;AccountName=account;AccountKey={SECRET}"}},
         ),
         (
             {"conn_type": "wasb", "host": "https://account.blob.example", "extra": {"sas_token": SECRET}},
-            {"az": {"account_name": "account", "account_host": "account.blob.example", "sas_token": SECRET}},
+            {
+                "az": {
+                    "connection_string": "BlobEndpoint=https://account.blob.example;AccountName=account;"
+                    f"SharedAccessSignature={SECRET}"
+                }
+            },
         ),
         (
             {
@@ -162,6 +168,42 @@ def test_what_is_not_read_of_google_and_azure_is_refused_too(
     monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
     with pytest.raises(ConnectionRefused, match=sentence):
         storage_options("store")
+
+
+def test_a_key_of_azure_in_the_environment_does_not_replace_that_of_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Azure's library would take it first: the run would go on as somebody else."""
+    monkeypatch.setenv("COMPRESSION_ALLOWED_CONNECTIONS", "store")
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "of the operator")
+    connection = {"conn_type": "wasb", "login": "account", "password": SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    assert list(storage_options("store")["az"]) == ["connection_string"]
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps({"conn_type": "wasb", "host": "account.blob.example"}))
+    with pytest.raises(ConnectionRefused, match="would use AZURE_STORAGE_CONNECTION_STRING of the environment"):
+        storage_options("store")
+
+
+def test_the_keys_of_a_role_are_asked_for_once_in_a_while(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page asks for each of its pictures."""
+    asked = []
+
+    class Hook:
+        region_name = "eu-west-1"
+
+        def get_credentials(self, region_name: str) -> Any:
+            asked.append(region_name)
+            return SimpleNamespace(access_key="key", secret_key=SECRET, token=f"token {len(asked)}")
+
+    monkeypatch.setattr("colorquant_airflow.storage_connection._hook", lambda name: Hook())
+    monkeypatch.setattr("colorquant_airflow.storage_connection._roles", {})
+    monkeypatch.setenv("COMPRESSION_ALLOWED_CONNECTIONS", "store")
+    for arn in ("arn:aws:iam::1:role/r", "arn:aws:iam::1:role/other"):
+        connection = {"conn_type": "aws", "extra": {"role_arn": arn}}
+        monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+        found = [storage_options("store")["s3"]["token"] for _ in range(3)]
+        assert len(set(found)) == 1
+    assert len(asked) == 2
 
 
 @pytest.mark.stores

@@ -38,6 +38,8 @@ FULL_CHECK = "COMPRESSION_FULL_CHECK"
 _FULL_CHECK_AFTER, _MAX_FULL_CHECK = 30, 10**6
 # More than the ticks of any file system's clock (2 s of FAT), and than most clocks of file servers are off.
 _SETTLED_SECONDS = 600.0
+# A plan of so many images is made within a day.
+_PLANNING_SECONDS = 86_400.0
 _FOLDER = "memory"
 _IN_PARTS = b'{"schema_version":2,'
 
@@ -123,11 +125,11 @@ class MemoryInParts(Memory):
             yield name, (remembered[0], remembered[1], remembered[2])
 
     def write_to(self, output_folder: StrPath) -> None:
-        """Write the memory, and remove the parts of earlier ones. Raises OSError."""
+        """Write the memory, and remove parts of earlier ones that no plan is still writing. Raises OSError."""
         super().write_to(output_folder)
         folder, named = _parts(output_folder, self.library), {part.file for part in self.parts}
-        for file in files_below(folder):
-            if file not in named:
+        for file, version in files_below(folder).items():
+            if file not in named and file.endswith(".jsonl") and version.changed_at < now() - _PLANNING_SECONDS:
                 remove(folder / file)
 
 

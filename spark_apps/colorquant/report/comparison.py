@@ -16,12 +16,13 @@ from colorquant.storage import is_below
 def compare(before: Summary, now: Summary) -> Changes:
     """The changes between two summaries. Images and k that only one of them has are not compared.
 
-    An image is neither removed nor added where its folder could not be read in one of the two runs. Of very large
-    libraries, ``LimitedChanges``: both are read once, in the order of names.
+    An image is neither removed nor added where its folder could not be read in one of the two runs. Those of a very
+    large library are ``LimitedChanges``; where one of the two is such a library, both are read once, in the order of
+    names, and InvalidRecord or OSError is raised where a part of one is damaged or gone.
     """
-    limited = before.in_parts or now.in_parts
+    limited = now.in_parts
     found = _Found(MAX_LISTED if limited else None)
-    for pair in _merged(before, now) if limited else _joined(before, now):
+    for pair in _merged(before, now) if before.in_parts or limited else _joined(before, now):
         found.add(*pair, before.unreadable, now.unreadable)
     changes: dict[str, Any] = {
         "run_id": before.run_id,
@@ -111,8 +112,8 @@ def _merged(before: Summary, now: Summary) -> Iterator[_Pair]:
             left, right = next(old, None), next(new, None)
 
 
-def previous_summary(summary: Summary, folder: Path) -> tuple[Path, Summary] | None:
-    """The latest earlier summary of the same folder and patterns, and its path; None where there is none.
+def previous_summaries(summary: Summary, folder: Path) -> Iterator[tuple[Path, Summary]]:
+    """The earlier summaries of the same folder and patterns with their paths, the latest first.
 
     With other patterns, images would seem to be added or removed.
 
@@ -129,8 +130,7 @@ def previous_summary(summary: Summary, folder: Path) -> tuple[Path, Summary] | N
         except (OSError, InvalidRecord):
             continue  # Written by another version, or removed just now.
         if _selection(other) == _selection(summary) and other.written_at <= summary.written_at:
-            return path, other
-    return None
+            yield path, other
 
 
 def _selection(summary: Summary) -> tuple[str, str | None, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from colorquant.errors import InvalidRecord
 from colorquant.jobs import Plan, forget
-from colorquant.report.comparison import compare, previous_summary
+from colorquant.report.comparison import compare, previous_summaries
 from colorquant.report.illustrations import illustrate
 from colorquant.report.large_summary import LargeSummary, summary_of
 from colorquant.report.library import ROWS_FOLDER, library_of, rows_by_page
@@ -55,10 +55,15 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
     if plan.output_folder and summary.has_lost(plan):
         # The plan did not see it: a disk may change a file without a trace.
         forget(plan.output_folder, plan.library)
-    if found := previous_summary(summary, folder):
-        path, previous = found
-        summary = dataclasses.replace(summary, changes=compare(previous, summary))
-        repetition = Repetition.of(summary, previous, path)
+    for path, previous in previous_summaries(summary, folder):
+        try:
+            compared = dataclasses.replace(summary, changes=compare(previous, summary))
+            repetition = Repetition.of(compared, previous, path)
+        except (OSError, InvalidRecord):
+            if not previous.in_parts:
+                raise
+            continue  # A part of it is damaged or gone. Those of this run are read again below.
+        summary = compared
         # A summary that is already there may be repeated by a later run.
         if repetition and not _is_summary(folder / SUMMARY):
             repetition.write(folder / SUMMARY)
@@ -67,6 +72,7 @@ def summarize_run(plan: Plan, folder: Path, written_at: datetime | None = None) 
                 summary.remove_parts()
                 return repetition.summary(folder / SUMMARY)
             return summary
+        break
     # The figures first: they are complete even if drawing is interrupted or the disk fills.
     write_atomically(folder / SUMMARY, summary.as_json().encode("ascii"))
     write_atomically(folder / "summary.csv", (line.encode() for line in csv_lines(summary.rows)))
@@ -128,7 +134,7 @@ def standing_report(plan: Plan, folder: Path) -> tuple[Path, Summary] | None:
     if plan.part_files() or plan.pending() or plan.unreadable:
         return None
     summary = Summary.of(plan, folder)
-    found = previous_summary(summary, folder)
+    found = next(previous_summaries(summary, folder), None)
     if summary.totals.failed or not found:
         return None
     path, previous = found

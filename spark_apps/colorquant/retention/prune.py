@@ -36,6 +36,8 @@ from colorquant.text import byte_size, printable
 
 # A file that is younger is never removed, whatever names it.
 _GRACE = DAY
+# A million of jobs take minutes, and the lease ends earlier.
+_JOBS_A_STEP = 10_000
 # The memory of a library that has not been planned for so long.
 _MEMORY_DAYS = 35
 _MEMORY = re.compile(r"memory/[0-9a-f]{16}(?:\.json|/[a-z]+-[0-9]+-[0-9a-f]{8}\.jsonl)")
@@ -202,17 +204,28 @@ def _found(output: Path, published: Iterable[StrPath], keep: Keep, now: float, g
             pruning.files[f"palettes/{path}"] = version.size
     folders = {str(location(folder)) for folder in published}
     folders |= {run.plan.published_folder for run in runs if run.plan and run.plan.published_folder}
-    old = _old_outputs(output, list(kept.values()), pages, sorted(folders), now)
-    for path, version in old:
-        go_on()
-        pruning.files[f"compressed/{path}"] = version.size
-        pruning.outputs += path.endswith((".png", ".webp", ".tif")) and "/sheet-" not in path
+    old = _old_outputs(output, list(kept.values()), pages, sorted(folders), now, go_on)
+    try:
+        for path, version in old:
+            go_on()
+            pruning.files[f"compressed/{path}"] = version.size
+            pruning.outputs += path.endswith((".png", ".webp", ".tif")) and "/sheet-" not in path
+    except InvalidRecord as error:  # Of a plan in parts.
+        raise PruneRefused(
+            f"A plan cannot be read, so nobody can tell what its run needs: {error}. If the run is not needed, remove "
+            "its folder."
+        ) from None
     return pruning
 
 
 def _in_order(files: Iterable[str]) -> list[str]:
-    """The summary first, so that no report is left without what it shows; the plan last, which makes it a run."""
-    return sorted(files, key=lambda path: (path == "plan.json", path != "summary.json", path))
+    """The summary first, so that no report is left without what it shows; the plan last, which makes it a run.
+
+    After it the parts of the plan: a plan without them cannot be read.
+    """
+    return sorted(
+        files, key=lambda path: (path.startswith("parts/images-"), path == "plan.json", path != "summary.json", path)
+    )
 
 
 def _has_page(output: Path, run: Run) -> bool:
@@ -225,13 +238,15 @@ def _shorten(folder: Path) -> None:
 
 
 def _old_outputs(
-    output: Path, kept: list[Run], pages: set[str], published: list[str], now: float
+    output: Path, kept: list[Run], pages: set[str], published: list[str], now: float, go_on: Callable[[], None]
 ) -> Iterator[tuple[str, FileVersion]]:
     """The files below ``compressed`` that nothing names; of an output its record first."""
     named: set[str] = set()
     images: set[tuple[str, str]] = set()
     for run in kept:
-        for job in run.plan.jobs if run.plan else ():
+        for number, job in enumerate(run.plan.jobs if run.plan else ()):
+            if number % _JOBS_A_STEP == 0:
+                go_on()
             # Not by the whole path: the output folder may have been moved since.
             *_, fingerprint, record = job.result.split("/")
             named.add(f"{job.name}/{fingerprint}/{record.removesuffix('.json')}")

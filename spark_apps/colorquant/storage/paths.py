@@ -28,11 +28,13 @@ from colorquant.storage.roots import ALLOWED_ROOTS, open_below, require_allowed,
 from colorquant.storage.stores import (
     STORES,
     is_archived,
+    is_beyond_end,
     is_missing,
     refusal_number,
     require_credentials,
     store_of,
     use_plain_google_client,
+    without_queries,
 )
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -125,7 +127,7 @@ def asking(path: StrPath) -> Iterator[None]:
 
 def _said(error: Exception) -> str:
     """What an error says, in one line. Those of Azure have more, with ids of the request."""
-    return " ".join(str(error).partition("\nRequestId:")[0].split())
+    return " ".join(without_queries(str(error)).partition("\nRequestId:")[0].split())
 
 
 def location(path: StrPath) -> Path:
@@ -223,7 +225,12 @@ def read_start(path: StrPath, count: int) -> bytes:
             return stream.read(count)
     allow(file)
     with asking(file):
-        return cast(bytes, _store(file).cat_file(_key(file), start=0, end=count))
+        try:
+            return cast(bytes, _store(file).cat_file(_key(file), start=0, end=count))
+        except Exception as error:
+            if is_beyond_end(error):  # An empty object has no range.
+                return b""
+            raise
 
 
 def open_ranges(path: StrPath, version: str) -> BinaryIO:
@@ -465,18 +472,23 @@ def put_stream(path: StrPath, stream: BinaryIO) -> None:
         upload = _store(file).open(_key(file), "wb", block_size=_UPLOAD_BYTES)
         try:
             shutil.copyfileobj(stream, upload, _BLOCK_BYTES)
+            upload.close()
         except BaseException:
-            upload.discard()
             upload.closed = True  # Or its end would send what is there.
+            with suppress(Exception):
+                upload.discard()
             raise
-        upload.close()
 
 
 def copy_object(source: StrPath, target: StrPath) -> None:
-    """Let a store copy an object to another name in it, whole or not at all. Errors as ``put``."""
+    """Copy an object to another name in its store, whole or not at all. Errors as ``put`` and ``open_stream``."""
     file, new = location(source), location(target)
     allow(file)
     allow(new)
+    if not STORES[_scheme(new)].copies:
+        with open_stream(file) as stream:
+            put_stream(new, stream)  # type: ignore[arg-type]  # It only reads.
+        return
     with asking(new):
         _store(new).cp_file(_key(file), _key(new))
 
@@ -487,7 +499,10 @@ def remove_objects(folder: StrPath, prefix: str) -> None:
     allow(parent)
     with asking(parent):
         for key in _store(parent).find(_key(parent), prefix=prefix):
-            _store(parent).rm_file(key)  # One by one, as in ``remove``.
+            if posixpath.basename(key).startswith(
+                prefix
+            ):  # Azure's library also names an object at the folder's place.
+                _store(parent).rm_file(key)  # One by one, as in ``remove``.
 
 
 def put_file(path: StrPath, file: str) -> None:

@@ -33,6 +33,7 @@ class Store:
     variables : a pattern of the environment variables that the library reads.
     version, changed_at : what the library calls the version of an object's content, and the time of its last change.
     pins : whether an open stream fails by itself where its object is replaced.
+    copies : whether a copy is there when the library says so; Azure goes on copying after its answer.
     keeps_marks : whether listings tell the mark of a folder, an empty object ``name/``, from an object ``name``.
     defaults : options of the library that hold where none are given.
     """
@@ -45,6 +46,7 @@ class Store:
     version: str
     changed_at: str
     pins: bool = False
+    copies: bool = True
     keeps_marks: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -69,7 +71,8 @@ STORES = {
         Store("s3", "S3", "s3fs", "s3", r"AWS_\w+|FSSPEC_S3(?:_\w+)?", "ETag", "LastModified", pins=True),
         Store(
             *("gs", "Google Cloud Storage", "gcsfs", "gcs"),
-            r"GOOGLE_\w+|GCE_METADATA_\w+|NO_GCE_CHECK|CLOUDSDK_\w+|STORAGE_EMULATOR_HOST|GCSFS_\w+|FSSPEC_GS(?:_\w+)?",
+            r"GOOGLE_APPLICATION_CREDENTIALS|GOOGLE_CLOUD_\w+|GCE_METADATA_\w+|NO_GCE_CHECK|CLOUDSDK_\w+|STORAGE_EMULATOR_HOST"
+            r"|GCSFS_\w+|FSSPEC_GS(?:_\w+)?",
             *("generation", "mtime"),
             # Without credentials gcsfs would go on as nobody, after minutes. A request has no limit by default.
             # A name may end with "#1", which is then no version.
@@ -77,8 +80,9 @@ STORES = {
         ),
         Store(
             *("az", "Azure Blob Storage", "adlfs", "azure"),
-            r"AZURE_\w+|IDENTITY_(?:ENDPOINT|HEADER)|MSI_(?:ENDPOINT|SECRET)|FSSPEC_AZ(?:_\w+)?",
+            r"AZURE_(?:STORAGE_\w+|CLIENT_\w+|TENANT_ID|FEDERATED_TOKEN_FILE|AUTHORITY_HOST|USERNAME|PASSWORD)|IDENTITY_(?:ENDPOINT|HEADER)|MSI_(?:ENDPOINT|SECRET)|FSSPEC_AZ(?:_\w+)?",
             *("etag", "last_modified"),
+            copies=False,
             keeps_marks=False,
         ),
     )
@@ -107,7 +111,9 @@ _searching = threading.Lock()
 
 
 def require_credentials(scheme: str, options: Mapping[str, Any]) -> None:
-    """Raise PermissionError where no credentials are found for a store, within ``CREDENTIALS_SECONDS``.
+    """Raise PermissionError where there are no credentials for a store, within ``CREDENTIALS_SECONDS``.
+
+    TimeoutError where that could not be found out, since a service does not answer: another try may help.
 
     The libraries of Google and Azure ask metadata services of their clouds, which do not exist elsewhere, and try again
     for minutes. That of Amazon asks for a second, and needs no limit. What is found is looked up once for each process.
@@ -115,6 +121,8 @@ def require_credentials(scheme: str, options: Mapping[str, Any]) -> None:
     if scheme == "s3":
         return
     key = f"{scheme} {sorted(options.items())!r}"
+    if key in _found:  # Not behind the search of somebody else, who may have other options.
+        return
     with _searching:
         if key in _found:
             return
@@ -140,11 +148,16 @@ def require_credentials(scheme: str, options: Mapping[str, Any]) -> None:
         _found.add(key)
 
 
-def _no_credentials(scheme: str, problem: Exception) -> PermissionError:
-    return PermissionError(
+def _no_credentials(scheme: str, problem: Exception) -> OSError:
+    said = (
         f"no credentials for {STORES[scheme].service} work here: {_first_sentence(problem)} Give them by a connection "
         "or by the environment (docs/scaling.md)"
     )
+    # Google's library says of an error whether another try may help. All else that requests raises is of the network.
+    is_passing = isinstance(problem, TimeoutError) or getattr(problem, "retryable", False)
+    if is_passing or type(problem).__module__.startswith("requests."):
+        return TimeoutError(errno.ETIMEDOUT, said)
+    return PermissionError(said)
 
 
 def _search_google(options: Mapping[str, Any]) -> None:
@@ -178,9 +191,14 @@ def use_plain_google_client() -> None:
 
 def _first_sentence(error: Exception) -> str:
     """What an error says, without the paragraphs of advice that Azure's has."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(without_queries(str(error)).split()) or type(error).__name__
     # "DefaultAzureCredential failed to retrieve a token from the included credentials. Attempted credentials: ..."
     return f"{re.split(r'(?<=[.!])[ ]', text)[0].rstrip('.!')[:300]}."
+
+
+def without_queries(text: str) -> str:
+    """A text without the queries of its URLs, where keys and tokens are."""
+    return re.sub(r"\?[^\s)'\"]*=[^\s)'\"]*", "?...", text)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -209,13 +227,18 @@ def refusal_number(error: BaseException | None) -> int | None:
         return None
     if type(error).__name__ in _REFUSALS:
         return errno.EACCES
-    # The status of HTTP: gcsfs's errors have a code, Azure's a status_code. gcsfs's of 403 and 400 have only a text.
-    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    # gcsfs's errors of 403 and 400 have only a text.
+    status = _status(error)
     if isinstance(error, OSError) and error.errno is None and str(error).startswith("Forbidden: "):
         status = 403
     if type(error) is ValueError and str(error).startswith("Bad Request: "):
         status = 400
     return _REFUSED.get(status) if isinstance(status, int) else None
+
+
+def is_beyond_end(error: BaseException) -> bool:
+    """Whether a store says that a range begins beyond the end of an object."""
+    return _status(error) == 416 or _code_of_amazon(error.__cause__) == "InvalidRange"
 
 
 def is_missing(error: BaseException) -> bool:
@@ -225,6 +248,15 @@ def is_missing(error: BaseException) -> bool:
 
 def is_archived(error: BaseException | None) -> bool:
     """Whether a store keeps an object in an archive, as Amazon's Glacier, from which it must be restored first."""
-    answer = getattr(error.__cause__, "response", None) if error else None
-    code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
+    code = _code_of_amazon(error.__cause__ if error else None)
     return code == "InvalidObjectState" or str(getattr(error, "error_code", "")).endswith("BlobArchived")
+
+
+def _status(error: BaseException | None) -> Any:
+    """The status of HTTP: gcsfs's errors have a code, Azure's a status_code."""
+    return getattr(error, "status_code", None) or getattr(error, "code", None)
+
+
+def _code_of_amazon(error: BaseException | None) -> str | None:
+    answer = getattr(error, "response", None)
+    return answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None

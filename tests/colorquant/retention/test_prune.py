@@ -22,6 +22,7 @@ from colorquant.publish import Edition, Manifest, publish, verify
 from colorquant.report import candidates_of, read_repetition, read_summary
 from colorquant.report.run import summarize_run
 from colorquant.retention import Keep, prune, pruned_before
+from colorquant.retention.prune import _in_order
 from colorquant.storage import files_below, paths, sha256_of
 from tests.colorquant.report.conftest import Library, photograph
 from tests.more_stores import Emulator
@@ -323,6 +324,16 @@ def killing(path):
 module.remove = killing
 prune(sys.argv[1], keep=Keep(runs=2, days=0, pages=1), delete=True, now=float(sys.argv[2]))
 """
+
+
+def test_a_prune_that_ends_anywhere_leaves_no_plan_without_its_parts() -> None:
+    """Such a plan cannot be read, and no later prune would remove anything."""
+    parts = [f"parts/{kind}-{number:05d}-0123abcd.jsonl" for kind in ("choices", "images", "rows") for number in (0, 1)]
+    removed = _in_order([*parts, "plan.json", "summary.csv", "summary.html", "summary.json", "rows/1.html"])
+    for done in range(len(removed)):
+        left = set(removed[done:])
+        assert "plan.json" not in left or {part for part in parts if "images" in part} <= left
+        assert "summary.json" not in left or len(left) == len(removed)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])

@@ -162,6 +162,20 @@ def test_the_first_run_reads_no_image_before_airflow_starts(
     assert not library.output.exists()
 
 
+def test_a_library_that_is_too_large_for_the_dag_is_left_to_its_refusal(
+    done: tuple[Library, Path], make_run: Callable[[list[str]], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan of a very large library is written while it is made."""
+    library, page = done
+    monkeypatch.setattr("colorquant_airflow.checkout.standing._MAX_JOBS", 5)
+    assert make_run(_arguments(library)) is None
+    assert {folder.name for folder in page.parent.parent.iterdir()} <= {
+        page.parent.name,
+        "memory",
+        ".colorquant-outputs",
+    }
+
+
 def test_what_is_planned_in_vain_is_not_read_again_by_the_run(
     done: tuple[Library, Path], make_run: Callable[[list[str]], int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
