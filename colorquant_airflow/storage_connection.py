@@ -108,7 +108,7 @@ def _of_s3(name: str, connection: Connection) -> dict[str, Any]:
     key, secret = connection.login, connection.password
     token, profile = extra.get("aws_session_token"), extra.get("profile_name")
     if extra.keys() - _OF_AMAZON:
-        hook = _hook(name)
+        hook = _amazon_hook(name)
         read = _OF_AMAZON | _OF_THE_HOOK if hook else _OF_AMAZON
         advice = (
             "Where a role is to be assumed, install apache-airflow-providers-amazon, or give profile_name, a profile "
@@ -136,7 +136,7 @@ def _of_s3(name: str, connection: Connection) -> dict[str, Any]:
     return {option: value for option, value in options.items() if value}
 
 
-def _hook(name: str) -> Any:
+def _amazon_hook(name: str) -> Any:
     """The hook of the Amazon provider; None where the provider is not installed."""
     try:
         return import_module(_HOOK).AwsBaseHook(aws_conn_id=name, client_type="s3")

@@ -88,7 +88,7 @@ def test_what_is_not_read_is_refused_by_name_and_not_dropped(
 def test_the_provider_that_assumes_roles_is_named_where_it_is_not_installed(
     opened: Any, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("colorquant_airflow.storage_connection._hook", lambda name: None)
+    monkeypatch.setattr("colorquant_airflow.storage_connection._amazon_hook", lambda name: None)
     with pytest.raises(ConnectionRefused, match="has role_arn in its extra.* install apache-airflow-providers-amazon"):
         opened({"endpoint_url": endpoint, "role_arn": "arn:aws:iam::1:role/r"}, login="user", password=SECRET)
 
@@ -195,7 +195,7 @@ def test_the_keys_of_a_role_are_asked_for_once_in_a_while(opened: Any, monkeypat
             asked.append(region_name)
             return SimpleNamespace(access_key="key", secret_key=SECRET, token=f"token {len(asked)}")
 
-    monkeypatch.setattr("colorquant_airflow.storage_connection._hook", lambda name: Hook())
+    monkeypatch.setattr("colorquant_airflow.storage_connection._amazon_hook", lambda name: Hook())
     monkeypatch.setattr("colorquant_airflow.storage_connection._roles", {})
     monkeypatch.setenv("COMPRESSION_ALLOWED_CONNECTIONS", "store")
     for arn in ("arn:aws:iam::1:role/r", "arn:aws:iam::1:role/other"):
