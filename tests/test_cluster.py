@@ -62,6 +62,11 @@ class Cluster:
         for process in [*self.workers, self._master]:
             _kill_tree(process)
 
+    def replace_worker(self, number: int) -> None:
+        """Start a worker in place of one that was killed, or is to be."""
+        _kill_tree(self.workers[number])
+        self.workers[number] = self.start_worker(number)
+
     def _start(self, name: str, class_name: str, *arguments: str) -> psutil.Process:
         with open(self.folder / f"{name}.log", "a") as log:
             command = ["spark-class", f"org.apache.spark.deploy.{class_name}", *arguments]
@@ -257,8 +262,7 @@ def test_a_worker_that_is_killed_while_it_counts_changes_no_byte_of_a_palette(
     finally:
         task.kill()
         task.wait()
-        _kill_tree(cluster.workers[0])
-        cluster.workers[0] = cluster.start_worker(0)
+        cluster.replace_worker(0)
     assert f"Lost executor {executor} " in log.read_text()
     found = output / "palettes" / plan.palettes[""]
     options = ["--k=8", "--palette=library", f"--output={tmp_path / 'alone'}", "--quiet", "--keep-larger"]
@@ -376,8 +380,7 @@ def test_a_library_in_a_bucket_needs_no_common_disk_and_loses_nothing_with_a_wor
     finally:
         task.kill()
         task.wait()
-        _kill_tree(cluster.workers[0])
-        cluster.workers[0] = cluster.start_worker(0)
+        cluster.replace_worker(0)
     assert f"Lost executor {executor} " in log.read_text()
     found = _compressed(f"{out}/compressed")
     assert found == _compressed(tmp_path / "out" / "compressed") and len(found) == 64

@@ -1,7 +1,9 @@
 """Object storage, against a real S3 server (moto's) in a process of its own."""
 
 import errno
+import gc
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -21,6 +23,7 @@ from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage import paths as storage
 from colorquant.storage.atomic import write_atomically
+from colorquant.storage.stores import without_queries
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
 
@@ -91,6 +94,37 @@ def test_where_the_library_of_a_store_is_not_installed_the_extra_is_named(
 def test_an_object_is_written_in_pieces(s3: dict[str, str]) -> None:
     write_atomically("s3://library/in/parts.csv", (bytes([number]) * 3_000_000 for number in range(4)))
     assert storage.read("s3://library/in/parts.csv") == b"".join(bytes([number]) * 3_000_000 for number in range(4))
+
+
+def test_of_an_upload_that_fails_nothing_appears_even_later(
+    s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library completes an upload when its file is collected, also where the store refused to give it up."""
+    monkeypatch.setattr("s3fs.core.S3File.discard", lambda upload: os.stat("/no such store"))
+
+    class Breaking(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() >= 20_000_000:
+                raise OSError("the disk fails")
+            return super().read(size)
+
+    with pytest.raises(OSError, match="the disk fails"):
+        storage.put_stream("s3://library/in/half.tif", Breaking(bytes(30_000_000)))
+    gc.collect()
+    assert not storage.is_file("s3://library/in/half.tif")
+
+
+def test_the_start_of_an_empty_object_is_empty(s3: dict[str, str]) -> None:
+    storage.put("s3://library/in/empty.png", b"")
+    assert storage.read_start("s3://library/in/empty.png", 4) == b""
+    with pytest.raises(FileNotFoundError):
+        storage.read_start("s3://library/in/missing.png", 4)
+
+
+def test_messages_have_no_queries_of_urls() -> None:
+    """Google's library asks whose a token is, and names the whole address where nobody answers."""
+    said = without_queries("Max retries exceeded with url: /tokeninfo?access_token=ya29.SECRET (Caused by X('a?b'))")
+    assert said == "Max retries exceeded with url: /tokeninfo?... (Caused by X('a?b'))"
 
 
 def test_a_plan_in_parts_is_written_and_read_in_a_bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
