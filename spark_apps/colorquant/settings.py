@@ -18,7 +18,7 @@ from colorquant.hex_colors import Color, colors_text, parse_colors
 
 #: Raised by one whenever the same input, k and settings give other bytes than before, so that outputs of older
 #: versions are not taken for current ones.
-ALGORITHM_VERSION = 14
+ALGORITHM_VERSION = 15
 
 
 #: In place of a value: where a quality target is given, the job chooses it; else the default holds.

