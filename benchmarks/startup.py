@@ -35,15 +35,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        empty = Path(folder, "empty.py")
-        empty.write_text(_EMPTY)
+        empty = empty_application(folder)
         image = str(Path(folder, "image.png"))
         _crop(arguments.image, image)
         command, environment = job_command(folder, image, k=16)
         watch(command, environment)  # Once before: kernels are compiled, files are in the page cache.
         empties, jobs, timelines = [], [], []
         for _ in range(arguments.rounds):
-            empties.append(succeeded(watch(["spark-submit", "--master", "local[2]", str(empty)])))
+            empties.append(succeeded(watch(empty)))
             jobs.append(succeeded(watch(command, environment)))
             timelines.append(_timeline(jobs[-1], Path(folder, "r.json")))
     print(f"{'median seconds':32} {'empty':>7} {'job':>7} {'ratio':>6}")
@@ -59,6 +58,13 @@ def main() -> None:
     print("where the job's wall-clock time goes")
     for what in timelines[0]:
         print(f"  {what:52} {statistics.median(timeline[what] for timeline in timelines):5.2f}")
+
+
+def empty_application(folder: str) -> list[str]:
+    """The command of a PySpark application that does nothing, with default settings."""
+    application = Path(folder, "empty.py")
+    application.write_text(_EMPTY)
+    return ["spark-submit", "--master", "local[2]", str(application)]
 
 
 def _crop(source: str, target: str) -> None:

@@ -27,6 +27,7 @@ from benchmarks.job_command import job_command
 from benchmarks.peers import colorquant
 from benchmarks.process_tree import succeeded, watch
 from benchmarks.quantizers import measure, read_iokm
+from benchmarks.startup import empty_application
 from colorquant import __version__, quantize
 from colorquant.jobs import run_folder
 from colorquant.report import summarize_run
@@ -47,6 +48,15 @@ class _Given:
     images: Path
     large: Path | None
     iokm: Path | None
+
+
+def _reference(given: _Given) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        command = empty_application(folder)
+        watch(command)  # Files are in the page cache then.
+        runs = [succeeded(watch(command)) for _ in range(3)]
+    wall, cpu = statistics.median(run.wall for run in runs), statistics.median(run.cpu_total for run in runs)
+    return f"{wall:.1f} s, {cpu:.1f} s of CPU"
 
 
 def _fresh(given: _Given) -> str:
@@ -188,6 +198,7 @@ class _Line:
 
 LINES = {
     "report": _Line("report of 1,000 images at 4 k", "30 s", _report),  # First: its memory is that of this process.
+    "reference": _Line("an empty PySpark application: how fast this machine is", "", _reference),
     "fresh": _Line("`make run` in a fresh clone with an empty home", "80 s", _fresh),
     "again": _Line("`make run` with nothing to do", "10 s", _again),
     "again-ui": _Line("`make run` with nothing to do while `make ui` runs", "5 s", _again_with_ui),

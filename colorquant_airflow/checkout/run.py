@@ -24,6 +24,7 @@ from colorquant.storage import is_remote, location
 from colorquant.text import printable, psnr_text
 from colorquant_airflow.checkout.api import AirflowApi
 from colorquant_airflow.checkout.home import DAG_ID, PROJECT, AirflowHome
+from colorquant_airflow.checkout.kernels import compiled_kernels
 from colorquant_airflow.checkout.services import Services, ServicesFailed, airflow_services, interrupt_on_signals
 from colorquant_airflow.checkout.standing import standing
 from colorquant_airflow.pool import POOL, wait_for_slots
@@ -47,7 +48,7 @@ def main() -> int:
             _print_summary(summary, page)
             return 0
         print("Starting Airflow ...", flush=True)
-        with airflow_services(home, purpose="run") as services:
+        with compiled_kernels(home) as wait_for_kernels, airflow_services(home, purpose="run") as services:
             if services.own:
                 _prepare(services.api, home)
             elif services.api.is_paused(DAG_ID):
@@ -60,6 +61,7 @@ def main() -> int:
             elif wait := _pool_wait(services.api):
                 print(f"make run: {wait}", file=sys.stderr)
                 return 1
+            wait_for_kernels()
             return _run(services, home, arguments)
     except ServicesFailed as error:
         print(f"make run: {error}", file=sys.stderr)

@@ -22,8 +22,11 @@ def all_candidates(centroids):  # type: ignore[no-untyped-def]
     """All centroids, float32 (3, k), as candidates."""
     k = centroids.shape[1]
     candidates = np.empty((4, k), np.float32)
-    candidates[:3] = centroids
-    candidates[3] = np.arange(k)
+    # By loops: Numba would take seconds to compile an assignment of a whole array.
+    for c in range(k):
+        for a in range(3):
+            candidates[a, c] = centroids[a, c]
+        candidates[3, c] = np.float32(c)
     return candidates
 
 

@@ -74,11 +74,10 @@ def partial_sums(histogram: ColorHistogram, centroids: np.ndarray) -> ClusterSum
     ClusterSums
         Ties go to the lower index.
     """
-    k = len(centroids)
     sums, counts, squares = _assign_and_sum(
         kernel_input(histogram.colors), kernel_input(histogram.counts), _on_grid(centroids)
     )
-    return ClusterSums(sums.reshape(k, 3), counts, int(squares))
+    return ClusterSums(sums, counts, int(squares))
 
 
 def update(sums: MergeableSums, centroids: np.ndarray) -> np.ndarray:
@@ -108,18 +107,21 @@ def nearest(colors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def _on_grid(centroids: np.ndarray) -> np.ndarray:
-    """Centroids (k, 3) in channels as float32 (k, 3) in grid units, rounded to whole numbers."""
-    return np.floor(np.asarray(centroids, dtype=np.float64) * GRID + 0.5).astype(np.float32)
+    """Centroids (k, 3) in channels as float32 (3, k) in grid units, rounded to whole numbers.
+
+    Always in one layout, because kernels would be compiled for each one.
+    """
+    return np.floor(np.asarray(centroids, dtype=np.float64).T * GRID + 0.5).astype(np.float32, order="C")
 
 
 @njit(cache=True, nogil=True)
 def _nearest(colors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Labels uint8 (n,) of packed colors uint32 (n,) by centroids float32 (k, 3) in grid units."""
-    k = len(centroids)
+    """Labels uint8 (n,) of packed colors uint32 (n,) by centroids float32 (3, k) in grid units."""
+    k = centroids.shape[1]
     labels = np.empty(len(colors), np.uint8)
     best = np.empty(BLOCK, np.uint32)
     block = np.zeros((3, BLOCK), np.float32)
-    everything, near, bounds = all_candidates(centroids.T), no_candidates(k), np.empty((2, k), np.int32)
+    everything, near, bounds = all_candidates(centroids), no_candidates(k), np.empty((2, k), np.int32)
     for start in range(0, len(colors), BLOCK):
         size = min(BLOCK, len(colors) - start)
         low, high = _unpack_block(colors[start : start + size], block)
@@ -152,8 +154,8 @@ def _assign_and_sum(
     colors: np.ndarray, counts: np.ndarray, centroids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.int64]:
     """The fields of ``ClusterSums``: sums int64 (k, 3), counts int64 (k,), squares."""
-    sums = np.zeros((len(centroids), 3), np.int64)
-    sizes = np.zeros(len(centroids), np.int64)
+    k = centroids.shape[1]
+    sums, sizes = np.zeros((k, 3), np.int64), np.zeros(k, np.int64)
     squares = np.int64(0)
     labels = _nearest(colors, centroids)
     for i in range(len(colors)):

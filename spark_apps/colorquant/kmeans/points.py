@@ -75,7 +75,7 @@ class Points(NamedTuple):
         moments = moments[moments[:, 3] > 0]
         weights = moments[:, 3:]
         means = (2 * moments[:, :3] + weights) // (2 * weights)
-        return _blocked(means, moments[:, 3], np.arange(len(means)))
+        return _blocked(means, np.ascontiguousarray(moments[:, 3]), np.arange(len(means)))
 
 
 def points_of(cells: Cells) -> Points:

@@ -1,7 +1,7 @@
 """What `make run` tells the DAG, and what it changes and says where it joins the Airflow of a running `make ui`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,12 @@ def _make_run(api: _Api, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def services(home: Any, purpose: str) -> Iterator[Services]:
         yield Services(api, own)  # type: ignore[arg-type]
 
+    @contextmanager
+    def kernels(home: Any) -> Iterator[Callable[[], None]]:
+        yield lambda: None
+
     monkeypatch.setattr(run, "airflow_services", services)
+    monkeypatch.setattr(run, "compiled_kernels", kernels)
     monkeypatch.setattr(run, "interrupt_on_signals", lambda: None)
     monkeypatch.setattr(sys, "argv", ["run", f"--images={tmp_path}", f"--output={tmp_path / 'out'}"])
     return run.main()
