@@ -36,7 +36,8 @@ def compile_last_kernels() -> None:
     """Compile those of encoding and measuring: for another process, at the same time."""
     pixels, indexes = _noise(_SIDE), _noise(_SIDE)[..., 0] % _K
     palette = _noise(4).reshape(_K, 3)
-    encode(palette, indexes, Settings().fixed(), Metadata())
+    for side in (_SIDE, _SIDE // 4):  # On a small picture more is tried.
+        encode(palette, indexes[:side, :side], Settings().fixed(), Metadata())
     Figures.of(pixels, palette[indexes])
 
 

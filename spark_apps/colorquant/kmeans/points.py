@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from colorquant.arithmetic import ceil_div
-from colorquant.colors import Cells
+from colorquant.colors import Cells, kernel_input
 from colorquant.kmeans.hilbert import hilbert_order
 
 GRID_BITS = 3
@@ -75,7 +75,7 @@ class Points(NamedTuple):
         moments = moments[moments[:, 3] > 0]
         weights = moments[:, 3:]
         means = (2 * moments[:, :3] + weights) // (2 * weights)
-        return _blocked(means, np.ascontiguousarray(moments[:, 3]), np.arange(len(means)))
+        return _blocked(means, moments[:, 3], np.arange(len(means)))
 
 
 def points_of(cells: Cells) -> Points:
@@ -110,7 +110,8 @@ def _blocked(positions: np.ndarray, weights: np.ndarray, order: np.ndarray) -> P
     coordinates, moments = np.empty((3, blocks * BLOCK), np.float32), np.empty((blocks * BLOCK, 4), np.int64)
     lows, highs = np.empty((3, blocks), np.float32), np.empty((3, blocks), np.float32)
     block_moments = np.zeros((blocks, 4), np.int64)
-    squares = _fill_blocks(positions, weights, order, coordinates, moments, lows, highs, block_moments)
+    given = kernel_input(positions), kernel_input(weights), order
+    squares = _fill_blocks(*given, coordinates, moments, lows, highs, block_moments)
     runs = np.arange(0, blocks, SUPER)
     super_lows, super_highs = np.minimum.reduceat(lows, runs, axis=1), np.maximum.reduceat(highs, runs, axis=1)
     return Points(coordinates, moments, lows, highs, super_lows, super_highs, block_moments, int(squares), size)
