@@ -6,8 +6,10 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS packages
 WORKDIR /build
 COPY requirements.txt requirements-deploy.txt ./
+# The lock is complete. With dependencies pip would look for `celery[redis]`, and not see that `celery` is locked.
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.txt
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-deploy.txt \
+ && /opt/venv/bin/python -m pip check
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}

@@ -55,7 +55,8 @@ install_packages() {
     : > "$stamp"
 }
 
-install_with_pip() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$1"; }
+# The lock is complete. With dependencies, pip would look for newer versions of a locked package that one needs with an extra.
+install_with_pip() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r "$1"; }
 
 # uv takes less than half of pip's time. It is locked with the packages of the developers, and does not read pip's settings.
 install_with_uv() {
