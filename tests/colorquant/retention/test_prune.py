@@ -397,16 +397,19 @@ def _prune_while_a_plan_begins(output: Path, at: int) -> tuple[int, bool, bool]:
         patch.setattr(pauses, "time", SimpleNamespace(time=time.time, sleep=poll))
         _before_each_step(patch, happen)
         try:
-            prune(output, keep=KEEP, delete=True, now=(START + timedelta(days=6)).timestamp())
-        except PruneRefused as refused:
-            assert "night_4" in str(refused)
-            ended = False
-        told.clear()
-        over.set()
-        if waited:
-            assert told.wait(_LIMIT), "the plan goes on when the prune is over"
-        assert not planned or _content(output) == seen
-        leave.set()
+            try:
+                prune(output, keep=KEEP, delete=True, now=(START + timedelta(days=6)).timestamp())
+            except PruneRefused as refused:
+                assert "night_4" in str(refused)
+                ended = False
+            told.clear()
+            over.set()
+            if waited:
+                assert told.wait(_LIMIT), "the plan goes on when the prune is over"
+            assert not planned or _content(output) == seen
+        finally:
+            over.set()
+            leave.set()
         for each in planned:
             each.result(_LIMIT)
     return steps, ended, waited
