@@ -6,6 +6,7 @@ It listens on the store's own port, or on LISTEN. It sees bytes only: with https
 client, and the gate reads nothing. With --check it tells by its exit status whether the store can be reached.
 """
 
+import argparse
 import asyncio
 import socket
 import sys
@@ -30,13 +31,15 @@ async def _serve(host: str, port: int, listen: int) -> None:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 store_source, store_target = await asyncio.open_connection(host, port)
         except OSError as error:
-            print(f"{host}:{port} cannot be reached: {error or 'no answer'}", file=sys.stderr, flush=True)
+            print(_unreachable(host, port, error), file=sys.stderr, flush=True)
             target.close()
             return
-        for writer in (target, store_target):  # A peer that has vanished is not waited for.
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
+            for writer in (target, store_target):  # A peer that has vanished is not waited for.
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             await asyncio.gather(_pass(source, store_target), _pass(store_source, target))
+        except OSError:  # A client that was gone before the store was reached.
+            pass
         finally:
             store_target.close()
             target.close()
@@ -47,19 +50,36 @@ async def _serve(host: str, port: int, listen: int) -> None:
 
 
 async def _check(host: str, port: int) -> None:
-    async with asyncio.timeout(_CONNECT_SECONDS / 2):
-        _, writer = await asyncio.open_connection(host, port)
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS / 2):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError as error:
+        sys.exit(_unreachable(host, port, error))
     writer.close()
+
+
+def _unreachable(host: str, port: int, error: OSError) -> str:
+    return f"{host}:{port} cannot be reached: {str(error) or 'no answer'}"
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the process ends, or check."""
-    if arguments[:1] == ["--check"]:
-        host, port = arguments[1:]
-        asyncio.run(_check(host, int(port)))
-        return
-    host, port, *listen = arguments
-    asyncio.run(_serve(host, int(port), int(listen[0] if listen else port)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("port", metavar="PORT", type=_port)
+    parser.add_argument("listen", metavar="LISTEN", type=_port, nargs="?")
+    parser.add_argument("--check", action="store_true", help="tell whether the store can be reached")
+    given = parser.parse_args(arguments)
+    if given.check:
+        asyncio.run(_check(given.host, given.port))
+    else:
+        asyncio.run(_serve(given.host, given.port, given.listen or given.port))
 
 
 if __name__ == "__main__":

@@ -7,20 +7,14 @@ import json
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-from colorquant_airflow.checkout.home import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
@@ -114,49 +108,6 @@ def test_with_a_store_workers_reach_its_gate_and_nothing_else_outside() -> None:
     assert (gate["cap_drop"], gate["read_only"], gate["image"]) == (["ALL"], True, SERVICES["spark-worker"]["image"])
     assert gate["mem_limit"] and gate["pids_limit"] and gate["logging"]["options"]["max-size"]
     assert not {"volumes", "secrets", "ports", "environment"} & set(gate)
-
-
-def test_the_gate_passes_on_what_is_for_the_store(s3: dict[str, str]) -> None:
-    """Also an object of several megabytes, both ways; and it says which store it cannot reach."""
-    import boto3
-
-    script, store = str(PROJECT / "deploy" / "store_gate.py"), s3["AWS_ENDPOINT_URL"].removeprefix("http://")
-    content = os.urandom(5_000_000)
-    with _gate(script, *store.split(":")) as (port, _):
-        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-        client.put_object(Bucket="library", Key="a", Body=content)
-        assert client.get_object(Bucket="library", Key="a")["Body"].read() == content
-    assert boto3.client("s3").get_object(Bucket="library", Key="a")["Body"].read() == content
-    check = [sys.executable, script, "--check"]
-    assert subprocess.run([*check, *store.split(":")]).returncode == 0
-    nowhere = str(free_port())
-    assert subprocess.run([*check, "127.0.0.1", nowhere], capture_output=True).returncode != 0
-    with _gate(script, "127.0.0.1", nowhere) as (port, said):
-        with socket.create_connection(("127.0.0.1", port), 60) as client_socket:
-            assert client_socket.recv(1) == b"", "closed at once"
-        assert f"127.0.0.1:{nowhere} cannot be reached" in said()
-
-
-@contextmanager
-def _gate(script: str, *store: str) -> Iterator[tuple[int, Callable[[], str]]]:
-    """A running gate: its port, and its next line."""
-    port = free_port()
-    gate = subprocess.Popen([sys.executable, script, *store, str(port)], stderr=subprocess.PIPE, text=True)
-    assert gate.stderr is not None
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            assert gate.poll() is None and time.monotonic() < deadline
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield port, gate.stderr.readline
-    finally:
-        gate.kill()
-        gate.wait()
-        gate.stderr.close()
 
 
 def test_no_secret_is_in_the_files_and_none_is_passed_by_the_environment() -> None:

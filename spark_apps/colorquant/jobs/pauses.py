@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from colorquant.errors import InvalidRecord, PruneRefused
-from colorquant.storage import FileVersion, JsonRecord, StrPath, is_remote, location, remove
+from colorquant.storage import FileVersion, JsonRecord, StrPath, file_version, is_remote, location, remove
 
 #: The name of the file in the folder of a run that is being planned.
 PLANNING = "planning.json"
@@ -36,12 +36,12 @@ class _Sign(JsonRecord):
 
 
 def _until(path: Path) -> float:
-    try:
-        return _Sign.read(path).until
-    except FileNotFoundError:
-        return 0.0
-    except InvalidRecord:  # Not ours, or damaged: as if it had just been left.
-        return time.time() + _LEASE_SECONDS
+    with suppress(FileNotFoundError):
+        try:
+            return _Sign.read(path).until
+        except InvalidRecord:  # Of another version, or damaged: it counts from its last change on.
+            return file_version(path).changed_at + _LEASE_SECONDS
+    return 0.0
 
 
 @contextmanager
@@ -94,12 +94,27 @@ class Lease:
         now = time.time()
         if now - self._renewed < _RENEWAL_SECONDS:
             return
-        if self._renewed and now - self._renewed > _LEASE_SECONDS:
-            raise PruneRefused("The prune was stopped for so long that a run may be planned now: start it again.")
+        if self._renewed:
+            if now - self._renewed > _LEASE_SECONDS:
+                raise PruneRefused("The prune was stopped for so long that a run may be planned now: start it again.")
+            self.confirm()
         _Sign(token=self._token, until=now + _LEASE_SECONDS).write(self._path)
         self._renewed = now
 
+    def confirm(self) -> None:
+        """To be called before anything is removed: of prunes that begin at once, the last to sign has the lease.
+
+        Raises PruneRefused where another prune has it, and OSError.
+        """
+        if not self._is_ours():
+            raise PruneRefused("Another prune has begun at the same time: try again later.")
+
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError, InvalidRecord):
-            if _Sign.read(self._path).token == self._token:
+        with suppress(OSError):
+            if self._is_ours():
                 remove(self._path)
+
+    def _is_ours(self) -> bool:
+        with suppress(FileNotFoundError, InvalidRecord):
+            return _Sign.read(self._path).token == self._token
+        return False

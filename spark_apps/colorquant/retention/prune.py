@@ -155,6 +155,7 @@ def prune(
     with Lease(output) as lease:
         now = now or time.time()
         pruning = _found(output, published, keep, now, lease.renew)
+        lease.confirm()
         if pruning.runs:
             _State(at=now, runs=tuple(pruning.runs)).write(output / "runs" / _STATE)
         for name in pruning.pages:

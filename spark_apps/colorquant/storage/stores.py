@@ -156,7 +156,7 @@ def _no_credentials(scheme: str, problem: Exception) -> OSError:
     # Google's library says of an error whether another try may help. All else that requests raises is of the network.
     is_passing = isinstance(problem, TimeoutError) or getattr(problem, "retryable", False)
     if is_passing or type(problem).__module__.startswith("requests."):
-        return TimeoutError(errno.ETIMEDOUT, said)
+        return TimeoutError(said)
     return PermissionError(said)
 
 
@@ -233,6 +233,9 @@ def refusal_number(error: BaseException | None) -> int | None:
         status = 403
     if type(error) is ValueError and str(error).startswith("Bad Request: "):
         status = 400
+    # adlfs says of an upload in blocks that it failed. A cause of 400 may be another upload of the same object.
+    if type(error) is RuntimeError and _status(error.__cause__) in (401, 403):
+        status = 403
     return _REFUSED.get(status) if isinstance(status, int) else None
 
 

@@ -7,9 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +27,7 @@ from colorquant.report import candidates_of, read_repetition, read_summary
 from colorquant.report.run import summarize_run
 from colorquant.retention import Keep, prune, pruned_before
 from colorquant.retention.prune import _in_order
-from colorquant.storage import files_below, paths, sha256_of
+from colorquant.storage import files_below, json_record, paths, sha256_of
 from tests.colorquant.report.conftest import Library, photograph
 from tests.more_stores import Emulator
 
@@ -307,6 +311,188 @@ def test_the_lease_of_a_killed_prune_ends(nights: Nights, monkeypatch: pytest.Mo
         killed.renew()
     nights.prune(9, keep=KEEP)
     assert nights.runs() == nights.folders(4, 5)
+
+
+# What reads and writes an output folder, in the modules of both sides.
+_PRUNE = sys.modules["colorquant.retention.prune"]
+_STEPS = [
+    *((_PRUNE, name) for name in ("files_below", "read", "write_atomically", "remove")),
+    *((json_record, name) for name in ("read", "write_atomically")),
+    (pauses, "remove"),
+]
+_LIMIT = 60.0  # Of a wait, in seconds: a test that is well waits for none.
+
+
+def _before_each_step(patch: pytest.MonkeyPatch, happen: Callable[[str], None]) -> None:
+    """Call a function with the name of each step of a plan or a prune, before it is done.
+
+    A prune is told that it is days later, and so the file of a plan is as old as this day.
+    """
+
+    def watched(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*given: Any, **more: Any) -> Any:
+            happen(name)
+            return real(*given, **more)
+
+        return step
+
+    def found(folder: Path) -> dict[str, Any]:
+        day = (START + timedelta(days=6)).timestamp()
+        return {
+            path: dataclasses.replace(version, changed_at=day) if path.endswith(pauses.PLANNING) else version
+            for path, version in files_below(folder).items()
+        }
+
+    patch.setattr(_PRUNE, "files_below", found)
+    for module, name in _STEPS:
+        patch.setattr(module, name, watched(name, getattr(module, name)))
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Nights:
+    """Three nights of one image that changes: a prune that keeps two has something to remove and a page to shorten."""
+    library = Nights(tmp_path)
+    for number in (1, 2, 3):
+        library.add("image.png", photograph(seed=number))
+        library.night(number, ks=(2,))
+    return library
+
+
+def _content(output: Path) -> set[str]:
+    return set(files_below(output)) - {"runs/pruning.json"}
+
+
+def _prune_while_a_plan_begins(output: Path, at: int) -> tuple[int, bool, bool]:
+    """Prune, and begin a plan before a step; the number of all steps, whether the prune ended, and the plan waited.
+
+    What the plan sees when it begins to look must still be there when the prune has ended.
+    """
+    steps, over, leave, told, waited = 0, threading.Event(), threading.Event(), threading.Event(), False
+    seen: set[str] = set()
+    main = threading.get_ident()
+
+    def poll(seconds: float) -> None:
+        nonlocal waited
+        waited = True
+        told.set()
+        assert over.wait(_LIMIT)
+
+    def plan() -> None:
+        with pauses.planning(output, run_folder(output, "night 4")):
+            seen.update(_content(output))
+            told.set()
+            assert leave.wait(_LIMIT)
+
+    def happen(name: str) -> None:
+        nonlocal steps
+        if threading.get_ident() == main:
+            if steps == at:
+                planned.append(pool.submit(plan))
+                assert told.wait(_LIMIT)
+            steps += 1
+
+    planned: list[Any] = []
+    ended = True
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(pauses, "time", SimpleNamespace(time=time.time, sleep=poll))
+        _before_each_step(patch, happen)
+        try:
+            try:
+                prune(output, keep=KEEP, delete=True, now=(START + timedelta(days=6)).timestamp())
+            except PruneRefused as refused:
+                assert "night_4" in str(refused)
+                ended = False
+            told.clear()
+            over.set()
+            if waited:
+                assert told.wait(_LIMIT), "the plan goes on when the prune is over"
+            assert not planned or _content(output) == seen
+        finally:
+            over.set()
+            leave.set()
+        for each in planned:
+            each.result(_LIMIT)
+    return steps, ended, waited
+
+
+def test_of_a_prune_and_a_plan_that_begins_at_any_step_of_it_the_second_sees_the_first(
+    few: Nights, tmp_path: Path
+) -> None:
+    def pruned(at: int) -> tuple[int, bool, bool]:
+        output = tmp_path / f"begun at {at}"
+        shutil.copytree(few.output, output)
+        return _prune_while_a_plan_begins(output, at)
+
+    steps, ended, _ = pruned(-1)
+    assert ended and steps > 20
+    outcomes = [pruned(at)[1:] for at in range(steps)]
+    assert all(waited for ended, waited in outcomes if ended), "else neither saw the other"
+    # Before the prune has left its file the plan goes on at once; then it waits.
+    assert outcomes[0] == (False, False) and outcomes[-1] == (True, True)
+    assert [waited for _, waited in outcomes] == sorted(waited for _, waited in outcomes)
+
+
+def test_a_prune_that_begins_at_any_step_of_a_plan_sees_it(few: Nights, tmp_path: Path) -> None:
+    def outcome(at: int) -> str:
+        output, steps, outcome = tmp_path / f"begun at {at}", 0, "not begun"
+        shutil.copytree(few.output, output)
+        folder = run_folder(output, "night 4")
+
+        def happen(name: str) -> None:
+            nonlocal steps, outcome
+            steps += 1
+            if steps - 1 != at:
+                return
+            try:
+                prune(output, keep=KEEP, delete=True, now=(START + timedelta(days=6)).timestamp())
+                outcome = f"done before {name}"
+            except PruneRefused as refused:
+                assert "is being planned" in str(refused)
+                outcome = f"refused before {name}"
+
+        with pytest.MonkeyPatch.context() as patch:
+            _before_each_step(patch, happen)
+            with pauses.planning(output, folder):
+                happen("the plan")
+        assert not folder.exists()
+        return outcome
+
+    steps = ["done before write_atomically", *(f"refused before {step}" for step in ("read", "the plan", "remove"))]
+    assert [outcome(at) for at in range(5)] == [*steps, "not begun"]
+
+
+def test_a_prune_that_lasts_longer_than_its_lease_keeps_it(few: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = clock = time.time()
+    monkeypatch.setattr(pauses, "time", SimpleNamespace(time=lambda: clock))
+
+    def happen(name: str) -> None:
+        nonlocal clock
+        if name == "remove" and (few.output / "runs" / "pruning.json").exists():
+            with pytest.raises(PruneRefused, match="Another prune is running"), pauses.Lease(few.output):
+                pass
+            clock += 400
+
+    _before_each_step(monkeypatch, happen)
+    done = few.prune(6, keep=KEEP)
+    assert done.runs and clock - begun > 2 * pauses._LEASE_SECONDS
+    assert "runs/pruning.json" not in few.files()
+
+
+def test_of_two_prunes_that_begin_at_once_one_removes_nothing(few: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have looked for the file of the other one before either left its own."""
+    before = few.files()
+    other = pauses.Lease(few.output)
+    real = _PRUNE._found  # type: ignore[attr-defined]
+
+    def found(*given: Any) -> Any:
+        other.renew()
+        return real(*given)
+
+    monkeypatch.setattr(_PRUNE, "_found", found)
+    with pytest.raises(PruneRefused, match="Another prune has begun at the same time"):
+        few.prune(6, keep=KEEP)
+    assert few.files() == before | {"runs/pruning.json"}, "which is the other one's"
+    other.confirm()
 
 
 _KILLED = """

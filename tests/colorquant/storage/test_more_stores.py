@@ -1,13 +1,16 @@
 """Google Cloud Storage and Azure Blob Storage, against emulators in processes of their own (`make test-stores`)."""
 
+import errno
+import gc
+import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage import list_images, sha256_of, stores
 from colorquant.storage import paths as storage
+from tests.metadata_service import REFUSING, halting, plan_twice, silent
 from tests.more_stores import KEY, Emulator
 from tests.store_front import in_front_of
 from tests.test_compress_image import compress_in_process
@@ -139,6 +143,123 @@ def test_a_bucket_that_may_not_be_written_emptied_or_listed_is_refused_before_an
     assert KEY not in str(caught.value)
 
 
+def test_an_upload_in_blocks_that_is_refused_is_not_tried_again(
+    store: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"{store.scheme}://results/out/a.tif"
+    with in_front_of(store.address, "--deny", "PUT", "POST") as address:
+        _behind(store, address, monkeypatch)
+        with pytest.raises(StoreUnavailable, match="[Dd]enied") as caught:
+            storage.put_stream(uri, io.BytesIO(b"content"))
+    assert storage.is_refusal(caught.value)
+    _behind(store, store.address, monkeypatch)
+    assert not storage.is_file(uri)
+
+
+# --- copies -----------------------------------------------------------------------------------------------------------
+
+BLOCK = 2**18  # The least that Google's library sends.
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_BLOCK_BYTES", "_UPLOAD_BYTES"):
+        monkeypatch.setattr(storage, name, BLOCK)
+
+
+def test_a_copy_has_the_bytes_of_its_source_whatever_its_size(store: Emulator, small_blocks: None) -> None:
+    """Each replaces the one before. Azure's are read and uploaded again, in blocks."""
+    target = f"{store.scheme}://results/out/target"
+    for size in (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 7, 2, 0):
+        content = os.urandom(size)
+        source = f"{store.scheme}://library/in/{size}"
+        storage.put(source, content)
+        storage.copy_object(source, target)
+        assert storage.read(target) == storage.read(source) == content
+        with storage.open_stream(target) as stream:
+            assert stream.read() == content
+    assert list(storage.sizes_below(f"{store.scheme}://results")) == ["out/target"]
+    with pytest.raises(FileNotFoundError):
+        storage.copy_object(f"{store.scheme}://library/in/missing", target)
+    assert storage.read(target) == b""
+
+
+def test_a_copy_may_have_any_name(store: Emulator) -> None:
+    for name in NAMES:
+        storage.put(f"{store.scheme}://library/in/{name}", name.encode())
+        storage.copy_object(f"{store.scheme}://library/in/{name}", f"{store.scheme}://results/{name}")
+        assert storage.read(f"{store.scheme}://results/{name}") == name.encode()
+    assert sorted(storage.sizes_below(f"{store.scheme}://results")) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("store", ["az"], indirect=True)
+@pytest.mark.parametrize("happens", ["nothing", "replaced", "removed", "stopped"])
+def test_a_copy_that_is_uploaded_again_appears_whole_or_not_at_all(
+    store: Emulator, small_blocks: None, monkeypatch: pytest.MonkeyPatch, happens: str
+) -> None:
+    source, target = f"{store.scheme}://library/in/source", f"{store.scheme}://results/out/target"
+    old, content = b"an older output", os.urandom(5 * BLOCK + 7)
+    storage.put(source, content)
+    storage.put(target, old)
+    blocks = 0
+    real = storage._Unchanged.readinto
+
+    def readinto(stream: Any, buffer: Any) -> int:
+        nonlocal blocks
+        blocks += 1
+        assert storage.read(target) == old
+        if blocks == 4:
+            if happens == "replaced":
+                storage.put(source, content[::-1])
+            elif happens == "removed":
+                storage.remove(source)
+            elif happens == "stopped":
+                raise KeyboardInterrupt
+        return real(stream, buffer)
+
+    monkeypatch.setattr(storage._Unchanged, "readinto", readinto)
+    errors = {"replaced": StoreUnavailable, "removed": FileNotFoundError, "stopped": KeyboardInterrupt}
+    with pytest.raises(errors[happens]) if happens in errors else nullcontext() as caught:
+        storage.copy_object(source, target)
+    if happens == "replaced":
+        assert caught is not None and caught.value.errno == errno.EBUSY and not storage.is_refusal(caught.value)
+    assert blocks >= 4
+    gc.collect()
+    assert storage.read(target) == (old if happens in errors else content)
+    assert list(storage.sizes_below(f"{store.scheme}://results")) == ["out/target"]
+
+
+@pytest.mark.parametrize("store", ["az"], indirect=True)
+def test_of_two_copies_to_one_name_at_once_one_is_there_whole(
+    store: Emulator, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of two tries of a job, of which the older one still lives: the store may lose its blocks."""
+    content = {name: os.urandom(5 * BLOCK + 7) for name in ("older", "newer")}
+    target = f"{store.scheme}://results/out/target"
+    for name in content:
+        storage.put(f"{store.scheme}://library/in/{name}", content[name])
+    blocks = 0
+    real = storage._Unchanged.readinto
+
+    def readinto(stream: Any, buffer: Any) -> int:
+        nonlocal blocks
+        blocks += 1
+        if blocks == 4:
+            storage.copy_object(f"{store.scheme}://library/in/newer", target)
+            assert storage.read(target) == content["newer"]
+        return real(stream, buffer)
+
+    monkeypatch.setattr(storage._Unchanged, "readinto", readinto)
+    last = "older"
+    try:
+        storage.copy_object(f"{store.scheme}://library/in/older", target)
+    except StoreUnavailable as error:
+        assert not storage.is_refusal(error), "another try will do"
+        last = "newer"
+    assert blocks > 8
+    assert storage.read(target) == content[last]
+
+
 def test_workers_get_the_credentials_and_messages_do_not(store: Emulator) -> None:
     place = storage.location(f"{store.scheme}://library/in")
     assert KEY not in f"{place!r} {place}"
@@ -179,39 +300,26 @@ def test_a_library_is_compressed_on_spark_with_the_bytes_of_a_disk(
 # --- credentials ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """The address of a server that accepts connections and never answers, as a metadata service behind a firewall."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("service", ["refusing", "silent", "halting"])
 @pytest.mark.parametrize("scheme", ["gs", "az"])
-def test_without_credentials_one_sentence_says_so_in_seconds(
-    scheme: str, answers: bool, silent: str, tmp_path: Path, bare_environment: dict[str, str]
-) -> None:
-    """In a process of its own: the libraries read their environment once."""
-    theirs = ("GOOGLE_", "GCE_", "CLOUDSDK_", "AZURE_", "FSSPEC_", "MSI_", "IDENTITY_", "HOME")
-    environment = {name: value for name, value in bare_environment.items() if not name.startswith(theirs)}
-    metadata = "127.0.0.1:9" if answers else silent  # Nothing listens on the port 9: the answer is no.
-    environment |= {"HOME": str(tmp_path), "AZURE_STORAGE_ACCOUNT_NAME": "nobody", "PATH": "/usr/bin:/bin"}
-    environment |= {"GCE_METADATA_HOST": metadata, "GCE_METADATA_IP": metadata}
-    environment |= {"AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://{metadata}"}
-    environment |= {"PYTHONPATH": os.pathsep.join([str(PROJECT / "spark_apps"), os.environ.get("PYTHONPATH", "")])}
-    code = (
-        "import sys; from colorquant.errors import InvalidPlan; from colorquant.jobs.plan import RunRequest, plan_run\n"
-        "try: plan_run(RunRequest(run_id='run', images=sys.argv[1], ks=[4], output='out'))\n"
-        "except InvalidPlan as error: sys.exit(str(error))"
-    )
-    command = [sys.executable, "-c", code, f"{scheme}://bucket/in"]
-    begun = time.monotonic()
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path)
-    took = time.monotonic() - begun
-    assert run.returncode == 1
-    assert "no credentials for" in run.stderr and "docs/scaling.md" in run.stderr, run.stderr
-    assert "Traceback" not in run.stderr and len(run.stderr.splitlines()) == 1, run.stderr
-    assert took < stores.CREDENTIALS_SECONDS + 15, "and the start of Python on a busy machine"
+def test_without_credentials_one_sentence_says_so_in_seconds(scheme: str, service: str, tmp_path: Path) -> None:
+    """Whether a metadata service refuses, is silent, or says what it is and is silent when it is asked for a token."""
+    with {"refusing": lambda: nullcontext(REFUSING), "silent": silent, "halting": halting}[service]() as address:
+        environment = {"GCE_METADATA_HOST": address, "GCE_METADATA_IP": address, "AZURE_STORAGE_ACCOUNT_NAME": "nobody"}
+        if service == "halting":  # As App Service names its own.
+            environment |= {"IDENTITY_ENDPOINT": f"http://{address}/msi/token", "IDENTITY_HEADER": "x"}
+        else:
+            environment |= {"AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://{address}"}
+        first, second = plan_twice(f"{scheme}://bucket/in", environment, tmp_path)
+    assert f"no credentials for {stores.STORES[scheme].service} work here: " in first.sentence
+    assert first.sentence.count("docs/scaling.md") == 1 and "Errno" not in first.sentence
+    assert first.seconds < stores.CREDENTIALS_SECONDS + 10, "and imports on a busy machine"
+    assert second.seconds < 5, "the answer is remembered"
+    assert (second.kind, second.sentence) == (first.kind, first.sentence)
+    if service == "halting":
+        assert first.kind == "try again" and "no answer within 15 seconds" in first.sentence
+    elif service == "refusing":
+        assert first.kind == "refused"
 
 
 def test_a_key_that_is_not_one_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

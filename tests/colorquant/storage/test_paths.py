@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from colorquant.jobs.plan import Plan, RunRequest, plan_run, run_folder
 from colorquant.report import read_summary, summarize_run
 from colorquant.storage import paths as storage
 from colorquant.storage.atomic import write_atomically
-from colorquant.storage.stores import without_queries
+from colorquant.storage.stores import CREDENTIALS_SECONDS, without_queries
+from tests.metadata_service import REFUSING, plan_twice, silent
 from tests.object_store import SECRET
 from tests.test_compress_image import compress_in_process
 
@@ -201,6 +203,16 @@ def test_wrong_credentials_and_a_missing_bucket_are_a_sentence(
     monkeypatch.setenv(storage.STORES["s3"].options, json.dumps({"skip_instance_cache": True}))
     with pytest.raises(InvalidPlan, match="cannot be read: .*credentials"):
         plan_run(RunRequest(run_id="run", images="s3://library/other", ks=[4], output="s3://results/out"))
+
+
+@pytest.mark.parametrize("service", ["refusing", "silent"])
+def test_where_amazons_metadata_service_is_of_no_use_one_sentence_says_so(service: str, tmp_path: Path) -> None:
+    with nullcontext(REFUSING) if service == "refusing" else silent() as address:
+        metadata = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{address}"}
+        answers = plan_twice("s3://library/in", metadata | {"AWS_ENDPOINT_URL": f"http://{REFUSING}"}, tmp_path)
+    for answer in answers:
+        assert answer.kind == "refused" and answer.seconds < CREDENTIALS_SECONDS
+        assert "cannot be read: " in answer.sentence and "Unable to locate credentials" in answer.sentence
 
 
 def test_what_a_store_refuses_for_good_is_not_tried_again(s3: dict[str, str], photographs: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from colorquant.storage import paths as storage
 from colorquant.storage import workspace
+from tests.more_stores import Emulator
 
 
 @pytest.fixture(params=["disk", "bucket"])
@@ -31,6 +32,15 @@ def _beginning_last(content: bytes) -> Callable[[BinaryIO], None]:
 
 
 def test_a_file_appears_whole_and_the_others_are_gone(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _appears_whole(output, monkeypatch)
+
+
+@pytest.mark.stores
+def test_a_file_appears_whole_in_other_stores_too(store: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    _appears_whole(f"{store.scheme}://results/out/o.tif", monkeypatch)
+
+
+def _appears_whole(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where an upload has several parts: a store takes none below 5 MB, but the last."""
     monkeypatch.setattr(storage, "_UPLOAD_BYTES", 5 << 20)
     content = bytes(range(256)) * (12 << 12)
