@@ -23,7 +23,7 @@ def compiled_kernels(home: AirflowHome) -> Iterator[Callable[[], None]]:
     """
     package = Path(colorquant.__file__).parent
     done, version = home.folder / "kernels.version", _version(package)
-    if done.exists() and done.read_text() == version:
+    if _text(done) == version:
         yield lambda: None
         return
     environment = airflow_environment() | {"PYTHONPATH": str(package.parent)}
@@ -48,6 +48,14 @@ def compiled_kernels(home: AirflowHome) -> Iterator[Callable[[], None]]:
         for compiler in compilers:
             compiler.terminate()
             compiler.wait()
+
+
+def _text(file: Path) -> str:
+    """What a file says; nothing where it cannot be read: Airflow's start will say so of a home that cannot be used."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 def _version(package: Path) -> str:

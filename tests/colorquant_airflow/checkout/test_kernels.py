@@ -59,3 +59,13 @@ def test_an_interrupted_run_leaves_no_process(tmp_path: Path, started: list[subp
     with pytest.raises(KeyboardInterrupt), kernels.compiled_kernels(AirflowHome(tmp_path, 2)):
         raise KeyboardInterrupt
     assert started and all(each.returncode is not None for each in started)
+
+
+def test_a_home_that_cannot_be_used_is_left_to_airflows_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
+) -> None:
+    monkeypatch.setattr(kernels, "_PARTS", (_FAST,))
+    (tmp_path / "kernels.version").mkdir()  # Cannot be read, as in a home of another user.
+    with pytest.raises(KeyboardInterrupt), kernels.compiled_kernels(AirflowHome(tmp_path, 2)):
+        raise KeyboardInterrupt
+    assert len(started) == 1
