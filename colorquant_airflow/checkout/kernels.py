@@ -3,16 +3,18 @@
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
 import colorquant
+from colorquant.storage import ALLOWED_ROOTS
 from colorquant_airflow.checkout.home import AirflowHome
 from colorquant_airflow.environment import airflow_environment
 
-_PARTS = ("compile_kernels", "compile_last_kernels")
+_PARTS = ("compile_kernels", "compile_encoding_kernels")
 
 
 @contextmanager
@@ -26,28 +28,33 @@ def compiled_kernels(home: AirflowHome) -> Iterator[Callable[[], None]]:
     if _text(done) == version:
         yield lambda: None
         return
-    environment = airflow_environment() | {"PYTHONPATH": str(package.parent)}
-    compilers = [
-        subprocess.Popen(
-            [sys.executable, "-c", f"import colorquant.compress; colorquant.compress.{part}()"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C then reaches only this process, which ends them.
-        )
-        for part in _PARTS
-    ]
+    compilers: list[subprocess.Popen[bytes]] = []
 
     def wait() -> None:
         if not any([compiler.wait() for compiler in compilers]):
-            done.write_text(version)
+            with suppress(OSError):  # Without the note the next run looks again.
+                done.write_text(version)
 
-    try:
-        yield wait
-    finally:
-        for compiler in compilers:
-            compiler.terminate()
-            compiler.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        # What is allowed to a run does not count for these two, which write there alone.
+        ours = {"PYTHONPATH": str(package.parent), "TMPDIR": folder, ALLOWED_ROOTS: ""}
+        try:
+            for part in _PARTS:
+                compilers.append(
+                    subprocess.Popen(
+                        [sys.executable, "-c", f"import colorquant.compress; colorquant.compress.{part}()"],
+                        env=airflow_environment() | ours,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        start_new_session=True,  # Ctrl-C then reaches only this process, which ends them.
+                    )
+                )
+            yield wait
+        finally:
+            for compiler in compilers:
+                compiler.terminate()
+            for compiler in compilers:
+                compiler.wait()
 
 
 def _text(file: Path) -> str:
@@ -59,6 +66,6 @@ def _text(file: Path) -> str:
 
 
 def _version(package: Path) -> str:
-    """What decides whether numba compiles again: the sources, itself, and this Python."""
+    """Sources, numba and Python: where they change, numba compiles again."""
     newest = max(source.stat().st_mtime_ns for source in package.rglob("*.py"))
     return f"{package} {newest} numba {metadata.version('numba')} Python {platform.python_version()}"

@@ -2,9 +2,9 @@
 
 ``compress_image`` compresses one image, ``compress_tiled_image`` one that is too large for a process, and
 ``compress_batch`` the images of a library. ``open_image`` and ``compress_opened`` work in memory and write no file.
-``needed_bytes`` is what another of the ``FORMATS`` needs for a quality. ``compile_kernels`` spares the first images
-of a machine half a minute. The modules are imported on first use: tiled
-TIFFs need libraries that other images do not.
+``needed_bytes`` is what another of the ``FORMATS`` needs for a quality. ``compile_kernels`` and
+``compile_encoding_kernels``, in two processes, spare the first images of a machine half a minute. The modules are
+imported on first use: tiled TIFFs need libraries that other images do not.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from colorquant.lazy import imported_on_first_use
 
 if TYPE_CHECKING:
     from colorquant.compress.comparison import FORMATS, needed_bytes
-    from colorquant.compress.kernels import compile_kernels, compile_last_kernels
+    from colorquant.compress.kernels import compile_encoding_kernels, compile_kernels
     from colorquant.compress.library import Counts, ImageJobs, compress_batch, make_batches, make_stretches
     from colorquant.compress.pipeline import Compressed, compress_image, compress_opened, open_image
     from colorquant.compress.shared_palette import (
@@ -34,8 +34,8 @@ __all__ = [
     "AddedHistogram",
     "as_rgba",
     "colors_of",
+    "compile_encoding_kernels",
     "compile_kernels",
-    "compile_last_kernels",
     "compress_batch",
     "compress_image",
     "compress_opened",
@@ -61,7 +61,7 @@ __getattr__ = imported_on_first_use(
         "FORMATS": "comparison",
         "needed_bytes": "comparison",
         "compile_kernels": "kernels",
-        "compile_last_kernels": "kernels",
+        "compile_encoding_kernels": "kernels",
         "Counts": "library",
         "ImageJobs": "library",
         "compress_batch": "library",

@@ -22,7 +22,7 @@ _K = 16
 
 
 def compile_kernels() -> None:
-    """Compile all of them, in the order in which an image needs them; those that are compiled already cost nothing."""
+    """Compile all of them, in the order in which an image needs them, but those that another process has compiled."""
     load_kernels()
     with tempfile.TemporaryDirectory() as folder:
         image, output = str(Path(folder, "noise.png")), str(Path(folder, "output.png"))
@@ -32,8 +32,8 @@ def compile_kernels() -> None:
         compress_image(image, _K, output, None, Settings().fixed(), PixelSource)
 
 
-def compile_last_kernels() -> None:
-    """Compile those of encoding and measuring: for another process, at the same time."""
+def compile_encoding_kernels() -> None:
+    """Compile those of encoding and measuring, which come last: what a second process does at the same time."""
     pixels, indexes = _noise(_SIDE), _noise(_SIDE)[..., 0] % _K
     palette = _noise(4).reshape(_K, 3)
     for side in (_SIDE, _SIDE // 4):  # On a small picture more is tried.

@@ -66,6 +66,5 @@ def test_a_home_that_cannot_be_used_is_left_to_airflows_start(
 ) -> None:
     monkeypatch.setattr(kernels, "_PARTS", (_FAST,))
     (tmp_path / "kernels.version").mkdir()  # Cannot be read, as in a home of another user.
-    with pytest.raises(KeyboardInterrupt), kernels.compiled_kernels(AirflowHome(tmp_path, 2)):
-        raise KeyboardInterrupt
-    assert len(started) == 1
+    _compile(AirflowHome(tmp_path, 2))
+    assert [each.returncode for each in started] == [0]
